@@ -104,8 +104,15 @@ pub(crate) async fn call(
     let _under_way = handle.begin_request();
     let set = helpers(&session, &handle, &server).await?;
     let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
-    let call =
-        HelperCall { server, tool, arguments, meta: meta.unwrap_or_default(), turn: None, judged: None };
+    let call = HelperCall {
+        server,
+        tool,
+        arguments,
+        meta: meta.unwrap_or_default(),
+        turn: None,
+        judged: None,
+        given: None,
+    };
     let called = set.call_with_progress(call, session.ended.child_token(), None).await;
     called.map_err(|error| error.to_wire().thread(id))
 }

@@ -144,9 +144,7 @@ impl Replayer {
             RecordBody::TurnStarted(started) => Some(self.turn_started(&started.turn_id, seq, at)),
             RecordBody::ItemStarted(started) => Some(self.item_started(started, seq, at)),
             RecordBody::ItemCompleted(done) => Some(self.item_completed(done, seq, at)),
-            RecordBody::TurnCompleted(done) => {
-                Some(self.notice::<TurnCompletedNotice>(&self.ended(done, at), seq, at))
-            }
+            RecordBody::TurnCompleted(done) => Some(self.turn_completed(done, seq, at)),
             RecordBody::ThreadNamed(named) => {
                 Some(self.notice::<ThreadNameUpdated>(&self.named(named.name.clone()), seq, at))
             }
@@ -162,6 +160,7 @@ impl Replayer {
             | RecordBody::QuestionAnswered(_)
             | RecordBody::QuestionClosed(_)
             | RecordBody::CallBegun(_)
+            | RecordBody::CallPaused(_)
             | RecordBody::ModelAsked(_)
             | RecordBody::TurnResumed(_)
             | RecordBody::QueueAdded(_)
@@ -184,6 +183,10 @@ impl Replayer {
     fn turn_started(&mut self, turn: &TurnId, seq: EventSeq, at: WallMs) -> Broadcast {
         let params = self.begun(turn, at);
         self.notice::<TurnStartedNotice>(&params, seq, at)
+    }
+
+    fn turn_completed(&self, done: &TurnCompleted, seq: EventSeq, at: WallMs) -> Broadcast {
+        self.notice::<TurnCompletedNotice>(&self.ended(done, at), seq, at)
     }
 
     fn item_started(&mut self, started: &ItemStarted, seq: EventSeq, at: WallMs) -> Broadcast {

@@ -478,6 +478,7 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::ModelAnswer(_)
         | RecordBody::FilesRead(_)
         | RecordBody::CallBegun(_)
+            | RecordBody::CallPaused(_)
         | RecordBody::ModelAsked(_)
         | RecordBody::TurnResumed(_)
         | RecordBody::Unknown(_) => false,

@@ -2,7 +2,7 @@
 //! tool.
 
 use serde_json::Value;
-use skein_helpers::DescribedTool;
+use skein_helpers::{DescribedTool, GivenInputs, WantedInputs};
 use skein_protocol::approval::{
     DynamicToolCallResponse, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
 };
@@ -28,8 +28,29 @@ pub(crate) enum About {
         Vec<ToolRequestUserInputQuestion>,
         oneshot::Sender<Result<ToolRequestUserInputResponse, String>>,
     ),
+    /// The next question of the helper of this call, whose call has ended with its questions just now if there are some.
+    Inputs(Option<Box<NewPause>>, oneshot::Sender<Inputs>),
     /// A call for the client. The error tells why the client did not make the call.
     ClientCall(ClientCall, oneshot::Sender<Result<DynamicToolCallResponse, String>>),
+}
+
+/// A call that has ended with questions of its helper.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NewPause {
+    pub(crate) server: String,
+    pub(crate) described: DescribedTool,
+    pub(crate) wanted: WantedInputs,
+}
+
+/// The state of a helper's questions.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Inputs {
+    /// One of them has ended; ask for the next.
+    More,
+    /// All have ended: the call may be made again, if the tool is the one that was called.
+    All(Box<GivenInputs>, AskedTool),
+    /// The user is not asked. The reason is for the model.
+    Refused(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +103,8 @@ pub(crate) enum GoesOn {
     Cancelled,
     Answers(ToolRequestUserInputResponse),
     ToolOutput(DynamicToolCallResponse),
+    /// Its helper wants to know something first.
+    Paused,
 }
 
 #[derive(Debug, Clone, PartialEq)]

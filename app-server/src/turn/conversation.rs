@@ -152,6 +152,7 @@ impl Conversation {
             | RecordBody::QuestionAnswered(_)
             | RecordBody::QuestionClosed(_)
             | RecordBody::CallBegun(_)
+            | RecordBody::CallPaused(_)
             | RecordBody::ModelAsked(_)
             | RecordBody::QueueAdded(_)
             | RecordBody::QueueUpdated(_)

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::asking::GoesOn;
 use super::offer::HelperTarget;
 use super::own_tools::{self, ASK_THE_USER, ClientTool};
-use super::tools::NotMade;
+use super::tools::{Earlier, NotMade};
 use super::{HistorySource, Report, Stop, TurnRun, own_calls};
 
 /// The part of a turn that an earlier load has left.
@@ -90,8 +90,12 @@ impl TurnRun {
     async fn end_call_of_helper(&self, item: ThreadItem, call: McpToolCallItem, earlier: GoesOn) {
         let target = HelperTarget { server: call.server, tool: call.tool, arguments: call.arguments };
         let earlier = match earlier {
-            GoesOn::Judge | GoesOn::Answers(_) | GoesOn::ToolOutput(_) => None,
-            GoesOn::Allowed(allowed) => Some(allowed),
+            GoesOn::Judge | GoesOn::Answers(_) | GoesOn::ToolOutput(_) => Earlier::default(),
+            GoesOn::Allowed(allowed) => Earlier { allowed: Some(allowed), given: None },
+            GoesOn::Paused => match self.inputs(item.id(), None).await {
+                Ok(earlier) => earlier,
+                Err(not_made) => return self.end_without_call(item, not_made).await,
+            },
             GoesOn::Refused(why) => return self.end_without_call(item, NotMade::Refused(why)).await,
             GoesOn::Cancelled => {
                 self.job.cancel.cancel();
@@ -111,10 +115,10 @@ impl TurnRun {
             GoesOn::ToolOutput(response) => response,
             GoesOn::Answers(answers) => own_calls::text_response(own_tools::answers(&answers), true),
             GoesOn::Refused(why) => own_calls::text_response(why, false),
-            GoesOn::Judge | GoesOn::Allowed(_) | GoesOn::Cancelled if asks => {
+            GoesOn::Judge | GoesOn::Allowed(_) | GoesOn::Cancelled | GoesOn::Paused if asks => {
                 return drop(self.ask_the_user(item, &call.arguments).await);
             }
-            GoesOn::Judge | GoesOn::Allowed(_) | GoesOn::Cancelled => {
+            GoesOn::Judge | GoesOn::Allowed(_) | GoesOn::Cancelled | GoesOn::Paused => {
                 let tool = ClientTool { namespace: call.namespace, name: call.tool };
                 return drop(self.call_client(item, tool, call.arguments).await);
             }
@@ -126,7 +130,11 @@ impl TurnRun {
         let words = match earlier {
             GoesOn::Answers(answers) => Ok(own_tools::words(&answers)),
             GoesOn::Refused(why) => Err(Stop::failed(format!("the question was not answered: {why}"))),
-            GoesOn::Judge | GoesOn::Allowed(_) | GoesOn::Cancelled | GoesOn::ToolOutput(_) => {
+            GoesOn::Judge
+            | GoesOn::Allowed(_)
+            | GoesOn::Cancelled
+            | GoesOn::ToolOutput(_)
+            | GoesOn::Paused => {
                 let lost = "the server ended before the answer to its question was used; ask again";
                 Err(Stop::failed(lost))
             }

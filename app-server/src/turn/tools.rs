@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use skein_helpers::{DescribedTool, HelperCall, HelperError, HelperSet, HelperTool};
+use skein_helpers::{
+    DescribedTool, GivenInputs, HelperCall, HelperError, HelperSet, HelperTool, TurnCallOutcome,
+};
 use skein_protocol::helper::McpServerToolCallResponse;
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{
     McpToolCallError, McpToolCallItem, McpToolCallResult, McpToolCallStatus, ThreadItem, ThreadItemBody,
 };
 use skein_provider::{Content, Entry, ToolCall, ToolResult};
-use skein_store::rollout::record::{AnswerPart, ModelAnswer};
+use skein_store::rollout::record::{AnswerPart, AskedTool, ModelAnswer};
 use tokio::sync::{mpsc, oneshot};
 
-use super::asking::{About, Allowed, Asking, Permission, WantedCall};
+use super::asking::{About, Allowed, Asking, Decision, Inputs, NewPause, Permission, WantedCall};
 use super::conversation::Recipient;
 use super::helper_notes;
 use super::offer::{CallTarget, HelperTarget, LeftOut, Offer, Whose};
@@ -155,7 +157,7 @@ impl TurnRun {
         };
         let (content, failed) = match (target, helpers) {
             (CallTarget::Helper(target), Some(helpers)) => {
-                self.call_helper(helpers, item, target, None).await
+                self.call_helper(helpers, item, target, Earlier::default()).await
             }
             // Unreachable: the caller starts the helpers if any call needs one.
             (CallTarget::Helper(_), None) => (Vec::new(), true),
@@ -172,9 +174,10 @@ impl TurnRun {
         helpers: &Arc<HelperSet>,
         mut item: ThreadItem,
         target: HelperTarget,
-        earlier: Option<Allowed>,
+        earlier: Earlier,
     ) -> (Vec<Content>, bool) {
-        let (outcome, duration_ms) = match self.call_as_allowed(helpers, item.id(), &target, earlier).await {
+        let (outcome, duration_ms) = match self.call_until_result(helpers, item.id(), &target, earlier).await
+        {
             Ok(made) => made,
             Err(not_made) => {
                 let read = (result::of_text(&not_made.text()), true);
@@ -189,6 +192,52 @@ impl TurnRun {
         }
         self.complete(item).await;
         read
+    }
+
+    /// Makes the call, and makes it again with the user's answers as long as its helper has questions in the place of a result.
+    async fn call_until_result(
+        &self,
+        helpers: &Arc<HelperSet>,
+        item: &ItemId,
+        target: &HelperTarget,
+        mut earlier: Earlier,
+    ) -> Result<(Called, i64), NotMade> {
+        loop {
+            let made = self.call_as_allowed(helpers, item, target, earlier).await?;
+            let Made { outcome, duration_ms, described } = made;
+            let wanted = match outcome {
+                Ok(TurnCallOutcome::Result(response)) => return Ok((Ok(response), duration_ms)),
+                Err(error) => return Ok((Err(error), duration_ms)),
+                Ok(TurnCallOutcome::Wants(wanted)) => *wanted,
+            };
+            let pause = NewPause { server: target.server.clone(), described: *described, wanted };
+            earlier = self.inputs(item, Some(Box::new(pause))).await?;
+        }
+    }
+
+    /// Waits for the answers to the questions of a call's helper. Nothing is under way at the helper meanwhile.
+    pub(super) async fn inputs(
+        &self,
+        item: &ItemId,
+        mut pause: Option<Box<NewPause>>,
+    ) -> Result<Earlier, NotMade> {
+        loop {
+            let (answer, answered) = oneshot::channel();
+            let about = About::Inputs(pause.take(), answer);
+            self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
+            match self.answer_from(answered).await {
+                Ok(Ok(Inputs::More)) => {}
+                Ok(Ok(Inputs::All(given, tool))) => {
+                    let allowed = Allowed { tool: Some(tool), decision: Decision::Once };
+                    return Ok(Earlier { allowed: Some(allowed), given: Some(given) });
+                }
+                Ok(Ok(Inputs::Refused(why))) => return Err(NotMade::Refused(why)),
+                Ok(Err(_)) | Err(_) => {
+                    self.job.cancel.cancel();
+                    return Err(NotMade::TurnEnds);
+                }
+            }
+        }
     }
 
     /// Reports the end of a call that was not made.
@@ -206,16 +255,38 @@ impl TurnRun {
         helpers: &Arc<HelperSet>,
         item: &ItemId,
         target: &HelperTarget,
-        mut earlier: Option<Allowed>,
-    ) -> Result<(Called, i64), NotMade> {
+        Earlier { mut allowed, given }: Earlier,
+    ) -> Result<Made, NotMade> {
         let mut rounds = policy::CALL_JUDGED;
         loop {
             rounds -= 1;
-            let judged = self.permission(helpers, (item, target), earlier.take()).await?;
-            match self.call_tool(helpers, item, target.clone(), judged).await {
-                (Err(HelperError::ToolChanged { .. }), _) if rounds > 0 => {}
-                made => return Ok(made),
+            if let (Some(_), Some(tool)) =
+                (&given, allowed.as_ref().and_then(|allowed| allowed.tool.as_ref()))
+            {
+                self.same_program(helpers, target, tool).await?;
             }
+            let judged = self.permission(helpers, (item, target), allowed.take()).await?;
+            let made = self.call_tool(helpers, (item, target), judged, given.clone()).await;
+            match made.outcome {
+                Err(HelperError::ToolChanged { .. }) if rounds > 0 => {}
+                Ok(_) | Err(_) => return Ok(made),
+            }
+        }
+    }
+
+    /// Only the program that has asked gets the answers.
+    async fn same_program(
+        &self,
+        helpers: &Arc<HelperSet>,
+        HelperTarget { server, tool, .. }: &HelperTarget,
+        asked: &AskedTool,
+    ) -> Result<(), NotMade> {
+        let described = helpers.describe(server, tool, &self.job.cancel).await.map_err(NotMade::Helper)?;
+        match described.program.to_string() == asked.program {
+            true => Ok(()),
+            false => Err(NotMade::Refused(format!(
+                "the settings have changed the helper {server} while it waited for the user; the call was not made again"
+            ))),
         }
     }
 
@@ -258,22 +329,23 @@ impl TurnRun {
         self.answer_from(answered).await.ok()?.ok()
     }
 
-    /// Returns the outcome and the duration in milliseconds.
+    /// Makes the call once.
     async fn call_tool(
         &self,
         helpers: &Arc<HelperSet>,
-        item: &ItemId,
-        target: HelperTarget,
-        judged: DescribedTool,
-    ) -> (Called, i64) {
+        (item, target): (&ItemId, &HelperTarget),
+        described: DescribedTool,
+        given: Option<Box<GivenInputs>>,
+    ) -> Made {
         let since = self.job.clock.now();
         let (progress, said) = mpsc::channel(policy::CALL_PROGRESS);
-        let HelperTarget { server, tool, arguments } = target;
-        let (turn, judged) = (Some(self.job.turn.clone()), Some(Box::new(judged)));
-        let call = HelperCall { server, tool, arguments, meta: Value::Null, turn, judged };
-        let called = helpers.call_with_progress(call, self.job.cancel.clone(), Some(progress));
+        let HelperTarget { server, tool, arguments } = target.clone();
+        let described = Box::new(described);
+        let (turn, judged) = (Some(self.job.turn.clone()), Some(described.clone()));
+        let call = HelperCall { server, tool, arguments, meta: Value::Null, turn, judged, given };
+        let called = helpers.call_of_turn(call, self.job.cancel.clone(), Some(progress));
         let outcome = self.pass_on_until(item, said, called).await;
-        (outcome, took(self.job.clock, since))
+        Made { outcome, duration_ms: took(self.job.clock, since), described }
     }
 
     /// Reports progress until the call ends. The sender may outlive the call, so a closed queue is not the end.
@@ -281,8 +353,8 @@ impl TurnRun {
         &self,
         item: &ItemId,
         mut said: mpsc::Receiver<String>,
-        called: impl Future<Output = Called>,
-    ) -> Called {
+        called: impl Future<Output = MadeOutcome>,
+    ) -> MadeOutcome {
         let mut called = std::pin::pin!(called);
         let outcome = loop {
             tokio::select! {
@@ -330,6 +402,24 @@ fn not_offered(LeftOut { whose, of, count }: &LeftOut, most: usize) -> String {
 }
 
 type Called = Result<McpServerToolCallResponse, HelperError>;
+type MadeOutcome = Result<TurnCallOutcome, HelperError>;
+
+/// A call that was made.
+struct Made {
+    outcome: MadeOutcome,
+    duration_ms: i64,
+    /// The tool that was called.
+    described: Box<DescribedTool>,
+}
+
+/// The beginning of a call by an earlier load, or before its helper had questions.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    /// The consent to it.
+    pub(super) allowed: Option<Allowed>,
+    /// The answers to its helper's questions.
+    pub(super) given: Option<Box<GivenInputs>>,
+}
 
 fn complete(item: &mut McpToolCallItem, called: Called, duration_ms: i64) {
     item.duration_ms = Some(duration_ms);

@@ -49,6 +49,7 @@ use callers::{Callers, Entered};
 use client::Client;
 use rmcp::model::{CallToolRequestParams, ClientRequest, ProtocolVersion, ServerResult};
 use rmcp::service::{Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError};
+pub(crate) use rounds::HelperAnswer;
 use rounds::Request;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,6 +66,7 @@ use tokio_util::sync::CancellationToken;
 use crate::counters::Count;
 use crate::policy;
 use crate::process::start::Pipes;
+use crate::questions::GivenInputs;
 
 pub(crate) use callers::McpCaller;
 pub(crate) use http::{Trouble, Web};
@@ -155,6 +157,8 @@ pub(crate) struct McpToolCall {
     /// Where the helper's progress messages go. Full: they are left out.
     pub(crate) progress: Option<mpsc::Sender<String>>,
     pub(crate) caller: Option<McpCaller>,
+    /// The answers to the helper's questions of the last time.
+    pub(crate) given: Option<Box<GivenInputs>>,
 }
 
 impl Line {
@@ -221,15 +225,22 @@ impl Session {
     /// Calls a tool. Takes as long as the helper does; ends at once when `cancel` is, or when the line closes.
     ///
     /// # Errors
-    /// [`CallError`]. A tool's own failure is a result with `is_error`.
+    /// [`CallError`]. A tool's own failure is a result with `is_error`. The call of a turn ends with the helper's questions where it
+    /// has some for the user.
     pub(crate) async fn call(
         &self,
         call: McpToolCall,
         cancel: &CancellationToken,
-    ) -> Result<McpServerToolCallResponse, CallError> {
-        let mut params = CallToolRequestParams::new(call.tool);
-        params.arguments = call.arguments;
-        self.ask(Request::Call(params, call.progress), call.meta, call.caller, cancel).await
+    ) -> Result<HelperAnswer<McpServerToolCallResponse>, CallError> {
+        let McpToolCall { tool, arguments, meta, progress, caller, given } = call;
+        let is_of_turn = caller.as_ref().is_some_and(|caller| caller.turn.is_some());
+        let mut params = CallToolRequestParams::new(tool);
+        params.arguments = arguments;
+        let request = match is_of_turn {
+            true => Request::CallOfTurn(params, progress, given),
+            false => Request::Call(params, progress),
+        };
+        self.ask(request, meta, caller, cancel).await
     }
 
     /// Waits until the helper reports a change of its tools or resources, at a limited rate. Cancel-safe.

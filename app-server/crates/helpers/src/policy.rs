@@ -37,7 +37,7 @@ pub(crate) const HELPER_CANCELLED_KEEP: Duration = Duration::from_mins(10);
 pub(crate) const HELPER_CANCELLED_CALLS: usize = 64;
 /// How often a call is made again because its helper (MCP 2026-07-28) wants to know something first. Origin: what rmcp does; a
 /// form that leads to ten more is no form.
-pub(crate) const HELPER_ROUNDS: usize = 10;
+pub const HELPER_ROUNDS: usize = 10;
 /// Before a call is made again of which the helper wants to know nothing but that it is made again; twice as long each time.
 /// Origin: guess; one that is busy gets some 20 s in all.
 pub(crate) const HELPER_ROUND_PAUSE_FIRST: Duration = Duration::from_millis(100);

@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::HelperError;
-use crate::mcp::{McpCaller, McpToolCall};
+use crate::mcp::{HelperAnswer, McpCaller, McpToolCall};
 use crate::policy;
 use crate::pool::{HelperPool, Instance, Key, LeaseHolder, Program};
 use crate::process::report::ExitReport;
-use crate::questions::HelperQuestion;
+use crate::questions::{GivenInputs, HelperQuestion, WantedInputs};
 use crate::spec::{ApprovalMode, HelperSpec};
 use crate::supervisor::HelperEvent;
 
@@ -68,6 +68,17 @@ pub struct HelperCall {
     pub turn: Option<TurnId>,
     /// The tool at the time of the approval; none for a call of a client, which needs no approval.
     pub judged: Option<Box<DescribedTool>>,
+    /// The answers to the helper's questions of the last time, for a call of a turn.
+    pub given: Option<Box<GivenInputs>>,
+}
+
+/// The outcome of a turn's call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TurnCallOutcome {
+    /// The tool has a result.
+    Result(McpServerToolCallResponse),
+    /// The helper wants to know something of the user first. Nothing is under way at it.
+    Wants(Box<WantedInputs>),
 }
 
 /// A tool and whose it is.
@@ -268,7 +279,8 @@ impl HelperSet {
         cancel: CancellationToken,
     ) -> Result<McpServerToolCallResponse, HelperError> {
         let (server, tool) = (server.to_owned(), tool.to_owned());
-        let call = HelperCall { server, tool, arguments, meta: Value::Null, turn: None, judged: None };
+        let call =
+            HelperCall { server, tool, arguments, meta: Value::Null, turn: None, judged: None, given: None };
         self.call_with_progress(call, cancel, None).await
     }
 
@@ -284,6 +296,26 @@ impl HelperSet {
         cancel: CancellationToken,
         progress: Option<mpsc::Sender<String>>,
     ) -> Result<McpServerToolCallResponse, HelperError> {
+        let server = call.server.clone();
+        match self.call_of_turn(HelperCall { turn: None, ..call }, cancel, progress).await? {
+            TurnCallOutcome::Result(result) => Ok(result),
+            // Only the call of a turn ends so.
+            TurnCallOutcome::Wants(_) => {
+                Err(HelperError::Unanswerable { server, reason: "no turn has called".to_owned() })
+            }
+        }
+    }
+
+    /// The same for a turn: ends with the helper's questions where it has some for the user in the place of a result.
+    ///
+    /// # Errors
+    /// [`HelperError`].
+    pub async fn call_of_turn(
+        &self,
+        call: HelperCall,
+        cancel: CancellationToken,
+        progress: Option<mpsc::Sender<String>>,
+    ) -> Result<TurnCallOutcome, HelperError> {
         let server = call.server.clone();
         let lease = self.lease(&server)?;
         let spec = lease.spec();
@@ -310,7 +342,10 @@ impl HelperSet {
                 },
                 None => called.await,
             };
-            guard.answered(session, answer).await
+            Ok(match guard.answered(session, answer).await? {
+                HelperAnswer::Result(result) => TurnCallOutcome::Result(result),
+                HelperAnswer::Wants(wanted) => TurnCallOutcome::Wants(wanted),
+            })
         };
         guard.while_leased(answered).await
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use skein_base::tasks::TaskGroup;
 use skein_config::access::Digest;
-use skein_helpers::{ApprovalMode, Transport};
+use skein_helpers::{ApprovalMode, DescribedTool, Transport};
 use skein_protocol::approval::{
     DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationRequestParams,
     ToolRequestUserInputParams, ToolRequestUserInputQuestion,
@@ -27,7 +27,7 @@ use crate::thread::questions::Refusal;
 use crate::thread::{Approved, Context, views};
 use crate::turn::Answered;
 use crate::turn::approval::{self, ApprovalRules, CallRefusal as Refused, CallVerdict, Hints, Judged};
-use crate::turn::asking::{About, Allowed, Asking, ClientCall, Permission, WantedCall};
+use crate::turn::asking::{About, Allowed, Asking, ClientCall, Inputs, Permission, WantedCall};
 
 /// The id of the one question in the request.
 const QUESTION: &str = "q1";
@@ -66,17 +66,33 @@ impl ThreadParts<'_> {
 
     /// Puts a turn's question, unless the rules or the user's permissions already decide, or the turn is left to the next load.
     pub(super) fn turn_asks(&mut self, asking: Asking) {
-        let (Some(turn), Some(asking)) = (self.turns.id().cloned(), self.turns.hold(asking)) else { return };
+        let Some(turn) = self.turns.id().cloned() else { return };
+        let Some(asking) = self.note_pause(&turn, asking).and_then(|asking| self.turns.hold(asking)) else {
+            return;
+        };
         let Asking { item, about } = asking;
         match about {
             About::Permission(wanted, answer) => self.decide(turn, item, &wanted, answer),
             About::Questions(asked, answer) => {
                 self.put(questions(self.log, turn, item, asked, Wants::Answers(answer)));
             }
+            About::Inputs(_, answer) => self.ask_for_inputs(turn, item, answer),
             About::ClientCall(call, answer) => {
                 self.put(client_call(self.log, turn, item, call, answer));
             }
         }
+    }
+
+    /// Records that a call has ended with questions of its helper. Returns what is asked, unless the questions are refused.
+    fn note_pause(&mut self, turn: &TurnId, asking: Asking) -> Option<Asking> {
+        let Asking { item, about } = asking;
+        let About::Inputs(Some(pause), answer) = about else { return Some(Asking { item, about }) };
+        if let Err(why) = self.pause_call(turn, &item, *pause) {
+            drop(answer.send(Inputs::Refused(why)));
+            return None;
+        }
+        let about = About::Inputs(None, answer);
+        Some(Asking { item, about })
     }
 
     /// Decides about a call, or asks the user.
@@ -138,9 +154,14 @@ impl ThreadParts<'_> {
 
 /// The tool of a question, with the hash of its description.
 fn asked_tool(wanted: &WantedCall) -> Option<AskedTool> {
-    let hash = Digest::of(&serde_json::to_string(&wanted.described.tool).ok()?).to_hex();
-    let program = wanted.described.program.to_string();
-    Some(AskedTool { server: wanted.server.clone(), program, name: wanted.tool.clone(), hash })
+    tool_of(&wanted.server, &wanted.described)
+}
+
+/// A tool as it is now, with the hash of its description.
+pub(super) fn tool_of(server: &str, described: &DescribedTool) -> Option<AskedTool> {
+    let hash = Digest::of(&serde_json::to_string(&described.tool).ok()?).to_hex();
+    let (program, name) = (described.program.to_string(), described.tool.name.clone());
+    Some(AskedTool { server: server.to_owned(), program, name, hash })
 }
 
 /// Questions to the user.

@@ -35,6 +35,7 @@ mod edits;
 mod effects;
 mod fork;
 mod helper_side;
+mod inputs;
 mod load;
 mod log;
 mod open_questions;

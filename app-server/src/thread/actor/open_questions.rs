@@ -290,6 +290,7 @@ impl Questions {
             | Wants::Answers(_)
             | Wants::ToolOutput(_)
             | Wants::Decision(_)
+            | Wants::Input(_)
             | Wants::Budget(_)
             | Wants::GoingOn(_, None) => None,
         };
@@ -307,6 +308,7 @@ impl Questions {
             | Wants::Answers(_)
             | Wants::ToolOutput(_)
             | Wants::Decision(_)
+            | Wants::Input(_)
             | Wants::Budget(_)
             | Wants::GoingOn(..) => false,
         };

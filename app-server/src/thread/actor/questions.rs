@@ -228,6 +228,7 @@ impl ThreadParts<'_> {
             Some(TurnCall { state: CallState::Begun { repeatable: false, at }, tool, attempts, .. }) => {
                 return self.ask_whether_to_repeat(&item, (tool, attempts, at.0), answer);
             }
+            Some(TurnCall { state: CallState::Paused, .. }) => GoesOn::Paused,
             None | Some(TurnCall { state: CallState::Begins, .. }) => GoesOn::Judge,
         };
         // The turn may have ended.

@@ -16,7 +16,7 @@ use super::asking::Deciding;
 use super::budget::WaitingRequest;
 use super::consent::decision;
 use crate::thread::questions::{Reach, Refusal};
-use crate::turn::asking::{Allowed, Decision, GoesOn, Permission};
+use crate::turn::asking::{Allowed, Decision, GoesOn, Inputs, Permission};
 use crate::turn::{Answered, own_tools};
 
 /// For the model: a call is in doubt and is not made again.
@@ -33,6 +33,8 @@ pub(super) enum Wants {
     Permission(Deciding),
     /// A turn that calls a tool of the client.
     ToolOutput(oneshot::Sender<Result<DynamicToolCallResponse, String>>),
+    /// A turn whose call waits for an answer to its helper's question. The records have the answer.
+    Input(oneshot::Sender<Inputs>),
     /// A helper.
     Decision(oneshot::Sender<McpServerElicitationRequestResponse>),
     /// A turn whose budget is used up.
@@ -131,12 +133,14 @@ impl Settled {
             Self::Judged(Permission::Refused(why)) => GoesOn::Refused(why),
             Self::Judged(Permission::Cancelled) => GoesOn::Cancelled,
             Self::Judged(Permission::Granted | Permission::JudgedAnew) => GoesOn::Judge,
+            Self::Refused(_) if kind == QuestionKind::Elicitation => GoesOn::Paused,
             Self::Refused(refusal) => {
                 let cannot = "no client has put the question to the user";
                 GoesOn::Refused(refusal.message(cannot, "a client answered the question with something else"))
             }
-            // A helper's own question ends with the helper.
-            Self::Decision(_) | Self::GivenUp => GoesOn::Judge,
+            // The records have the answer.
+            Self::Decision(_) => GoesOn::Paused,
+            Self::GivenUp => GoesOn::Judge,
         }
     }
 }
@@ -197,6 +201,7 @@ impl Wants {
             (Self::Budget(waiting), Settled::Refused(_)) => AnswerEffect::Undecided(waiting),
             // The records have the answer.
             (Self::Budget(waiting), _) => AnswerEffect::Judge(waiting),
+            (Self::Input(next), _) => AnswerEffect::hand(next, Inputs::More),
             (wants, Settled::Refused(refusal)) => wants.refused(refusal),
             (Self::Words(answer), Settled::Answers(answers)) => {
                 AnswerEffect::hand(answer, Answered::Text(own_tools::words(&answers)))
@@ -237,7 +242,7 @@ impl Wants {
             }
             Self::Decision(answer) => AnswerEffect::hand(answer, declined()),
             // `effect` has taken these.
-            Self::Permission(_) | Self::Budget(_) | Self::GoingOn(..) => AnswerEffect::None,
+            Self::Permission(_) | Self::Budget(_) | Self::Input(_) | Self::GoingOn(..) => AnswerEffect::None,
         }
     }
 }
@@ -247,6 +252,15 @@ pub(super) fn declined() -> McpServerElicitationRequestResponse {
     McpServerElicitationRequestResponse {
         meta: None,
         action: McpServerElicitationAction::Decline,
+        content: None,
+    }
+}
+
+/// The answer to a helper if no client could put its question.
+pub(super) fn cancelled() -> McpServerElicitationRequestResponse {
+    McpServerElicitationRequestResponse {
+        meta: None,
+        action: McpServerElicitationAction::Cancel,
         content: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -43,6 +44,8 @@ pub(crate) const TOOLS: &[Tool] = &[
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
     all: Mutex<BTreeMap<String, Option<Value>>>,
+    /// How many of them the client has answered with an error.
+    errors: AtomicUsize,
     answered: Condvar,
     /// Calls of `ask_later` with their questions.
     later: Mutex<Vec<(Value, Value)>>,
@@ -69,7 +72,9 @@ impl Asks {
     /// Stores the client's answer to a request.
     pub(crate) fn answered(&self, answer: Value) {
         let id = answer["id"].as_str().unwrap_or_default().to_owned();
-        if let Some(asked) = self.lock().get_mut(&id) {
+        let mut all = self.lock();
+        if let Some(asked) = all.get_mut(&id) {
+            self.errors.fetch_add(usize::from(!answer["error"].is_null()), Ordering::Relaxed);
             *asked = Some(answer);
         }
         self.answered.notify_all();
@@ -96,18 +101,14 @@ impl Asks {
 
     /// Waits until `least` requests are refused.
     fn until_refused(&self, least: usize) -> usize {
-        let few = |all: &mut BTreeMap<String, Option<Value>>| refused(all) < least;
-        let all = self.answered.wait_while(self.lock(), few).unwrap_or_else(PoisonError::into_inner);
-        refused(&all)
+        let few = |_: &mut BTreeMap<String, Option<Value>>| self.errors.load(Ordering::Relaxed) < least;
+        drop(self.answered.wait_while(self.lock(), few).unwrap_or_else(PoisonError::into_inner));
+        self.errors.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<Value>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn refused(all: &BTreeMap<String, Option<Value>>) -> usize {
-    all.values().flatten().filter(|answer| !answer["error"].is_null()).count()
 }
 
 /// Calls a tool of this module; `false` if it has no tool of that name.

@@ -12,10 +12,13 @@ use skein_protocol::approval::{McpServerElicitationAction, McpServerElicitationR
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{HelperState, SkeinHelpersListParams};
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::{McpServerResourceRead, McpServerToolCall, SkeinHelpersList};
+use skein_protocol::methods::{
+    McpServerResourceRead, McpServerToolCall, SkeinHelpersList, SkeinQuestionsList,
+};
 use skein_protocol::notifications::{
     ItemMcpToolCallProgress, McpServerStartupStatusUpdated, ThreadStatusChanged,
 };
+use skein_protocol::question::{QuestionKind, SkeinQuestionsListParams};
 use skein_protocol::server_requests::McpServerElicitationRequest as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
@@ -73,6 +76,55 @@ async fn a_turns_call_is_repeated_with_the_users_answer() -> Result<()> {
     client.resolved(&id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     assert_eq!(outcome(&client, &turn)?, json!({ "action": "accept", "content": { "name": "Ada" } }));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_question_outlives_the_server_without_a_helper_and_its_call_goes_on_in_a_new_process() -> Result<()>
+{
+    let setup = Home::setup().set("orphans.pending_grace", "0s").helper(helper()?);
+    let (mut home, mut client) = setup.start_with_client().await?;
+    let thread = client.start_thread_with("words").await?;
+    let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
+    let (id, before) = client.helper_question().await?;
+    home.restart_after_kill().await?;
+    let mut client = home.client().await?;
+    client.until_status("the repair parks the thread", |status| status.threads.loaded == 0).await?;
+    home.until_drained(PATIENCE).await?;
+    let open = client.call::<SkeinQuestionsList>(SkeinQuestionsListParams::default()).await?.data;
+    assert_eq!(
+        open.iter().map(|open| (open.kind, open.loaded)).collect::<Vec<_>>(),
+        [(QuestionKind::Elicitation, false)]
+    );
+    client.resume(thread).await?;
+    let (again, params) = client.helper_question().await?;
+    assert_eq!((&again, &params), (&id, &before));
+    client.answer_request::<Question>(&id, &accept()).await?;
+    client.resolved(&id).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    assert_eq!(outcome(&client, &turn)?, json!({ "action": "accept", "content": { "name": "Ada" } }));
+    assert_eq!(client.questions(), 1, "nobody is asked whether to make the call again");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn another_program_of_the_same_name_does_not_get_the_answer() -> Result<()> {
+    let (mut home, mut client, thread) = home().await?;
+    let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
+    let (id, _) = client.helper_question().await?;
+    home.stop().await?;
+    let config = home.path().join("config.toml");
+    let text = std::fs::read_to_string(&config)?;
+    std::fs::write(&config, text.replace("\"--speaks\"", "\"--instructions\", \"other\", \"--speaks\""))?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    client.resume(thread).await?;
+    assert_eq!(client.helper_question().await?.0, id);
+    client.answer_request::<Question>(&id, &accept()).await?;
+    client.turn_end(&turn).await?;
+    let call = client.tool_calls(&turn)?.pop().context("a complete call")?;
+    let error = call.error.context("it failed")?.message;
+    assert!(error.contains("have changed the helper helper while it waited"), "{error}");
     home.finish().await
 }
 

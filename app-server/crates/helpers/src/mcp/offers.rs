@@ -11,7 +11,7 @@ use skein_protocol::helper::{McpResourceReadResponse, Resource, ResourceTemplate
 use tokio_util::sync::CancellationToken;
 
 use crate::mcp::http::request_error;
-use crate::mcp::rounds::Request;
+use crate::mcp::rounds::{HelperAnswer, Request};
 use crate::mcp::{CallError, McpCaller, Session, reread};
 use crate::policy;
 
@@ -74,7 +74,11 @@ impl Session {
         caller: Option<McpCaller>,
         cancel: &CancellationToken,
     ) -> Result<McpResourceReadResponse, CallError> {
-        self.ask(Request::Read(ReadResourceRequestParams::new(uri)), meta, caller, cancel).await
+        match self.ask(Request::Read(ReadResourceRequestParams::new(uri)), meta, caller, cancel).await? {
+            HelperAnswer::Result(result) => Ok(result),
+            // Only the call of a turn ends so.
+            HelperAnswer::Wants(_) => Err(CallError::strange()),
+        }
     }
 
     /// Why an answer did not come.

@@ -1,6 +1,6 @@
 //! Questions of a helper before its answer. MCP of 2026-07-28 has no requests of a helper: it answers a call with questions, and the call
 //! is made again with their answers. So the caller is known, however many threads share the helper, and no request is open while a user
-//! thinks.
+//! thinks. The call of a turn ends with the questions: the turn asks its user, perhaps for days, and makes the call again.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use rmcp::model::{
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use skein_protocol::approval::McpServerElicitationRequestBody;
+use skein_protocol::approval::{McpServerElicitationRequestBody, McpServerElicitationRequestResponse};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -23,14 +23,25 @@ use crate::mcp::progress::Progress;
 use crate::mcp::sign_in::SignIn;
 use crate::mcp::{CallError, McpCaller, Session, reread};
 use crate::policy;
+use crate::questions::{GivenInputs, WantedInputs};
 
 /// A request that a helper may want to know something for.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
     /// A call of a tool, and where its progress goes.
     Call(CallToolRequestParams, Option<mpsc::Sender<String>>),
+    /// A call of a turn. It ends where the user has to be asked. With the answers to the questions of the last time.
+    CallOfTurn(CallToolRequestParams, Option<mpsc::Sender<String>>, Option<Box<GivenInputs>>),
     /// A look at a resource.
     Read(ReadResourceRequestParams),
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub(crate) enum HelperAnswer<T> {
+    Result(T),
+    /// The user has to be asked first.
+    Wants(Box<WantedInputs>),
 }
 
 /// A helper's questions in the place of a result.
@@ -68,7 +79,7 @@ struct Rounds {
 impl Request {
     fn message(self) -> ClientRequest {
         match self {
-            Self::Call(params, progress) => {
+            Self::Call(params, progress) | Self::CallOfTurn(params, progress, _) => {
                 let mut request = CallToolRequest::new(params);
                 if let Some(sink) = progress {
                     request.extensions.insert(Progress(sink));
@@ -84,7 +95,9 @@ impl Request {
         let inputs = (!inputs.is_empty()).then_some(inputs);
         let mut again = self.clone();
         match &mut again {
-            Self::Call(params, _) => (params.input_responses, params.request_state) = (inputs, state),
+            Self::Call(params, _) | Self::CallOfTurn(params, _, _) => {
+                (params.input_responses, params.request_state) = (inputs, state)
+            }
             Self::Read(params) => (params.input_responses, params.request_state) = (inputs, state),
         }
         again.message()
@@ -99,11 +112,11 @@ impl Session {
         meta: Option<Map<String, Value>>,
         caller: Option<McpCaller>,
         cancel: &CancellationToken,
-    ) -> Result<T, CallError> {
+    ) -> Result<HelperAnswer<T>, CallError> {
         let call = self.line.callers.enter(caller.clone());
         // With a handshake there are requests for that, and pages that a refusal names.
         let has_requests = self.version.has_initialize();
-        let mut message = request.clone().message();
+        let mut message = self.first_message(&request, caller.as_ref())?;
         let mut rounds = Rounds { done: 0, pause: policy::HELPER_ROUND_PAUSE_FIRST };
         let mut sign_in = SignIn::default();
         loop {
@@ -117,16 +130,38 @@ impl Session {
                 result => serde_json::to_value(&result?).unwrap_or_default(),
             };
             if has_requests || result["resultType"] != "input_required" {
-                return serde_json::from_value(result).map_err(|_| CallError::strange());
+                return serde_json::from_value(result)
+                    .map(HelperAnswer::Result)
+                    .map_err(|_| CallError::strange());
+            }
+            let wanted = Wanted::read(result).map_err(CallError::Unanswerable)?;
+            if matches!(request, Request::CallOfTurn(..)) && wanted.asks_a_user() {
+                return Ok(HelperAnswer::Wants(Box::new(wanted.into_inputs())));
             }
             let answers = async {
-                let wanted = Wanted::read(result)?;
                 rounds.next(wanted.wishes.is_empty()).await?;
                 self.answers(wanted, caller.as_ref()).await
             };
             let answers = async { answers.await.map_err(CallError::Unanswerable) };
             let (inputs, state) = self.unless_over(cancel, answers).await?;
             message = request.again(inputs, state);
+        }
+    }
+
+    /// The request, with the answers that a turn has for the helper.
+    fn first_message(
+        &self,
+        request: &Request,
+        caller: Option<&McpCaller>,
+    ) -> Result<ClientRequest, CallError> {
+        match request {
+            Request::CallOfTurn(_, _, Some(given)) => {
+                let inputs = self.given(given, caller).map_err(CallError::Unanswerable)?;
+                Ok(request.again(inputs, given.state.clone()))
+            }
+            Request::Call(..) | Request::CallOfTurn(_, _, None) | Request::Read(_) => {
+                Ok(request.clone().message())
+            }
         }
     }
 
@@ -152,10 +187,7 @@ impl Session {
     ) -> Result<(InputResponses, Option<String>), String> {
         let answers = wanted.wishes.into_iter().map(async |(name, wish)| {
             let answers = match wish {
-                Wish::Roots => match self.line.own_roots() {
-                    Some(own) => reread(&own),
-                    None => reread(&client::roots([&*self.folder(caller)?])),
-                },
+                Wish::Roots => self.roots(caller)?,
                 Wish::User(request) => {
                     let caller = caller.ok_or("nobody was asked: no user has called")?;
                     let answer = client::put(caller, *request).await?;
@@ -166,6 +198,25 @@ impl Session {
         });
         let answers: InputResponses = try_join_all(answers).await?.into_iter().collect();
         Ok((answers, wanted.state))
+    }
+
+    /// The answers of a user, and what needs none.
+    fn given(&self, given: &GivenInputs, caller: Option<&McpCaller>) -> Result<InputResponses, String> {
+        let answer = |(name, answer): &(String, McpServerElicitationRequestResponse)| {
+            (name.clone(), reread(&client::elicited(answer.clone())).unwrap_or_default())
+        };
+        let mut inputs: InputResponses = given.answers.iter().map(answer).collect();
+        for name in &given.roots {
+            inputs.insert(name.clone(), self.roots(caller)?.unwrap_or_default());
+        }
+        Ok(inputs)
+    }
+
+    fn roots<T: DeserializeOwned>(&self, caller: Option<&McpCaller>) -> Result<Option<T>, &'static str> {
+        Ok(match self.line.own_roots() {
+            Some(own) => reread(&own),
+            None => reread(&client::roots([&*self.folder(caller)?])),
+        })
     }
 
     fn folder(&self, caller: Option<&McpCaller>) -> Result<PathBuf, &'static str> {
@@ -210,6 +261,23 @@ impl Wanted {
             Ok::<_, String>((name, wish))
         });
         Ok(Self { wishes: wishes.collect::<Result<_, _>>()?, state: required.request_state })
+    }
+}
+
+impl Wanted {
+    fn asks_a_user(&self) -> bool {
+        self.wishes.iter().any(|(_, wish)| matches!(wish, Wish::User(_)))
+    }
+
+    fn into_inputs(self) -> WantedInputs {
+        let mut wanted = WantedInputs { questions: Vec::new(), roots: Vec::new(), state: self.state };
+        for (name, wish) in self.wishes {
+            match wish {
+                Wish::User(request) => wanted.questions.push((name, *request)),
+                Wish::Roots => wanted.roots.push(name),
+            }
+        }
+        wanted
     }
 }
 

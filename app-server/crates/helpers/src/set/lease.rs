@@ -125,12 +125,14 @@ impl InstanceLease {
         call: HelperCall,
         progress: Option<mpsc::Sender<String>>,
     ) -> Result<McpToolCall, HelperError> {
-        let HelperCall { server, tool, arguments, meta, turn: _, judged: _ } = call;
+        let HelperCall { server, tool, arguments, meta, turn: _, judged: _, given } = call;
         if !self.spec().offers(&tool) {
             return Err(HelperError::ToolNotEnabled { server, tool });
         }
         match (object(arguments), object(meta)) {
-            (Ok(arguments), Ok(meta)) => Ok(McpToolCall { tool, arguments, meta, progress, caller: None }),
+            (Ok(arguments), Ok(meta)) => {
+                Ok(McpToolCall { tool, arguments, meta, progress, caller: None, given })
+            }
             (Err(got), _) => Err(HelperError::BadArguments { server, tool, what: "arguments", got }),
             (_, Err(got)) => Err(HelperError::BadArguments { server, tool, what: "_meta", got }),
         }

@@ -73,7 +73,15 @@ impl Fake {
     async fn call_judged(&self, judged: &DescribedTool) -> Result<(), HelperError> {
         let (server, tool) = ("fake".to_owned(), "wait".to_owned());
         let judged = Some(Box::new(judged.clone()));
-        let call = HelperCall { server, tool, arguments: json!({}), meta: Value::Null, turn: None, judged };
+        let call = HelperCall {
+            server,
+            tool,
+            arguments: json!({}),
+            meta: Value::Null,
+            turn: None,
+            judged,
+            given: None,
+        };
         self.set.call_with_progress(call, CancellationToken::new(), None).await.map(drop)
     }
 
@@ -180,6 +188,7 @@ async fn what_is_sent_beside_the_arguments_reaches_the_helper_and_our_token_wins
         arguments: Value::Null,
         meta,
         turn: None,
+        given: None,
         judged: None,
     };
     let meta = json!({ "example.org/trace": "t", "progressToken": "theirs" });

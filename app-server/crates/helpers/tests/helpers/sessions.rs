@@ -212,7 +212,15 @@ async fn progress_arrives_in_order_before_the_answer() {
     let thread = Thread::start(|house| vec![server(house, "a", on_call)]);
     let (sink, mut progress) = mpsc::channel(8);
     let (server, tool) = ("a".into(), "first".into());
-    let call = HelperCall { server, tool, arguments: json!({}), meta: Value::Null, turn: None, judged: None };
+    let call = HelperCall {
+        server,
+        tool,
+        arguments: json!({}),
+        meta: Value::Null,
+        turn: None,
+        judged: None,
+        given: None,
+    };
     let call = thread.set.call_with_progress(call, CancellationToken::new(), Some(sink));
     tokio::time::timeout(BOUND, call).await.expect("an end").expect("an answer");
     let mut heard = Vec::new();

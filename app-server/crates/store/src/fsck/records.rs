@@ -188,8 +188,7 @@ impl RecordCheck {
 
     fn judge(&mut self, record: &Record) {
         self.judge_place(record);
-        let body = &record.body;
-        match body {
+        match &record.body {
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadNamed(_)
             | RecordBody::ThreadMeta(_)
@@ -208,11 +207,12 @@ impl RecordCheck {
             | RecordBody::QuestionAnswered(_)
             | RecordBody::QuestionClosed(_)
             | RecordBody::CallBegun(_)
-            | RecordBody::TurnResumed(_) => self.judge_open_turn(body),
+            | RecordBody::CallPaused(_)
+            | RecordBody::TurnResumed(_) => self.judge_open_turn(&record.body),
             RecordBody::QueueAdded(_)
             | RecordBody::QueueUpdated(_)
             | RecordBody::QueueMoved(_)
-            | RecordBody::QueueRemoved(_) => self.judge_queue(body),
+            | RecordBody::QueueRemoved(_) => self.judge_queue(&record.body),
             RecordBody::ThreadOpened(opened) => self.thread_opened(opened),
             RecordBody::ThreadClosed(_) => self.thread_closed(),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.at),

@@ -52,6 +52,7 @@ impl History {
             RecordBody::QuestionAnswered(answered) => self.question_answered(answered, at),
             RecordBody::QuestionClosed(closed) => self.open_turn_records.question_closed(closed),
             RecordBody::CallBegun(begun) => self.open_turn_records.call_begun(begun, at),
+            RecordBody::CallPaused(paused) => self.open_turn_records.call_paused(paused),
             RecordBody::TurnResumed(resumed) => self.open_turn_records.turn_resumed(resumed),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.seq, at),
             RecordBody::ItemStarted(started) => self.item_started(started, at),

@@ -42,7 +42,9 @@ pub use fold::is_event;
 pub use items::{cut_short, seen_as};
 use messages::SentMessages;
 use open_turn::OpenTurnRecords;
-pub use open_turn::{AnsweredQuestion, CallState, KeptTurn, NextLoad, RestartTurns, TurnCall, TurnQuestion};
+pub use open_turn::{
+    AnsweredQuestion, CallState, KeptTurn, NextLoad, PausedCall, RestartTurns, TurnCall, TurnQuestion,
+};
 pub use queue::MessageQueue;
 pub use row::{ThreadRow, WaitingQuestion};
 pub use spending::{Spending, TurnSpent};

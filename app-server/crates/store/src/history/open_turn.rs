@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::History;
 use crate::policy;
 use crate::rollout::record::{
-    AnswerPart, AskedTool, CallBegun, ModelAnswer, QuestionAnswered, QuestionAsked, QuestionClosed,
-    QuestionKind, ThreadOpened, TurnResumed, TurnStarted, TurnTerms,
+    AnswerPart, AskedTool, CallBegun, CallPaused, ModelAnswer, QuestionAnswered, QuestionAsked,
+    QuestionClosed, QuestionKind, ThreadOpened, TurnResumed, TurnStarted, TurnTerms,
 };
 
 #[cfg(test)]
@@ -48,6 +48,8 @@ pub enum CallState {
         /// When.
         at: WallMs,
     },
+    /// Its helper wants to know something, and no question about that is open.
+    Paused,
 }
 
 /// An open call.
@@ -62,6 +64,20 @@ pub struct TurnCall {
     begun_at: Option<WallMs>,
     /// The tool that the user was asked about last.
     pub tool: Option<AskedTool>,
+    /// The helper's questions, until the call is made again.
+    pub paused: Option<Box<PausedCall>>,
+    /// How often its helper has wanted to know something.
+    pub pauses: u32,
+}
+
+/// A call whose helper wants to know something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PausedCall {
+    /// The record of it.
+    pub wants: CallPaused,
+    /// The results in the users' answers so far, as JSON text, in the order of the questions; none for a question that nobody
+    /// has answered.
+    pub answers: Vec<Option<String>>,
 }
 
 /// A question with its answer.
@@ -199,8 +215,11 @@ impl OpenTurnRecords {
         if let Some(item) = &asked.item_id {
             let (kind, tool) = (asked.kind, asked.tool.clone());
             let (scope, answer) = (answered.by.scope.clone(), answered.answer.clone());
-            let answered = AnsweredQuestion { kind, tool, scope, answer };
-            self.call(item).state = CallState::Answered(Box::new(answered));
+            let call = self.call(item);
+            if !call.take_input(&asked, answer.clone()) {
+                let answered = AnsweredQuestion { kind, tool, scope, answer };
+                call.state = CallState::Answered(Box::new(answered));
+            }
         }
         Some(asked)
     }
@@ -209,6 +228,9 @@ impl OpenTurnRecords {
         let Some(asked) = self.take(closed.id) else { return };
         let Some(item) = &asked.item_id else { return };
         let call = self.call(item);
+        if call.take_input(&asked, None) {
+            return;
+        }
         call.state = match (asked.kind, call.begun_at) {
             // Without an answer the call is in doubt as before.
             (QuestionKind::MayHaveRun, Some(at)) => CallState::Begun { repeatable: false, at },
@@ -219,7 +241,16 @@ impl OpenTurnRecords {
     pub(super) fn call_begun(&mut self, begun: &CallBegun, at: WallMs) {
         let call = self.call(&begun.item_id);
         call.state = CallState::Begun { repeatable: begun.repeatable, at };
-        (call.attempts, call.begun_at) = (begun.attempt, Some(at));
+        (call.attempts, call.begun_at, call.paused) = (begun.attempt, Some(at), None);
+    }
+
+    pub(super) fn call_paused(&mut self, paused: &CallPaused) {
+        self.asked = true;
+        self.resumed = 0;
+        let call = self.call(&paused.item_id);
+        call.state = CallState::Paused;
+        call.paused = Some(Box::new(PausedCall { wants: paused.clone(), answers: Vec::new() }));
+        call.pauses += 1;
     }
 
     pub(super) fn turn_resumed(&mut self, resumed: &TurnResumed) {
@@ -233,14 +264,16 @@ impl OpenTurnRecords {
             return;
         }
         for call in &mut self.calls {
+            let is_told = |paused: &PausedCall| paused.answers.len() == paused.wants.inputs.len();
             let is_decided = match &call.state {
                 CallState::Answered(answered) => answered.kind.is_about_a_call(),
                 CallState::Begins => true,
+                CallState::Paused => call.paused.as_deref().is_some_and(is_told),
                 CallState::Asked(_) | CallState::Begun { .. } => false,
             };
             if is_decided {
                 call.state = CallState::Begun { repeatable: false, at };
-                call.begun_at = Some(at);
+                (call.begun_at, call.paused) = (Some(at), None);
             }
         }
     }
@@ -262,7 +295,25 @@ impl OpenTurnRecords {
 
 impl TurnCall {
     fn begins(item: ItemId) -> Self {
-        Self { item, state: CallState::Begins, attempts: 0, begun_at: None, tool: None }
+        Self {
+            item,
+            state: CallState::Begins,
+            attempts: 0,
+            begun_at: None,
+            tool: None,
+            paused: None,
+            pauses: 0,
+        }
+    }
+
+    /// Takes the end of a question of its helper. Returns whether it was one.
+    fn take_input(&mut self, asked: &QuestionAsked, answer: Option<String>) -> bool {
+        match &mut self.paused {
+            Some(paused) if asked.kind == QuestionKind::Elicitation => paused.answers.push(answer),
+            Some(_) | None => return false,
+        }
+        self.state = CallState::Paused;
+        true
     }
 }
 

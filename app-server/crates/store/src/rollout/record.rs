@@ -188,6 +188,8 @@ records! {
     QuestionClosed = "question.closed";
     /// A helper is about to hear of a call.
     CallBegun = "call.begun";
+    /// A helper wants to know something before it answers a call.
+    CallPaused = "call.paused";
     /// A load goes on with the open turn.
     TurnResumed = "turn.resumed";
     /// A request to a model begins.

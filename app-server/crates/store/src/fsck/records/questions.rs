@@ -4,7 +4,7 @@ use skein_protocol::ids::{ItemId, TurnId};
 
 use super::{Defect, RecordCheck};
 use crate::history::CallState;
-use crate::rollout::record::{CallBegun, QuestionAsked, RecordBody, TurnResumed};
+use crate::rollout::record::{CallBegun, CallPaused, QuestionAsked, RecordBody, TurnResumed};
 
 impl RecordCheck {
     pub(super) fn judge_open_turn(&mut self, body: &RecordBody) {
@@ -16,6 +16,8 @@ impl RecordCheck {
             self.ends(closed.id, &closed.turn_id, "closed");
         } else if let RecordBody::CallBegun(begun) = body {
             self.begun(begun);
+        } else if let RecordBody::CallPaused(paused) = body {
+            self.paused(paused);
         } else if let RecordBody::TurnResumed(resumed) = body {
             self.resumed(resumed);
         }
@@ -48,6 +50,16 @@ impl RecordCheck {
         if self.whole && waits {
             let item = &begun.item_id;
             self.says(Defect::Question, format!("call {item} begins before its question is answered"));
+        }
+    }
+
+    /// A helper answers only a call that it has.
+    fn paused(&mut self, paused: &CallPaused) {
+        self.is_open(&paused.turn_id, &paused.item_id, "a pause of");
+        let state = self.history.open_call(&paused.item_id).map(|call| &call.state);
+        if self.whole && !matches!(state, Some(CallState::Begun { .. })) {
+            let item = &paused.item_id;
+            self.says(Defect::Question, format!("call {item} is paused before it begins"));
         }
     }
 

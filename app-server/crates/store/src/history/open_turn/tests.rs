@@ -7,6 +7,7 @@ use skein_protocol::turn::UserInput;
 use super::*;
 use crate::rollout::record::{
     AnsweredBy, AnsweredCall, ItemCompleted, ItemStarted, QuestionEnd, Record, RecordBody, ThreadClosed,
+    WantedInput,
 };
 
 const BOOT: Uuid = Uuid::from_u128(1);
@@ -124,6 +125,7 @@ fn plan(history: &History) -> String {
     };
     let state = |item: &ThreadItem| {
         let state = match &history.open_call(item.id()).expect("a call").state {
+            CallState::Paused => "go on with its inputs",
             CallState::Begins => "judge",
             CallState::Asked(_) => "wait",
             CallState::Answered(_) => "carry out",
@@ -138,6 +140,27 @@ fn plan(history: &History) -> String {
     words.extend(open.is_done.then(|| "complete".to_owned()));
     words.extend(open.waits.then(|| "parked".to_owned()));
     if words.is_empty() { "ask the model".to_owned() } else { words.join(", ") }
+}
+
+/// The helper has two questions in the place of a result.
+fn paused(item: &str) -> RecordBody {
+    let [name, other] = ["a", "b"].map(str::to_owned);
+    let input = |name| WantedInput { name, request: "{}".to_owned() };
+    let tool = AskedTool {
+        server: "s".to_owned(),
+        program: "p".to_owned(),
+        name: "t".to_owned(),
+        hash: String::new(),
+    };
+    CallPaused {
+        turn_id: turn(),
+        item_id: item.to_owned().into(),
+        inputs: vec![input(name), input(other)],
+        roots: Vec::new(),
+        state: Some("state".to_owned()),
+        tool,
+    }
+    .into()
 }
 
 /// The calls of a turn, record by record, with the plan of a load behind each of them.
@@ -166,6 +189,15 @@ fn calls() -> Vec<(RecordBody, &'static str)> {
         (asked(3, Some("b"), QuestionKind::MayHaveRun), "b wait, parked"),
         (answered(3), "b carry out"),
         (begun("b", 2, false), "b doubt"),
+        (paused("b"), "b go on with its inputs"),
+        (asked(4, Some("b"), QuestionKind::Elicitation), "b wait, parked"),
+        (answered(4), "b go on with its inputs"),
+        (asked(5, Some("b"), QuestionKind::Elicitation), "b wait, parked"),
+        (
+            QuestionClosed { id: 5, turn_id: turn(), why: QuestionEnd::Refused }.into(),
+            "b go on with its inputs",
+        ),
+        (begun("b", 3, false), "b doubt"),
         (ends(call("b")), "ask the model"),
     ]
 }
@@ -322,4 +354,19 @@ fn a_text_whose_beginning_is_lost_belongs_to_the_answer_that_broke_off() {
     apply(ends(text("answer")), 1);
     let NextLoad::GoOn(open) = history.next_load(RestartTurns::Asked) else { panic!("it goes on") };
     assert_eq!(open.dropped, [ItemId::from("answer".to_owned())]);
+}
+
+#[test]
+fn the_answers_to_a_helper_are_kept_in_order_until_its_call_is_made_again() {
+    let life = calls();
+    let at = |count: usize| {
+        let bodies: Vec<RecordBody> = life.iter().take(count).map(|(body, _)| body.clone()).collect();
+        let history = history(&bodies);
+        history.open_call(&"b".to_owned().into()).cloned()
+    };
+    let again = life.len() - 2;
+    let paused = at(again).unwrap().paused.unwrap();
+    assert!(matches!(&paused.answers[..], [Some(_), None]), "{paused:?}");
+    let begun = at(again + 1).unwrap();
+    assert_eq!((begun.paused, begun.pauses, begun.attempts), (None, 1, 3));
 }

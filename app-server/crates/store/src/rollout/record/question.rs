@@ -134,6 +134,36 @@ pub struct CallBegun {
     pub repeatable: bool,
 }
 
+/// `call.paused`: a helper wants to know something of the user before it answers a call (MCP 2026-07-28). Nothing is under way
+/// at it. The call is made again with the answers, perhaps by another process of the same program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallPaused {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The item of the call.
+    pub item_id: ItemId,
+    /// The questions to the user, in the order in which they are asked.
+    pub inputs: Vec<WantedInput>,
+    /// The names of the helper's requests for the roots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<String>,
+    /// The helper's state. It goes back as it came.
+    pub state: Option<String>,
+    /// The tool that was called.
+    pub tool: AskedTool,
+}
+
+/// A question of a helper to the user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WantedInput {
+    /// The helper's name for it.
+    pub name: String,
+    /// The question, as JSON text.
+    pub request: String,
+}
+
 /// `turn.resumed`: a load goes on with the open turn, and somebody works for it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
