@@ -5,7 +5,7 @@ import { type Core, type Part, tell } from "./core.ts";
 import type { SkeinError } from "./errors.ts";
 import { isArchived } from "./reducer.ts";
 import type { List, ListOptions, ListView, Row } from "./types.ts";
-import type { SkeinCatalogResumeResponse, ThreadListResponse, ThreadReadResponse, ThreadSearchResponse } from "../../generated/skein.ts";
+import type { NeedsYou, SkeinCatalogResumeResponse, ThreadListResponse, ThreadReadResponse, ThreadSearchResponse } from "../../generated/skein.ts";
 
 /** Rows of a page. */
 const PAGE = 50;
@@ -30,6 +30,7 @@ export function createList(core: Core, options: ListOptions): List {
   let loading = false;
   let error: SkeinError | undefined;
   let attempt = 0;
+  let needsYou: NeedsYou | undefined;
   /** The thread that is being read; another text once the answer is void. */
   let reading: string | undefined;
   let again = false;
@@ -38,7 +39,7 @@ export function createList(core: Core, options: ListOptions): List {
   const listeners = new Set<(view: ListView) => void>();
 
   const show = () => {
-    view = { rows, hasMore: !!cursor, loading, ...(error && { error }) };
+    view = { rows, hasMore: !!cursor, loading, ...(needsYou && { needsYou }), ...(error && { error }) };
     tell(listeners, view);
   };
   const request = <T>(method: string, params: object, done: (error: SkeinError | undefined, answer?: T) => void) => {
@@ -75,7 +76,10 @@ export function createList(core: Core, options: ListOptions): List {
       }
       attempt = 0;
       error = undefined;
-      if (first && answer.skein && "catalogSeq" in answer.skein) place = answer.skein;
+      if (first && answer.skein && "catalogSeq" in answer.skein) {
+        place = answer.skein;
+        needsYou = answer.skein.needsYou;
+      }
       const found = answer.data.map((entry): Row => ("thread" in entry ? { ...entry.thread, snippet: entry.snippet } : entry));
       const states = "readStates" in answer ? answer.readStates : null;
       const added = found.filter((row) => row?.id).map((row) => (states?.[row.id] ? { ...row, readState: states[row.id]! } : row));
@@ -157,8 +161,10 @@ export function createList(core: Core, options: ListOptions): List {
         if (failure?.reason === "linkLost") return;
         if (!answer || answer.tooOld || !Array.isArray(answer.changes)) return page(true);
         place = answer;
+        needsYou = answer.needsYou;
         // A chat learns here, too, that its thread was archived meanwhile.
         for (const change of answer.changes) for (const part of [...core.parts]) part.take(change, true);
+        show();
       });
       readNext();
     },
@@ -175,6 +181,7 @@ export function createList(core: Core, options: ListOptions): List {
       if (method === "thread/status/changed" && params.status?.type) patch(id, { status: params.status });
       if (method === "thread/name/updated") patch(id, { name: params.threadName ?? null });
       if (method === "thread/readState/changed") patch(id, { readState: params.readState });
+      if (params.needsYou) needsYou = params.needsYou;
       if (term) return searchAgain();
       changed.add(id);
       readNext();

@@ -5,6 +5,7 @@ import type {
   ClientInfo,
   ClientNotifications,
   Methods,
+  NeedsYou,
   Notifications,
   RequestId,
   ServerRequests,
@@ -167,6 +168,8 @@ export interface ListView {
   readonly rows: readonly Row[];
   readonly hasMore: boolean;
   readonly loading: boolean;
+  /** The questions that wait in all threads, of a server that says so. */
+  readonly needsYou?: NeedsYou;
   readonly error?: SkeinError;
 }
 

@@ -74,6 +74,24 @@ test("a thread that waits for an answer stays active when it is unloaded", async
   assert.deepEqual(list.view.rows[0].status, status);
 });
 
+test("the questions that wait in all threads are counted, also behind the page and after a lost link", async () => {
+  const needsYou = (threads) => ({ threads, questions: threads });
+  const at = world();
+  const list = at.skein.threads({ limit: 1 });
+  await at.socket.up();
+  const skein = { ...place(4), needsYou: needsYou(3) };
+  await at.socket.answer("thread/list", { data: [thread()], nextCursor: "c1", readStates: null, skein });
+  assert.equal(list.view.needsYou.threads, 3);
+  await at.socket.give(change("skein/questions/changed", 5, { open: [], needsYou: needsYou(2) }));
+  await at.socket.answer("thread/read", { thread: thread() });
+  assert.equal(list.view.needsYou.threads, 2);
+  await at.socket.end();
+  await at.pass(1000);
+  await at.socket.up();
+  await at.socket.answer("skein/catalog/resume", { ...place(6), tooOld: false, changes: [], needsYou: needsYou(0) });
+  assert.equal(list.view.needsYou.threads, 0);
+});
+
 test("a thread that leaves while it is being read stays away", async () => {
   for (const method of ["thread/archived", "thread/deleted"]) {
     const { at, ids } = await opened();

@@ -6,7 +6,8 @@ import subprocess
 from home import until
 
 LATE = "message at the end"
-NAMES = ["start", "prompt", "streamed answer", "MCP tool call", "approval", "interrupt", LATE, "resume", "resume after kill -9", "list"]
+QUESTION = "question over kill -9"
+NAMES = ["start", "prompt", "streamed answer", "MCP tool call", "approval", "interrupt", LATE, "resume", "resume after kill -9", QUESTION, "list"]
 # The built-in model streams numbered pieces: their number, bytes, and rate per second. Some clients lose a turn that
 # ends within milliseconds, because they wait for the end of a turn whose id they do not know yet. They do so with Codex
 # as well.
@@ -158,5 +159,5 @@ class Program:
 
     def steps(self):
         """Each step by its name, in order; each builds on those before it."""
-        ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, None, self.resume, self.kill, self.listed]
+        ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, None, self.resume, self.kill, None, self.listed]
         return dict(zip(NAMES, ways))

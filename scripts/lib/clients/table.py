@@ -33,7 +33,10 @@ PASSES_OVER = functools.partial(steps.Program, passes_over=True)
 
 
 # Only the terminal client has a user who types while a turn runs.
-WAITS = {steps.LATE: "a program waits for the end of a turn before it sends the next message"}
+WAITS = {
+    steps.LATE: "a program waits for the end of a turn before it sends the next message",
+    steps.QUESTION: "the run of a program ends with its server; who resumes the thread later gets the question",
+}
 
 
 class Row:
@@ -98,6 +101,7 @@ SHORT = {
     "MCP tool call": "tool",
     steps.LATE: "at the end",
     "resume after kill -9": "kill -9",
+    steps.QUESTION: "question",
     "second prompt": "2nd prompt",
     "reload in mid-stream": "reload",
     "list and reopen": "reopen",

@@ -71,6 +71,13 @@ def answer_to(screen, prompt):
     return rest.split("\n› ")[0] if found else ""
 
 
+def dialog(screen, question):
+    """The lines of an open question."""
+    lines = [line.rstrip() for line in screen.split("\n")]
+    first = next((at for at, line in enumerate(lines) if question in line), len(lines))
+    return [line for line in lines[first:] if line]
+
+
 def numbers(answer):
     """The numbers of a streamed answer: each is followed by dots, across line breaks."""
     return [int(number) for number in re.findall(r"(\d+)\.{3,}", re.sub(r"[^\d.]", "", answer))]
@@ -213,6 +220,25 @@ class Tui:
             terminal.shows("the client to be back", lambda screen: GONE not in screen and EMPTY in screen)
         self.ask_and_count("::stream 7 8 10", 7)
 
+    def question(self):
+        """The dialog comes back as it was, and its answer goes on with the same turn."""
+        since, text, question = len(self.home.entries()), "::tool asks pid", "Allow"
+        self.ask(text, taken=question)
+        before = []
+        for terminal in self.terminals:
+            terminal.shows("the question", question)
+            before.append(dialog(terminal.screen(), question))
+        self.home.kill_servers()
+        until("the end of the helpers", lambda: not self.home.helpers())
+        self.home.serve()
+        asks = lambda: self.home.said("mcpServer/elicitation/request", since)
+        until("the question to be put again", lambda: len(asks()) == 2 * self.count)
+        for terminal, dialog_before in zip(self.terminals, before):
+            terminal.shows("the same question", lambda screen: GONE not in screen and dialog(screen, question) == dialog_before)
+        self.terminals[-1].press("Enter", lambda screen: question not in screen)
+        self.all_show(text, "the call", lambda answer: DONE in answer and "Called asks.pid" in answer)
+        steps.equal(len(asks()), 2 * self.count)
+
     def listed(self):
         picker = self.open("resume")
         picker.shows("the list", lambda screen: "Resume a previous session" in screen and "::stream 5 8 10" in screen)
@@ -223,7 +249,7 @@ class Tui:
             terminal.end()
 
     def steps(self):
-        ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, self.late, self.resume, self.kill, self.listed]
+        ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, self.late, self.resume, self.kill, self.question, self.listed]
         return dict(zip(steps.NAMES, ways))
 
 

@@ -21,9 +21,9 @@ pub(crate) const HELPER_INPUT_QUEUE: usize = 1024;
 /// Bytes that wait for a helper to read and that nobody waits for (answers to pings, calls that were given up); above it
 /// they are left out. Origin: guess; some hundred of them.
 pub(crate) const HELPER_NOTICE_BYTES: usize = 64 << 10;
-/// How long a helper that asks and does not read is waited for, until it is not answered any more. Origin: guess; who has
-/// asked a thousand things at once reads the answers soon after.
-pub(crate) const HELPER_NOTICE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a helper that asks and does not read is waited for, until it is not answered any more. Origin: a busy machine holds a
+/// process up for more than a second, and a helper that misses a refusal waits for ever.
+pub(crate) const HELPER_NOTICE_PATIENCE: Duration = Duration::from_secs(5);
 /// Requests of a helper that may wait for our answer; others are refused. Origin: guess; all but questions to users are
 /// answered at once.
 pub(crate) const HELPER_REQUESTS: usize = 32;
