@@ -31,15 +31,44 @@ impl Owner {
     pub(super) fn edit_queue(&mut self, edit: QueueEdit) {
         let log = &mut self.log;
         match edit {
-            QueueEdit::Add(params, reply) => {
-                add(log, self.services.clock.new_id().to_string(), params, reply)
-            }
+            QueueEdit::Add(params, reply) => self.add_to_queue(params, reply),
             QueueEdit::Update(params, reply) => update(log, params, reply),
             QueueEdit::Delete(message, by, reply) => delete(log, message, by, reply),
             QueueEdit::Reorder(ids, reply) => reorder(log, ids, reply),
             QueueEdit::Start(message, reply) => self.start_queued(message, reply),
         }
         self.note_queue();
+    }
+
+    /// `thread/queue/add`. An acknowledged message is on disk, also where it is the first one of its thread.
+    fn add_to_queue(&mut self, params: ThreadQueueAddParams, reply: Reply<ThreadQueueAddResponse>) {
+        let Some(history) = self.log.history() else { return };
+        let ThreadQueueAddParams {
+            client_user_message_id: client_id,
+            input,
+            responsesapi_client_metadata,
+            ..
+        } = params;
+        let same = |message: &&WaitingMessage| message.client_id == client_id && message.input == input;
+        let known = history.queue().messages().find(same).map(|message| message.id.clone());
+        let known = known.or_else(|| history.seen_message(&client_id, &input).cloned());
+        let is_new = known.is_none();
+        let id = known.unwrap_or_else(|| TurnId::from(self.services.clock.new_id().to_string()));
+        let message = WaitingMessage { id, client_id, input, metadata: responsesapi_client_metadata };
+        if is_new && !has_room(history.queue(), &message) {
+            return reply.err(&full(self.log.id()).coded());
+        }
+        let queued_submission = views::queued(&message);
+        if is_new {
+            if let Some(materialised) = self.materialise() {
+                self.step(materialised);
+            }
+            self.log.record_one(QueueAdded(message), Keep::Power);
+        }
+        self.log.acknowledge(reply, ThreadQueueAddResponse { queued_submission });
+        if is_new {
+            notify(&mut self.log);
+        }
     }
 
     /// Notifies the machine whether a message is about to become a turn.
@@ -128,30 +157,6 @@ impl ThreadParts<'_> {
                 && budget::spent(self.services, self.log, self.helpers).is_none()
         };
         Some(next).filter(|_| runs && may_begin())
-    }
-}
-
-fn add(log: &mut Log, id: String, params: ThreadQueueAddParams, reply: Reply<ThreadQueueAddResponse>) {
-    let Some(history) = log.history() else { return };
-    let ThreadQueueAddParams {
-        client_user_message_id: client_id, input, responsesapi_client_metadata, ..
-    } = params;
-    let same = |message: &&WaitingMessage| message.client_id == client_id && message.input == input;
-    let known = history.queue().messages().find(same).map(|message| message.id.clone());
-    let known = known.or_else(|| history.seen_message(&client_id, &input).cloned());
-    let is_new = known.is_none();
-    let id = known.unwrap_or_else(|| TurnId::from(id));
-    let message = WaitingMessage { id, client_id, input, metadata: responsesapi_client_metadata };
-    if is_new && !has_room(history.queue(), &message) {
-        return reply.err(&full(log.id()).coded());
-    }
-    let queued_submission = views::queued(&message);
-    if is_new {
-        log.record_one(QueueAdded(message), Keep::Power);
-    }
-    log.acknowledge(reply, ThreadQueueAddResponse { queued_submission });
-    if is_new {
-        notify(log);
     }
 }
 

@@ -255,6 +255,16 @@ impl TurnState {
 }
 
 impl Owner {
+    /// Gives a thread its rollout that has to be on disk from now on. Returns the event for the machine if it had none.
+    pub(super) fn materialise(&mut self) -> Option<Event> {
+        let is_durable = self.log.persistence() == Persistence::Durable;
+        let materialises = is_durable && !self.machine.is_materialised();
+        if materialises {
+            self.log.materialise();
+        }
+        materialises.then_some(Event::Materialised)
+    }
+
     /// Begins a turn with this input, and queues the answer before the turn's first notification. Returns
     /// [`Event::Materialised`] if the thread gets its rollout with this turn.
     pub(super) fn begin_turn(&mut self, input: WaiterId) -> Option<Event> {
@@ -268,11 +278,7 @@ impl Owner {
         let is_queued = matches!(reply, InputReply::Queued(..));
         // A compaction is no message: a thread without messages stays in memory.
         let speaks = !matches!(reply, InputReply::Compact(_));
-        let is_durable = self.log.persistence() == Persistence::Durable;
-        let materialises = speaks && is_durable && !self.machine.is_materialised();
-        if materialises {
-            self.log.materialise();
-        }
+        let materialised = if speaks { self.materialise() } else { None };
         settings::change(&mut self.log, &self.helpers, Keep::Process, &params);
         let item = ItemId::from(self.services.clock.new_id().to_string());
         let numbers = input::record_beginning(&mut self.log, &turn_id, item, &params);
@@ -297,7 +303,7 @@ impl Owner {
         }
         job::warn_of_unknown_model(&self.services, &mut self.log, &mut self.helpers);
         self.services.counters.turns_started.add_one();
-        materialises.then_some(Event::Materialised)
+        materialised
     }
 
     /// Gives this input to the running turn. If the turn is ending, defers the input for the next turn, or refuses a steer.

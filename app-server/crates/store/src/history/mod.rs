@@ -236,10 +236,11 @@ impl History {
         self.closed
     }
 
-    /// Whether the user has sent a message, even one that was taken back later. Only then does the thread belong on
+    /// Whether the user has sent a message, even one that was taken back later, or one waits in the queue. Only then does the thread belong on
     /// disk and into lists.
     pub fn is_materialised(&self) -> bool {
-        self.preview.is_some() || self.beginning_reverted || self.forked.is_some()
+        let has_queue = self.queue.messages().len() > 0;
+        self.preview.is_some() || self.beginning_reverted || self.forked.is_some() || has_queue
     }
 
     /// Whether the thread is archived.
@@ -320,7 +321,7 @@ impl History {
         ThreadRow {
             id: self.id,
             name: self.name.clone(),
-            preview: self.preview.clone().unwrap_or_default(),
+            preview: self.preview.clone().or_else(|| self.queue.first_words()).unwrap_or_default(),
             created: self.created_at,
             updated: self.updated_at,
             cwd: self.settings.cwd.clone(),

@@ -11,7 +11,7 @@ use skein_protocol::ids::{EventSeq, ThreadId, TurnId};
 use skein_protocol::turn::TurnStatus;
 use uuid::Uuid;
 
-use super::History;
+use super::{History, items};
 use crate::policy;
 use crate::rollout::record::{
     QueueHeader, QueueHold, QueueRemoved, QueuedAt, RecordBody, ThreadOpened, WaitingMessage,
@@ -38,6 +38,11 @@ impl MessageQueue {
     /// The messages, in the order in which they become turns.
     pub fn messages(&self) -> impl ExactSizeIterator<Item = &WaitingMessage> {
         self.messages.iter().map(|queued| &queued.message)
+    }
+
+    /// The beginning of the first message.
+    pub(super) fn first_words(&self) -> Option<String> {
+        self.messages().next().map(|message| items::preview(&message.input))
     }
 
     /// The message with this id.
