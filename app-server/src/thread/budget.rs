@@ -67,6 +67,20 @@ pub(crate) fn error(state: &BudgetState) -> TurnError {
     }
 }
 
+/// The error of a turn that the user has stopped at a limit, which has room again.
+pub(crate) fn stopped(scope: BudgetScope) -> TurnError {
+    TurnError {
+        codex_error_info: Some(CodexErrorInfo::SessionBudgetExceeded),
+        ..TurnError::new(format!("The user has stopped this turn at the limit budget.{}", key(scope)))
+    }
+}
+
+/// The addition of an accept at a limit: the limit `own`, as often as it takes for the turn to go on.
+pub(crate) fn addition(spent: &BudgetState, own: i64) -> i64 {
+    let over = spent.used.saturating_sub(spent.limit).max(0);
+    own.saturating_mul((over / own.max(1)).saturating_add(1))
+}
+
 /// Why no model is asked, and the way out.
 pub(crate) fn refusal(state: &BudgetState) -> String {
     let set = SkeinBudgetSet::INFO.wire;
@@ -85,17 +99,27 @@ pub(crate) fn question(state: &BudgetState, more: i64) -> String {
 }
 
 fn used(BudgetState { scope, limit, used, unit }: &BudgetState) -> String {
-    let (who, key) = match scope {
-        BudgetScope::Turn => ("This turn has", "turn_tokens"),
-        BudgetScope::Thread => ("This thread has", "thread_tokens"),
-        BudgetScope::Day => ("All threads together have today", "day_tokens"),
-        BudgetScope::Rounds => ("This turn has", "turn_rounds"),
+    let who = match scope {
+        BudgetScope::Turn | BudgetScope::Rounds => "This turn has",
+        BudgetScope::Thread => "This thread has",
+        BudgetScope::Day => "All threads together have today",
     };
+    let key = key(*scope);
     let unit = match unit {
         BudgetUnit::Tokens => "tokens",
         BudgetUnit::Rounds => "rounds",
     };
     format!("{who} used {used} of {limit} {unit} (budget.{key})")
+}
+
+/// The setting of a limit, in the table `budget`.
+fn key(scope: BudgetScope) -> &'static str {
+    match scope {
+        BudgetScope::Turn => "turn_tokens",
+        BudgetScope::Thread => "thread_tokens",
+        BudgetScope::Day => "day_tokens",
+        BudgetScope::Rounds => "turn_rounds",
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +138,22 @@ mod tests {
         spending.turn.more = 10;
         let [turn] = states(limits, &spending, DaySpent::default())[..] else { panic!("one limit") };
         assert_eq!((turn.limit, turn.is_spent(), is_nearly_spent(&turn)), (20, false, false));
+    }
+
+    #[test]
+    fn an_accept_adds_the_limit_as_often_as_it_takes_to_go_on() {
+        let added = |used, limit| {
+            let spent = BudgetState { scope: BudgetScope::Turn, limit, used, unit: BudgetUnit::Tokens };
+            addition(&spent, 100)
+        };
+        assert_eq!(
+            [added(100, 100), added(199, 100), added(200, 100), added(1_000, 100)],
+            [100, 100, 200, 1_000]
+        );
+        assert_eq!([added(350, 300), added(400, 300)], [100, 200]);
+        let most =
+            BudgetState { scope: BudgetScope::Turn, limit: 1, used: i64::MAX, unit: BudgetUnit::Tokens };
+        assert_eq!([addition(&most, 1), addition(&most, 0)], [i64::MAX, 0]);
     }
 
     #[test]

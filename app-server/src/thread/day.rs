@@ -26,8 +26,8 @@ pub(crate) struct DayUse {
     days: Mutex<Vec<UseOfDay>>,
     /// Cancelled once the threads of an earlier server are in it.
     complete: CancellationToken,
-    /// Notified when the settings have changed.
-    limits_changed: Notify,
+    /// Notified when a limit may have room.
+    has_room: Notify,
 }
 
 #[derive(Debug)]
@@ -65,9 +65,10 @@ impl DayUse {
         self.complete.clone()
     }
 
-    /// The settings have changed: a limit may have room.
+    /// A limit may have room: the settings have changed, a user has raised the limit of the day, or a request has used
+    /// less than its estimate.
     pub(crate) fn look(&self) {
-        self.limits_changed.notify_one();
+        self.has_room.notify_one();
     }
 
     /// The sum of a day.
@@ -100,8 +101,8 @@ impl UseOfDay {
     }
 }
 
-/// Adds what the threads of an earlier server have used today. At the beginning of each day, and after changed settings, lets those
-/// go on that waited for a limit: loaded threads, messages of queues, and turns that were parked.
+/// Adds what the threads of an earlier server have used today. At the beginning of each day, and when a limit
+/// may have room, lets those go on that waited for it: loaded threads, messages of queues, and turns that were parked.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     let work = async {
         read(&context).await;
@@ -112,7 +113,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
             let wait = Duration::from_millis(u64::try_from(tomorrow.0 - now.0).unwrap_or_default());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = context.day.limits_changed.notified() => {}
+                () = context.day.has_room.notified() => {}
             }
             context.registry.handles().iter().for_each(ThreadHandle::wake);
             go_on(&context, left_open(&context).await).await;

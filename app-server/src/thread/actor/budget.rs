@@ -96,6 +96,8 @@ impl Owner {
         let budget = states(&self.services, &self.log, &self.helpers);
         self.log.acknowledge(reply, SkeinBudgetSetResponse { budget });
         self.parts().look_at_budget();
+        // The turn no longer waits.
+        self.note_turn();
         self.note_queue();
     }
 }
@@ -114,14 +116,20 @@ impl ThreadParts<'_> {
 
     /// Lets a request to a model begin, asks the user, or refuses the request.
     pub(super) fn may_ask(&mut self, waiting: WaitingRequest) {
-        let spending = self.spending();
-        if let Some(spent) = self.spent_for(waiting.request.kind) {
-            return match spending.turn.stopped == Some(spent.scope) || !self.asks_about_budget() {
-                true => waiting.refuse(budget::error(&spent)),
-                false => self.ask_for_more(&spent, waiting),
+        let spent = self.spent_for(waiting.request.kind);
+        if let Some(scope) = self.spending().turn.stopped {
+            let at_limit = spent.filter(|spent| spent.scope == scope);
+            return waiting
+                .refuse(at_limit.map_or_else(|| budget::stopped(scope), |spent| budget::error(&spent)));
+        }
+        if let Some(spent) = spent {
+            return match self.asks_about_budget() {
+                true => self.ask_for_more(&spent, waiting),
+                false => waiting.refuse(budget::error(&spent)),
             };
         }
         self.close_budget_questions();
+        self.warn_near_limits();
         let tokens = waiting.request.tokens;
         let begin = move || drop(waiting.answer.send(Ok(())));
         match self.turns.id().cloned() {
@@ -147,9 +155,8 @@ impl ThreadParts<'_> {
 
     /// The questions about a budget that has room by now need no answer.
     pub(super) fn look_at_budget(&mut self) {
-        if self.spent_for(ModelRequestKind::Round).is_none() {
-            self.close_budget_questions();
-        }
+        let granted = self.budget_questions_with_room();
+        self.settle(granted);
     }
 
     fn close_budget_questions(&mut self) {
@@ -157,7 +164,7 @@ impl ThreadParts<'_> {
         self.settle(granted);
     }
 
-    /// The questions about a budget that has room by now, as far as known, for a load.
+    /// The questions about a budget that has room by now, as far as known.
     pub(super) fn budget_questions_with_room(&self) -> Vec<(i64, Settled)> {
         let of_day = limits(self.log, self.helpers).limit(BudgetScope::Day);
         let is_known = of_day.is_none() || self.services.day.is_complete().is_cancelled();
@@ -172,15 +179,23 @@ impl ThreadParts<'_> {
         self.questions.about_budget().into_iter().map(granted).collect()
     }
 
-    /// Notes what the thread has used today, and warns of a limit that is near.
+    /// Notes what the thread has used today. If the limit of the day has room again, other threads go on.
     pub(super) fn note_use(&mut self) {
+        let is_spent = |services: &Context| budget::of_today(services).is_some_and(|state| state.is_spent());
+        let was_spent = is_spent(self.services);
         let today = DaySpent::day_of(self.log.wall());
         self.services.day.note(self.id, self.spending().on(today), today);
-        let near = states(self.services, self.log, self.helpers).into_iter().filter(budget::is_nearly_spent);
-        for state in near.filter(|state| !state.is_spent()).collect::<Vec<_>>() {
-            if self.turns.is_news(&state) {
-                warn(self.log, budget::warning(&state));
-            }
+        if was_spent && !is_spent(self.services) {
+            self.services.day.look();
+        }
+    }
+
+    /// Warns of each limit that has come near. An estimate that may be replaced yet is no reason for a warning.
+    pub(super) fn warn_near_limits(&mut self) {
+        let mut near = states(self.services, self.log, self.helpers);
+        near.retain(|state| budget::is_nearly_spent(state) && !state.is_spent());
+        for state in self.turns.newly_near(near) {
+            warn(self.log, budget::warning(&state));
         }
     }
 
@@ -207,7 +222,8 @@ impl ThreadParts<'_> {
 
     fn ask_for_more(&mut self, spent: &BudgetState, waiting: WaitingRequest) {
         let Some(waiting) = self.questions.wait_for_budget(waiting) else { return };
-        let more = limits(self.log, self.helpers).limit(spent.scope).unwrap_or(spent.limit);
+        let limit = limits(self.log, self.helpers).limit(spent.scope).unwrap_or(spent.limit);
+        let more = budget::addition(spent, limit);
         let turn = self.turns.id().cloned();
         let params = McpServerElicitationRequestParams {
             server_name: SKEIN.to_owned(),

@@ -282,6 +282,8 @@ impl Owner {
         }
         self.take_policy();
         // A limit may be higher by now, or the day another one.
+        self.parts().look_at_budget();
+        self.note_turn();
         self.note_queue();
         self.clients_changed();
         if woken.evict {
@@ -299,7 +301,6 @@ impl Owner {
         if !self.helpers.look_at(&config) {
             return;
         }
-        self.parts().look_at_budget();
         // The user was asked about the old program of that name.
         if let Some(changed) = self.helpers.change() {
             let judged = self.questions.judged(&changed);

@@ -133,6 +133,8 @@ impl ThreadParts<'_> {
             if let Some((why, turn_id)) = settled.end().zip(turn) {
                 self.log.record_one(QuestionClosed { id: number, turn_id, why }, Keep::Process);
             }
+            // Before the effect, which may be the next question.
+            resolved(self.services, self.log, [number]);
             match wants.effect(kind, settled) {
                 AnswerEffect::Hand(hand) => self.once_saved(hand),
                 AnswerEffect::Decide(deciding, decision) => self.decided(deciding, decision),
@@ -141,7 +143,6 @@ impl ThreadParts<'_> {
                 AnswerEffect::Undecided(waiting) => self.refuse_request(waiting),
                 AnswerEffect::None => {}
             }
-            resolved(self.services, self.log, [number]);
             self.show_status();
         }
     }

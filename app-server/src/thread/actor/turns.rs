@@ -42,7 +42,7 @@ pub(super) struct TurnState {
     /// The conversation that the model of the last turn has read.
     conversation: Arc<Slot>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
-    /// The limits of which the user was warned.
+    /// The limits that were near at the last look. The user was warned of them.
     warned: Vec<(BudgetScope, i64)>,
     /// Whether the server is about to stop.
     drains: bool,
@@ -122,14 +122,11 @@ impl TurnState {
         self.running.as_ref().is_some_and(|turn| turn.takes_more)
     }
 
-    /// Whether the user has not been warned of this limit. The limits of each turn are news.
-    pub(super) fn is_news(&mut self, state: &BudgetState) -> bool {
-        let limit = (state.scope, state.limit);
-        let is_news = !self.warned.contains(&limit);
-        if is_news {
-            self.warned.push(limit);
-        }
-        is_news
+    /// Those of the limits that are near which were not at the last look.
+    pub(super) fn newly_near(&mut self, near: Vec<BudgetState>) -> Vec<BudgetState> {
+        let limits = near.iter().map(|state| (state.scope, state.limit)).collect();
+        let before = std::mem::replace(&mut self.warned, limits);
+        near.into_iter().filter(|state| !before.contains(&(state.scope, state.limit))).collect()
     }
 
     /// The running turn.

@@ -15,12 +15,15 @@ use skein_protocol::notifications::{
 use skein_protocol::thread::ThreadResumeResponse;
 use skein_protocol::turn::{CodexErrorInfo, Turn, TurnStartResponse, TurnStatus};
 use skein_provider::{Callee, ModelEvent, TokenUsage, ToolCall};
+use skein_store::rollout::record::DaySpent;
 
 use super::*;
 use crate::reload;
 use crate::thread::command::Edit;
 use crate::thread::day;
 use tokio_util::sync::CancellationToken;
+
+mod room;
 
 /// A server whose threads have these limits.
 fn bench(first: Option<&Bench>, budget: ThreadBudget) -> Bench {

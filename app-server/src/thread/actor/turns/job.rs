@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use skein_base::tasks::TaskGroup;
 use skein_config::{ModelTerms, ServerConfig};
-use skein_protocol::budget::BudgetScope;
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::settings::ModeKind;
 use skein_provider::ModelSettings;
@@ -44,7 +43,6 @@ impl TurnState {
             Child::Turn(turn)
         });
         self.failed = false;
-        self.warned.retain(|(scope, _)| matches!(scope, BudgetScope::Thread | BudgetScope::Day));
         let ending = Ending::Own;
         let held = Vec::new();
         let turn = RunningTurn { id, task, window, takes_more, cancel, ends_early, held, steers, ending };

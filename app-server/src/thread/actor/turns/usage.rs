@@ -40,6 +40,7 @@ impl ThreadParts<'_> {
         let usage = TurnUsage { turn_id: turn_id.clone(), usage: token_usage };
         let number = self.log.record_one(usage, Keep::Process);
         self.note_use();
+        self.warn_near_limits();
         let skein = budget::details(self.services, self.log, self.helpers);
         let params = ThreadTokenUsageUpdatedNotification { thread_id: self.id, token_usage, turn_id, skein };
         self.log.notify::<ThreadTokenUsageUpdated>(&params, Some(number));
