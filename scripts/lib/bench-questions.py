@@ -12,9 +12,9 @@ complete.
 
 Figures are medians, and `ratio` is the median of the ratios to the first build, round by round."""
 
-import argparse, asyncio, json, os, statistics, sys, tempfile, time
+import argparse, asyncio, json, os, sys, tempfile, time
 
-from served import Client, Server
+from served import Client, Server, show_medians
 
 HELPER = """import json, sys, time
 tools = [{"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": name == "look"}} for name in ("look", "change", "ask")]
@@ -193,16 +193,6 @@ async def in_turns(servers, rounds, measure):
     return results[1:]
 
 
-def show(what, names, servers, results):
-    for at, server in enumerate(servers):
-        cells = []
-        for number, name in enumerate(names):
-            figure = statistics.median(found[at][number] for found in results)
-            ratio = statistics.median(found[at][number] / found[0][number] for found in results)
-            cells.append(f"{name} {figure:8.3f}, ratio {ratio:5.3f}")
-        print(f"{what:10} {'   '.join(cells)}   {server.binary}", flush=True)
-
-
 async def on(place, folder, given):
     with tempfile.TemporaryDirectory(dir=folder) as root:
         servers = [Asking(binary, f"{root}/{number}") for number, binary in enumerate(given.binaries)]
@@ -211,15 +201,16 @@ async def on(place, folder, given):
                 await server.start()
                 await server.knows_questions()
                 server.thread = await server.new_thread()
-            show(place, ["question ms", "accept ms"], servers, await in_turns(servers, given.rounds, Asking.question))
+            results = await in_turns(servers, given.rounds, Asking.question)
+            show_medians(["question ms", "accept ms"], servers, results, place, 3)
             results = await in_turns(servers, given.rounds, lambda server: server.calls(given.calls))
-            show(place, ["reads ms", "changes ms"], servers, results)
+            show_medians(["reads ms", "changes ms"], servers, results, place, 3)
             if place == "disk" and given.parked:
                 for server in servers:
                     await server.unload(server.thread)
                     server.bytes = await server.park(given.parked)
                 results = await in_turns(servers, given.starts, Asking.restart)
-                show("start", ["first answer ms", "list ms", "resident MB"], servers, results)
+                show_medians(["first answer ms", "list ms", "resident MB"], servers, results, "start", 3)
                 for server in servers:
                     print(f"{'parked':10} {server.bytes:.0f} bytes a thread on disk   {server.binary}")
         finally:

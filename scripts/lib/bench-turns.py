@@ -12,7 +12,7 @@ Figures are medians, and `ratio` is the median of the ratios to the first build,
 
 import argparse, asyncio, json, statistics, tempfile, time
 
-from served import Client, RawClient, Server
+from served import Client, RawClient, Server, show_medians
 
 CHUNK = "data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"content": "some words "}}]}) + "\n\n"
 END = "data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + "\n\ndata: [DONE]\n\n"
@@ -109,13 +109,7 @@ class Starting(Server):
 def compare(names, rounds, servers, measure):
     """Measures each server once a round, after one round that does not count, and prints medians and ratios."""
     results = [[measure(server) for server in servers] for _ in range(rounds + 1)][1:]
-    for at, server in enumerate(servers):
-        cells = []
-        for number, name in enumerate(names):
-            figure = statistics.median(found[at][number] for found in results)
-            ratio = statistics.median(found[at][number] / found[0][number] for found in results)
-            cells.append(f"{name} {figure:10.1f}, ratio {ratio:5.3f}")
-        print(f"{'   '.join(cells)}   {server.binary}", flush=True)
+    show_medians(names, servers, results)
 
 
 def deltas(given, folder):

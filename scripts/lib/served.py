@@ -1,6 +1,6 @@
 """A server of Skein under measurement, and its clients."""
 
-import base64, json, os, pathlib, re, socket, subprocess, sys, urllib.parse
+import base64, json, os, pathlib, re, socket, statistics, subprocess, sys, urllib.parse
 
 import websockets
 
@@ -93,3 +93,15 @@ class Server:
         if hasattr(self, "process"):
             self.process.terminate()
             self.process.wait(30)
+
+
+def show_medians(names, servers, results, lead="", digits=1):
+    """Prints a line for each server: its medians of `results`, which has for each round the figures of each server, and
+    the medians of their ratios to the first server."""
+    for at, server in enumerate(servers):
+        cells = [lead] if lead else []
+        for number, name in enumerate(names):
+            figure = statistics.median(found[at][number] for found in results)
+            ratio = statistics.median(found[at][number] / found[0][number] for found in results)
+            cells.append(f"{name} {figure:10.{digits}f}, ratio {ratio:5.3f}")
+        print("   ".join([*cells, str(server.binary)]), flush=True)
