@@ -459,6 +459,8 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::QuestionClosed(_)
         | RecordBody::QueueAdded(_)
         | RecordBody::QueueUpdated(_)
+        | RecordBody::QueueMoved(_)
+        | RecordBody::QueueRemoved(_)
         // Only the number: a row of the last record saves a look at the rollout.
         | RecordBody::ThreadClosed(_) => true,
         // The row has the location of the rollout, and that changes later.
@@ -467,8 +469,6 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::Imported(_)
         | RecordBody::ThreadOpened(_)
         | RecordBody::GoalChanged(_)
-        | RecordBody::QueueMoved(_)
-        | RecordBody::QueueRemoved(_)
         | RecordBody::ItemStarted(_)
         | RecordBody::ItemCheckpoint(_)
         | RecordBody::ItemCompleted(_)

@@ -236,11 +236,11 @@ impl History {
         self.closed
     }
 
-    /// Whether the user has sent a message, even one that was taken back later, or one waits in the queue. Only then does the thread belong on
-    /// disk and into lists.
+    /// Whether the user has sent a message, even one that was taken back later, or that waits in the queue. Only then does
+    /// the thread belong on disk and into lists.
     pub fn is_materialised(&self) -> bool {
-        let has_queue = self.queue.messages().len() > 0;
-        self.preview.is_some() || self.beginning_reverted || self.forked.is_some() || has_queue
+        let has_beginning = self.preview.is_some() || self.beginning_reverted;
+        has_beginning || self.forked.is_some() || self.queue.was_used()
     }
 
     /// Whether the thread is archived.

@@ -40,6 +40,11 @@ impl MessageQueue {
         self.messages.iter().map(|queued| &queued.message)
     }
 
+    /// Whether a message waits, or has waited and was deleted.
+    pub(super) fn was_used(&self) -> bool {
+        !self.messages.is_empty() || !self.deleted.is_empty()
+    }
+
     /// The beginning of the first message.
     pub(super) fn first_words(&self) -> Option<String> {
         self.messages().next().map(|message| items::preview(&message.input))

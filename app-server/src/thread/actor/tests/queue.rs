@@ -45,7 +45,7 @@ async fn start(client: &mut Client, thread: ThreadId, message: Option<&TurnId>) 
     client.answer::<ThreadQueueStartResponse>(request).await.map(|answer| answer.turn.id)
 }
 
-async fn delete(client: &mut Client, thread: ThreadId, message: &TurnId) -> bool {
+pub(super) async fn delete(client: &mut Client, thread: ThreadId, message: &TurnId) -> bool {
     let (message, by) = (message.clone(), "ada".to_owned());
     let request = client.edit(thread, |reply| Edit::Queue(QueueEdit::Delete(message, by, reply)));
     client.answer::<ThreadQueueDeleteResponse>(request).await.unwrap().deleted

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use skein_store::history::History;
+
 use super::*;
 
 /// Waits until the thread has ended so many turns; not until the next day, which has room.
@@ -139,22 +141,50 @@ async fn an_estimate_is_no_reason_for_a_warning() {
     bench.finish().await;
 }
 
+/// A server whose limit of the day is used up, a client, and its new thread.
+async fn on_a_spent_day() -> (Bench, Client, ThreadId) {
+    let bench = bench(None, limit(BudgetScope::Day, 100));
+    bench.listener.will_say(Ok(vec![ModelEvent::TextDelta("so".into()), usage(150)]));
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    let new = client.start().await;
+    (bench, client, new)
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_message_of_a_thread_waits_on_disk_and_its_thread_is_in_the_list() {
-    let first = bench(None, limit(BudgetScope::Day, 100));
-    first.listener.will_say(Ok(vec![ModelEvent::TextDelta("so".into()), usage(150)]));
-    let (mut client, one) = first.started().await;
-    client.turn(one, "one").await;
-    let two = client.start().await;
-    queue::add(&mut client, two, "two").await;
-    let (row, _) = first.services.index.get(two).await.unwrap().expect("the thread is in the list");
+    let (first, mut client, thread) = on_a_spent_day().await;
+    queue::add(&mut client, thread, "two").await;
+    let (row, _) = first.services.index.get(thread).await.unwrap().expect("the thread is in the list");
     assert_eq!(row.preview, "two");
+    client.disconnect();
+    first.gone(thread).await;
+    let done = first.waiting_open_markers();
+    assert!(
+        done.iter().all(|marker| marker.thread != thread),
+        "the next start looks at the thread: {done:?}"
+    );
     // A second server finds what the first one has acknowledged.
     let second = bench(Some(&first), ThreadBudget::default());
     let mut client = second.client();
-    client.resume(two).await;
+    client.resume(thread).await;
     assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     assert_eq!(second.listener.times_asked(), 1);
     second.finish().await;
     drop(first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_whose_only_message_is_deleted_stays_in_the_list_as_its_rollout_has_it() {
+    let (bench, mut client, thread) = on_a_spent_day().await;
+    let message = queue::add(&mut client, thread, "two").await;
+    assert!(queue::delete(&mut client, thread, &message).await);
+    client.disconnect();
+    bench.gone(thread).await;
+    let row = bench.services.index.get(thread).await.unwrap().expect("the thread is in the list");
+    let history = History::read_end(&*bench.services.store, thread, 0).await.unwrap();
+    assert!(history.is_materialised());
+    assert_eq!(row, (history.row(), history.seq()));
+    assert_eq!(row.0.preview, "");
+    bench.finish().await;
 }
