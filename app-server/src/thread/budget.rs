@@ -43,8 +43,12 @@ pub(crate) fn end_of(services: &Context, history: &History) -> ThreadMoment {
 
 /// The limit of the day, and what all threads have used today.
 pub(crate) fn of_today(services: &Context) -> Option<BudgetState> {
-    let today = services.day.on(DaySpent::day_of(services.clock.wall()));
-    let states = states(services.config().budget, &Spending::default(), today);
+    of_day(services, services.day.on(DaySpent::day_of(services.clock.wall())))
+}
+
+/// The limit of the day, with this use by all threads.
+pub(crate) fn of_day(services: &Context, used: DaySpent) -> Option<BudgetState> {
+    let states = states(services.config().budget, &Spending::default(), used);
     states.into_iter().find(|state| state.scope == BudgetScope::Day)
 }
 

@@ -37,11 +37,15 @@ struct UseOfDay {
 }
 
 impl DayUse {
-    /// Sets what a thread has used, as its owner knows it.
-    pub(crate) fn note(&self, thread: ThreadId, spent: DaySpent, today: i64) {
-        if spent.day == today {
-            self.with(today, |day| day.set(thread, spent));
-        }
+    /// Sets what a thread has used, as its owner knows it. Returns the sum before and now.
+    pub(crate) fn note(&self, thread: ThreadId, spent: DaySpent, today: i64) -> (DaySpent, DaySpent) {
+        self.with(today, |day| {
+            let before = day.sum;
+            if spent.day == today {
+                day.set(thread, spent);
+            }
+            (before, day.sum)
+        })
     }
 
     /// Sets what threads have used before this start, unless their owners know more already.
@@ -208,7 +212,7 @@ mod tests {
     fn each_thread_counts_once_however_often_it_is_noted() {
         let (day, [a, b]) = (DayUse::default(), [1, 2].map(|id| ThreadId::new(Uuid::from_u128(id))));
         day.note(a, spent(7, 10), 7);
-        day.note(a, spent(7, 15), 7);
+        assert_eq!(day.note(a, spent(7, 15), 7), (spent(7, 10), spent(7, 15)));
         day.fill([(a, spent(7, 10)), (b, spent(7, 5)), (b, spent(6, 100))], 7);
         assert_eq!(day.on(7), spent(7, 20));
     }
@@ -218,8 +222,7 @@ mod tests {
         let (day, a) = (DayUse::default(), ThreadId::new(Uuid::from_u128(1)));
         day.note(a, spent(7, 10), 7);
         assert_eq!(day.on(8), spent(8, 0));
-        day.note(a, spent(7, 10), 8);
-        assert_eq!(day.on(8), spent(8, 0));
+        assert_eq!(day.note(a, spent(7, 10), 8), (spent(8, 0), spent(8, 0)));
         day.note(a, spent(8, 3), 8);
         assert_eq!(day.on(8), spent(8, 3));
         // Another thread has read the clock before midnight.

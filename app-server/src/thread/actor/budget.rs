@@ -118,9 +118,10 @@ impl ThreadParts<'_> {
     pub(super) fn may_ask(&mut self, waiting: WaitingRequest) {
         let spent = self.spent_for(waiting.request.kind);
         if let Some(scope) = self.spending().turn.stopped {
-            let at_limit = spent.filter(|spent| spent.scope == scope);
-            return waiting
-                .refuse(at_limit.map_or_else(|| budget::stopped(scope), |spent| budget::error(&spent)));
+            return waiting.refuse(match spent {
+                Some(spent) if spent.scope == scope => budget::error(&spent),
+                Some(_) | None => budget::stopped(scope),
+            });
         }
         if let Some(spent) = spent {
             return match self.asks_about_budget() {
@@ -166,10 +167,14 @@ impl ThreadParts<'_> {
 
     /// The questions about a budget that has room by now, as far as known.
     pub(super) fn budget_questions_with_room(&self) -> Vec<(i64, Settled)> {
+        let granted = self.granted_budget_questions();
+        if granted.is_empty() {
+            return granted;
+        }
         let of_day = limits(self.log, self.helpers).limit(BudgetScope::Day);
         let is_known = of_day.is_none() || self.services.day.is_complete().is_cancelled();
         match is_known && self.spent_for(ModelRequestKind::Round).is_none() {
-            true => self.granted_budget_questions(),
+            true => granted,
             false => Vec::new(),
         }
     }
@@ -181,11 +186,10 @@ impl ThreadParts<'_> {
 
     /// Notes what the thread has used today. If the limit of the day has room again, other threads go on.
     pub(super) fn note_use(&mut self) {
-        let is_spent = |services: &Context| budget::of_today(services).is_some_and(|state| state.is_spent());
-        let was_spent = is_spent(self.services);
         let today = DaySpent::day_of(self.log.wall());
-        self.services.day.note(self.id, self.spending().on(today), today);
-        if was_spent && !is_spent(self.services) {
+        let (before, now) = self.services.day.note(self.id, self.spending().on(today), today);
+        let is_spent = |day| budget::of_day(self.services, day).is_some_and(|state| state.is_spent());
+        if is_spent(before) && !is_spent(now) {
             self.services.day.look();
         }
     }

@@ -276,14 +276,13 @@ impl Owner {
         for given in woken.answers {
             self.parts().client_answers(given);
         }
-        self.note_turn();
-        if woken.interrupt.is_some_and(|turn| self.turns.runs(&turn)) {
-            self.step(Event::Interrupt);
-        }
         self.take_policy();
         // A limit may be higher by now, or the day another one.
         self.parts().look_at_budget();
         self.note_turn();
+        if woken.interrupt.is_some_and(|turn| self.turns.runs(&turn)) {
+            self.step(Event::Interrupt);
+        }
         self.note_queue();
         self.clients_changed();
         if woken.evict {
@@ -308,6 +307,8 @@ impl Owner {
         }
         let policy = machine_policy(&config);
         if self.machine.policy() != policy {
+            // The turn may no longer wait.
+            self.note_turn();
             self.step(Event::Policy(policy));
         }
     }
