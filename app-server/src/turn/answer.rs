@@ -11,6 +11,7 @@ use skein_provider::{
 use skein_store::rollout::record::{AnswerPart, AnsweredCall};
 use tokio::sync::mpsc;
 
+use super::answering::Answering;
 use super::{ModelRequestKind, Report, Stop, TurnRun, again};
 use crate::policy;
 
@@ -71,38 +72,30 @@ fn answered_call(call: &ToolCall) -> AnsweredCall {
 
 impl TurnRun {
     pub(super) async fn answer(&mut self, prompt: Prompt) -> Result<AnswerInProgress, Unanswered> {
-        let (events, mut stream) = mpsc::channel(policy::MODEL_EVENTS);
+        let (events, received) = mpsc::channel(policy::MODEL_EVENTS);
         let mut answer =
             AnswerInProgress { tokens: prompt.estimated_tokens(), ..AnswerInProgress::default() };
         let prompt = self.as_sent(prompt);
         let provider = Arc::clone(&self.job.provider);
         let cancel = self.job.cancel.clone();
-        let mut answering = std::pin::pin!(provider.answer(prompt, events, cancel));
-        let mut ended = None;
+        let mut answering = Answering::new(provider.answer(prompt, events, cancel), received);
         loop {
             let event = tokio::select! {
                 biased;
                 // A message of the user takes effect at once: keep this part of the answer, and ask the model again.
                 Some(added) = self.steers.recv() => {
                     self.added.push_back(added);
-                    self.take_what_came(&mut stream, &mut answer).await.map_err(Unanswered::Stop)?;
+                    self.take_what_came(&mut answering, &mut answer).await.map_err(Unanswered::Stop)?;
                     return Ok(answer);
                 }
-                event = stream.recv() => event,
-                result = &mut answering, if ended.is_none() => {
-                    ended = Some(result);
-                    continue;
-                }
+                event = answering.next() => event,
             };
             match event {
                 Some(event) => self.receive(event, &mut answer).await.map_err(Unanswered::Stop)?,
                 None => break,
             }
         }
-        let result = match ended {
-            Some(result) => result,
-            None => answering.await,
-        };
+        let result = answering.end().await;
         if self.job.cancel.is_cancelled() {
             return Err(Unanswered::Stop(Stop::Interrupted));
         }
@@ -113,10 +106,10 @@ impl TurnRun {
     /// Takes the rest of an answer that was cut. Only complete calls count.
     async fn take_what_came(
         &mut self,
-        stream: &mut mpsc::Receiver<ModelEvent>,
+        answering: &mut Answering<impl Future<Output = Result<(), ProviderError>>>,
         answer: &mut AnswerInProgress,
     ) -> Result<(), Stop> {
-        while let Ok(event) = stream.try_recv() {
+        while let Some(event) = answering.try_next() {
             self.receive(event, answer).await?;
         }
         self.keep(answer).await;

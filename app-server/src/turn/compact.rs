@@ -16,12 +16,15 @@
 //!   a `warning`.
 //! - An interrupted compaction replaces nothing.
 
+use std::sync::Arc;
+
 use skein_protocol::item::{ContextCompactionItem, ThreadItemBody};
 use skein_protocol::turn::CodexErrorInfo;
 use skein_provider::{Content, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolChoice, ToolSpec};
 use skein_store::rollout::record::KeptMessages;
 use tokio::sync::mpsc;
 
+use super::answering::Answering;
 use super::{ModelRequestKind, Report, Stop, TurnRun, conversation, result, size};
 use crate::policy;
 
@@ -56,7 +59,7 @@ impl TurnRun {
     /// item appears.
     pub(super) async fn compact(&mut self, prompt: &mut Prompt, kept: KeptMessages) -> Result<(), Stop> {
         if self.job.limits.tokens {
-            // A turn that waits at a limit has no open item, so that its thread can be parked.
+            // No item appears of a compaction whose first request has to wait.
             self.may_ask(ModelRequestKind::Other, 0).await?;
         }
         let id = self.new_item_id();
@@ -87,7 +90,7 @@ impl TurnRun {
         loop {
             let request = sent.asking(prompt);
             self.may_ask(ModelRequestKind::Other, request.estimated_tokens()).await?;
-            let (ended, text) = self.listen(request).await;
+            let (ended, text) = self.listen(request).await?;
             // A summary that was cut is useless.
             if self.job.cancel.is_cancelled() {
                 return Err(Stop::Interrupted);
@@ -111,40 +114,40 @@ impl TurnRun {
     }
 
     /// Collects an answer that clients do not see.
-    async fn listen(&mut self, prompt: Prompt) -> (Result<(), ProviderError>, String) {
-        let (events, mut received) = mpsc::channel(policy::MODEL_EVENTS);
-        let provider = std::sync::Arc::clone(&self.job.provider);
-        let answering = provider.answer(self.as_sent(prompt), events, self.job.cancel.clone());
-        let listening = async {
-            // Each message of an answer is a paragraph; the last one is in progress.
-            let mut texts = vec![String::new()];
-            while let Some(event) = received.recv().await {
-                match event {
-                    ModelEvent::TextDelta(delta) => {
-                        texts.last_mut().into_iter().for_each(|text| text.push_str(&delta))
-                    }
-                    ModelEvent::Message(message) => {
-                        if let Some(text) = texts.last_mut().filter(|_| !message.text.is_empty()) {
-                            *text = message.text;
-                        }
-                        texts.push(String::new());
-                    }
-                    ModelEvent::Again(error) => {
-                        texts = vec![String::new()];
-                        self.report(super::again(error)).await;
-                    }
-                    ModelEvent::Usage(usage) => self.report(Report::Usage(usage)).await,
-                    ModelEvent::MessageStarted(_)
-                    | ModelEvent::ReasoningDelta { .. }
-                    | ModelEvent::Reasoning(_)
-                    | ModelEvent::ToolCall(_)
-                    | ModelEvent::Question(_) => {}
+    async fn listen(&mut self, prompt: Prompt) -> Result<(Result<(), ProviderError>, String), Stop> {
+        let tokens = prompt.estimated_tokens();
+        let (events, received) = mpsc::channel(policy::MODEL_EVENTS);
+        let provider = Arc::clone(&self.job.provider);
+        let answer = provider.answer(self.as_sent(prompt), events, self.job.cancel.clone());
+        let mut answering = Answering::new(answer, received);
+        // Each message of an answer is a paragraph; the last one is in progress.
+        let mut texts = vec![String::new()];
+        while let Some(event) = answering.next().await {
+            match event {
+                ModelEvent::TextDelta(delta) => {
+                    texts.last_mut().into_iter().for_each(|text| text.push_str(&delta))
                 }
+                ModelEvent::Message(message) => {
+                    if let Some(text) = texts.last_mut().filter(|_| !message.text.is_empty()) {
+                        *text = message.text;
+                    }
+                    texts.push(String::new());
+                }
+                ModelEvent::Again(error) => {
+                    texts = vec![String::new()];
+                    self.report(super::again(error)).await;
+                    self.may_ask(ModelRequestKind::Other, tokens).await?;
+                }
+                ModelEvent::Usage(usage) => self.report(Report::Usage(usage)).await,
+                ModelEvent::MessageStarted(_)
+                | ModelEvent::ReasoningDelta { .. }
+                | ModelEvent::Reasoning(_)
+                | ModelEvent::ToolCall(_)
+                | ModelEvent::Question(_) => {}
             }
-            texts.retain(|text| !text.is_empty());
-            texts.join("\n\n")
-        };
-        tokio::join!(answering, listening)
+        }
+        texts.retain(|text| !text.is_empty());
+        Ok((answering.end().await, texts.join("\n\n")))
     }
 }
 

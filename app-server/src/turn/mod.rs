@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 mod abilities;
 mod added;
 mod answer;
+mod answering;
 pub(crate) mod approval;
 pub(crate) mod asking;
 mod budget;

@@ -358,8 +358,11 @@ impl History {
     /// Whether the open turn waits for answers only: nothing goes on before a client answers.
     pub fn open_turn_waits(&self) -> bool {
         let records = &self.open_turn_records;
-        let is_asked = |item: &ThreadItem| {
-            matches!(self.open_call(item.id()).map(|call| &call.state), Some(CallState::Asked(_)))
+        let at_limit = records.questions.iter().any(|question| question.asked.kind == QuestionKind::Budget);
+        let is_asked = |item: &ThreadItem| match &item.body {
+            // Its next request waits for the answer. A load begins it anew.
+            ThreadItemBody::ContextCompaction(_) if at_limit => true,
+            _ => matches!(self.open_call(item.id()).map(|call| &call.state), Some(CallState::Asked(_))),
         };
         !records.questions.is_empty()
             && self.open_items().all(is_asked)

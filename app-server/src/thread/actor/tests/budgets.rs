@@ -24,6 +24,7 @@ use crate::thread::day;
 use tokio_util::sync::CancellationToken;
 
 mod room;
+mod summaries;
 
 /// A server whose threads have these limits.
 fn bench(first: Option<&Bench>, budget: ThreadBudget) -> Bench {
