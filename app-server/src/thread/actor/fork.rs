@@ -74,7 +74,8 @@ impl Copy {
     /// The source does not exist, does not have the turn, or cannot be copied.
     pub(super) async fn make(self, services: &Context) -> Result<ReadThread, ThreadError> {
         let loaded = self.check_source(services)?;
-        let cut = match History::cut(services.store.as_ref(), self.from, &self.bound).await {
+        let bound = self.bound_now(services).await;
+        let cut = match History::cut(services.store.as_ref(), self.from, &bound).await {
             Ok(Some(cut)) => cut,
             Ok(None) => return Err(self.no_such_turn()),
             // The first message of the source is not on disk yet.
@@ -85,6 +86,17 @@ impl Copy {
             Persistence::Durable => self.on_disk(services, cut).await,
             Persistence::Ephemeral => self.in_memory(services, cut).await,
         }
+    }
+
+    /// The bound. A turn that waits for an answer is not copied: its question stays with the source.
+    async fn bound_now(&self, services: &Context) -> Bound {
+        if self.bound != Bound::Whole {
+            return self.bound.clone();
+        }
+        // Without a readable end, the cut says why.
+        let end = History::read_end(services.store.as_ref(), self.from, 0).await.ok();
+        let waits = end.as_ref().filter(|end| end.open_turn_waits()).and_then(History::open_turn);
+        waits.map_or(Bound::Whole, |turn| Bound::Before(turn.id.clone()))
     }
 
     /// Whether the source is loaded. A source that is only in memory cannot be copied.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use skein_protocol::thread::ThreadForkParams;
 use skein_store::history::History;
 
 use super::*;
@@ -186,5 +187,33 @@ async fn a_thread_whose_only_message_is_deleted_stays_in_the_list_as_its_rollout
     assert!(history.is_materialised());
     assert_eq!(row, (history.row(), history.seq()));
     assert_eq!(row.0.preview, "");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_ends_before_a_turn_that_waits() {
+    let bench = bench(None, limit(BudgetScope::Turn, 100));
+    let (mut client, thread) = bench.started().await;
+    let done = client.turn(thread, "one").await.turn.id;
+    will_call(&bench, &[60, 60]);
+    client.input(thread, "two");
+    let question = client.asked().await;
+    for is_loaded in [true, false] {
+        let mut client = if is_loaded {
+            bench.client()
+        } else {
+            std::mem::replace(&mut client, bench.client()).disconnect();
+            bench.gone(thread).await;
+            bench.client()
+        };
+        let fork = client.fork(ThreadForkParams::of(thread)).await.thread;
+        assert_eq!(fork.turns.iter().map(|turn| &turn.id).collect::<Vec<_>>(), [&done]);
+        let (row, _) = bench.services.index.get(fork.id).await.unwrap().unwrap();
+        assert_eq!(row.waiting, []);
+    }
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question, "the source keeps its question");
+    answer(&client, question, "accept");
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     bench.finish().await;
 }
