@@ -420,7 +420,7 @@ export type Reason =
   | "archivedMeanwhile"
   /** The arguments of a tool are not an object. */
   | "badArguments"
-  /** The token budget of a goal is not positive, or a limit is below 0. */
+  /** The token budget of a goal is not positive, or a limit is out of range. */
   | "badBudget"
   /** The settings, or a value for them, are wrong. The message names key and place. */
   | "badConfig"

@@ -10,7 +10,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("answerTooLarge", "The answer would exceed `limits.answer_bytes`. Read in pages."),
     ("archivedMeanwhile", "The thread was archived or brought back while the resume waited."),
     ("badArguments", "The arguments of a tool are not an object."),
-    ("badBudget", "The token budget of a goal is not positive, or a limit is below 0."),
+    ("badBudget", "The token budget of a goal is not positive, or a limit is out of range."),
     ("badConfig", "The settings, or a value for them, are wrong. The message names key and place."),
     ("badCredential", "A member of a new token is wrong; `path` names it."),
     ("badCursor", "The cursor belongs to another list, or its place in the history is gone."),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_config::Budget;
 use skein_protocol::budget::{SkeinBudgetSetParams, SkeinBudgetSetResponse};
 use skein_protocol::error::WireError;
 use skein_protocol::thread::{
@@ -45,13 +46,14 @@ pub(crate) fn set_budget(
 ) {
     let id = params.thread_id;
     let limits = [
-        ("turnTokens", params.turn_tokens),
-        ("threadTokens", params.thread_tokens),
-        ("turnRounds", params.turn_rounds),
+        ("turnTokens", params.turn_tokens, Budget::MOST_TOKENS),
+        ("threadTokens", params.thread_tokens, Budget::MOST_TOKENS),
+        ("turnRounds", params.turn_rounds, Budget::MOST_ROUNDS),
     ];
-    if let Some((member, _)) = limits.into_iter().find(|(_, limit)| limit.is_some_and(|limit| limit < 0)) {
-        let error = WireError::invalid_params("badBudget", "a limit is a whole number from 0; 0 is no limit");
-        return reply.err(&error.path(member).thread(id));
+    let is_bad = |limit: Option<i64>, most| limit.is_some_and(|limit| !(0..=most).contains(&limit));
+    if let Some((member, _, most)) = limits.into_iter().find(|(_, limit, most)| is_bad(*limit, *most)) {
+        let why = format!("a limit is a whole number from 0 to {most}; 0 is no limit");
+        return reply.err(&WireError::invalid_params("badBudget", why).path(member).thread(id));
     }
     dispatch::deliver(&session.app.context, id, Command::Edit(Edit::Budget(params, reply)));
 }

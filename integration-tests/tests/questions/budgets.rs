@@ -63,7 +63,9 @@ async fn a_spent_thread_begins_no_turn_until_its_limit_is_raised() -> Result<()>
     };
     let mut chat = home.client_of("chat").await?;
     assert_eq!(chat.refusal::<SkeinBudgetSet>(set(0)).await?.reason(), "forbidden");
-    assert_eq!(client.refusal::<SkeinBudgetSet>(set(-1)).await?.reason(), "badBudget");
+    for bad in [-1, i64::MAX] {
+        assert_eq!(client.refusal::<SkeinBudgetSet>(set(bad)).await?.reason(), "badBudget");
+    }
     let now = client.call::<SkeinBudgetSet>(set(1_000)).await?.budget;
     let of_thread = now.iter().find(|state| state.scope == BudgetScope::Thread).context("a limit")?;
     assert!(of_thread.limit == 1_000 && (10..1_000).contains(&of_thread.used), "{of_thread:?}");

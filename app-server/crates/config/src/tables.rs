@@ -279,6 +279,13 @@ pub struct Budget {
     pub ask: Option<bool>,
 }
 
+impl Budget {
+    /// The highest limit of tokens.
+    pub const MOST_TOKENS: i64 = MOST_TOKENS;
+    /// The highest limit of rounds.
+    pub const MOST_ROUNDS: i64 = MOST_ROUNDS;
+}
+
 impl From<Budget> for ThreadBudget {
     fn from(Budget { turn_tokens, thread_tokens, day_tokens, turn_rounds, ask }: Budget) -> Self {
         Self { turn_tokens, thread_tokens, day_tokens, turn_rounds, ask }
