@@ -358,14 +358,15 @@ impl History {
     /// Whether the open turn waits for answers only: nothing goes on before a client answers.
     pub fn open_turn_waits(&self) -> bool {
         let records = &self.open_turn_records;
-        let at_limit = records.questions.iter().any(|question| question.asked.kind == QuestionKind::Budget);
-        let is_asked = |item: &ThreadItem| match &item.body {
-            // Its next request waits for the answer. A load begins it anew.
-            ThreadItemBody::ContextCompaction(_) if at_limit => true,
-            _ => matches!(self.open_call(item.id()).map(|call| &call.state), Some(CallState::Asked(_))),
+        let is_asked = |item: &ThreadItem| {
+            matches!(self.open_call(item.id()).map(|call| &call.state), Some(CallState::Asked(_)))
         };
+        let at_limit = records.questions.iter().any(|question| question.asked.kind == QuestionKind::Budget);
+        // Its next request waits for the answer, and a load begins it anew.
+        let is_held =
+            |item: &ThreadItem| at_limit && matches!(item.body, ThreadItemBody::ContextCompaction(_));
         !records.questions.is_empty()
-            && self.open_items().all(is_asked)
+            && self.open_items().all(|item| is_asked(item) || is_held(item))
             && records.questions.iter().all(|question| question.asked.outlives_helpers())
     }
 
