@@ -7,17 +7,17 @@ use std::pin::Pin;
 use skein_provider::{ModelEvent, ProviderError};
 use tokio::sync::mpsc;
 
-type Ended = Result<(), ProviderError>;
+type AnswerEnd = Result<(), ProviderError>;
 
 /// A request to a model under way.
 pub(super) struct Answering<F> {
     /// The provider, until it has ended.
     answer: Pin<Box<F>>,
     events: mpsc::Receiver<ModelEvent>,
-    ended: Option<Ended>,
+    ended: Option<AnswerEnd>,
 }
 
-impl<F: Future<Output = Ended>> Answering<F> {
+impl<F: Future<Output = AnswerEnd>> Answering<F> {
     /// The provider's future, and the events that it sends.
     pub(super) fn new(answer: F, events: mpsc::Receiver<ModelEvent>) -> Self {
         Self { answer: Box::pin(answer), events, ended: None }
@@ -40,7 +40,7 @@ impl<F: Future<Output = Ended>> Answering<F> {
     }
 
     /// How the answer ended, behind its last event.
-    pub(super) async fn end(self) -> Ended {
+    pub(super) async fn end(self) -> AnswerEnd {
         match self.ended {
             Some(ended) => ended,
             None => self.answer.await,
