@@ -10,12 +10,12 @@ use clap::{Args, Subcommand};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_app_server::{Server, StartError, policy};
 use skein_base::clock::Clock;
-use skein_config::{ClientSettings, ServerConfig};
+use skein_config::ServerConfig;
 use skein_store::home::{HomeError, SERVE, STDIO};
 use tokio::net::UnixStream;
 use tokio::runtime;
 
-use super::bridge::{Bridge, BridgeEnd, ServerOwner};
+use super::bridge::{Bridge, BridgeEnd, CarriedSettings, ServerOwner};
 use super::out::causes;
 use super::serve::{self, Serve, Signals, StartArgs, stopped};
 use super::socket::{self, Proxy};
@@ -168,20 +168,9 @@ impl MessageTarget {
         &self.config.home
     }
 
-    /// Fails if another process serves the home and this start has `-c` settings about threads, which would have no
-    /// effect.
-    ///
-    /// # Errors
-    /// Names the settings without effect, and the remedy.
-    pub(super) fn settings_hold(&self) -> anyhow::Result<()> {
-        if self.server.is_some() || !ClientSettings::of(&self.config, &self.start.settings).of_threads {
-            return Ok(());
-        }
-        anyhow::bail!(
-            "another process serves {}, and the -c settings of this start have no effect there; write them into config.toml, \
-             or give them to that process, and start it again",
-            self.config.home.display()
-        )
+    /// The `-c` settings, for requests to the server of another process.
+    pub(super) fn carried_settings(&self) -> CarriedSettings {
+        CarriedSettings::of(self.start.clone().flags(Some(STDIO.to_owned())), &self.config)
     }
 
     /// The server of the home, if it runs in this process.

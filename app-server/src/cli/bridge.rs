@@ -17,7 +17,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use lines::{InputLine, LineSplitter};
 use memchr::memmem;
-use session::BridgeSession;
+use session::{BridgeSession, RequestKind, StartSettings};
 use skein_app_server::policy;
 use skein_base::clock::{Clock, until};
 use skein_config::{ClientSettings, Flags, ServerConfig};
@@ -129,10 +129,7 @@ impl BridgeLink {
 
     /// Takes a line of the client. A new thread starts with the current settings file.
     fn client_says(&self, line: Utf8Bytes) {
-        let starts = memmem::find(line.as_bytes(), ThreadStart::INFO.wire.as_bytes()).is_some();
-        // A file with errors changes nothing, as with a reload of the server.
-        let settings = starts.then(|| ServerConfig::load(&self.flags).ok()).flatten();
-        let settings = settings.map(|config| ClientSettings::of(&config, &self.flags.settings));
+        let settings = settings_for(&line, &self.flags);
         self.with(|session| {
             if let Some(settings) = settings {
                 session.start_says(settings);
@@ -143,6 +140,48 @@ impl BridgeLink {
 
     fn next_to_server(&self) -> Option<Utf8Bytes> {
         self.session.borrow_mut().next_to_server()
+    }
+}
+
+/// The settings of the current file, if this is a request to start a thread.
+fn settings_for(line: &str, flags: &Flags) -> Option<ClientSettings> {
+    memmem::find(line.as_bytes(), ThreadStart::INFO.wire.as_bytes())?;
+    // A file with errors changes nothing, as with a reload of the server.
+    let config = ServerConfig::load(flags).ok()?;
+    Some(ClientSettings::of(&config, &flags.settings))
+}
+
+/// The settings of a start that requests to the server of another process carry.
+pub(super) struct CarriedSettings {
+    own: StartSettings,
+    flags: Flags,
+}
+
+impl CarriedSettings {
+    /// Those of these flags, from which `config` was read.
+    pub(super) fn of(flags: Flags, config: &ServerConfig) -> Self {
+        let mut own = StartSettings::new(ClientSettings::of(config, &flags.settings));
+        own.linked(ServerOwner::Theirs);
+        Self { own, flags }
+    }
+
+    /// Whether there is something to carry.
+    pub(super) fn are_about_threads(&self) -> bool {
+        self.own.settings.of_threads
+    }
+
+    /// The same request with the settings; `None` if it takes none.
+    pub(super) fn carried_by(&mut self, text: &str) -> Option<String> {
+        if let Some(settings) = settings_for(text, &self.flags) {
+            self.own.settings = settings;
+        }
+        let Ok(Incoming::Request { id, method, params }) = envelope::parse(text) else { return None };
+        self.own.carried_by(&RequestKind::of(&method, params), &id, &method, params)
+    }
+
+    /// The settings without effect.
+    pub(super) fn no_effect(&self) -> Option<String> {
+        self.own.no_effect()
     }
 }
 

@@ -39,7 +39,7 @@ impl<L> MessageStream for L where
 }
 
 /// Answers may be as large as the server's own limit.
-fn unlimited() -> WebSocketConfig {
+pub(super) fn unlimited() -> WebSocketConfig {
     WebSocketConfig::default().max_message_size(None).max_frame_size(None)
 }
 
@@ -164,10 +164,7 @@ pub(super) async fn link(root: &Path) -> anyhow::Result<Box<dyn MessageStream>> 
     let paths = HomePaths::new(root);
     let opened = in_time(async {
         match knock(&paths).await {
-            Ok(stream) => {
-                let link = client_async_with_config(CONTROL, stream, Some(unlimited())).await?.0;
-                Ok(Box::new(link) as Box<dyn MessageStream>)
-            }
+            Ok(stream) => Ok(Box::new(over(stream).await?) as Box<dyn MessageStream>),
             Err(error) => match websocket(root)? {
                 None => Err(error).context("control.sock"),
                 Some(url) => Ok(Box::new(dial(&url).await.context(url)?) as Box<dyn MessageStream>),
@@ -175,6 +172,14 @@ pub(super) async fn link(root: &Path) -> anyhow::Result<Box<dyn MessageStream>> 
         }
     });
     opened.await.with_context(|| silence(&paths))
+}
+
+/// A websocket over a connection to a control socket, before the handshake of the protocol.
+///
+/// # Errors
+/// The server refuses, or the connection broke.
+pub(super) async fn over(stream: UnixStream) -> anyhow::Result<impl MessageStream + 'static> {
+    Ok(client_async_with_config(CONTROL, stream, Some(unlimited())).await?.0)
 }
 
 /// A connection to the control socket of a home's server.

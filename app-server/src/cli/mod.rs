@@ -27,6 +27,7 @@ mod outputs;
 mod progress;
 mod questions;
 mod reindex;
+mod relay;
 mod restore;
 mod run;
 mod serve;

@@ -3,10 +3,12 @@
 //!
 //! For `skein app-server` the home's server may be another process, as programs start one for each session. Then bytes are
 //! relayed to its control socket, where every connection looks like one of this process. So the relay closes connections
-//! of the server's own helpers (MCP server processes), which are below it in the process table.
+//! of the server's own helpers (MCP server processes), which are below it in the process table. A start with `-c` settings
+//! about threads relays messages instead, and adds the settings to requests.
 //!
 //! `proxy` carries bytes between standard streams and such a socket.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,8 +30,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
 
 use super::app_server::{MessageTarget, Others};
+use super::bridge::CarriedSettings;
 use super::serve::{self, ReadyLine, Signals, StartArgs, stopped};
-use super::{client, home, out};
+use super::{client, home, out, relay};
 
 /// The path in `unix://PATH`, if any; `None` for another kind of address.
 pub(super) fn named(listen: &str) -> Option<Option<PathBuf>> {
@@ -60,7 +63,11 @@ async fn serve_at(path: Option<PathBuf>, mut place: MessageTarget) -> anyhow::Re
     let door = open(path.as_deref(), place.home())?;
     let listener = UnixListener::from_std(door.listener()?)?;
     drop(place.stream().await?);
-    place.settings_hold()?;
+    let settings = place.carried_settings();
+    if let Some(warning) = settings.no_effect().filter(|_| place.server().is_none()) {
+        tracing::warn!("{warning}");
+    }
+    let settings = settings.are_about_threads().then(|| RefCell::new(settings));
     let address = format!("{UNIX}{}", door.path().display());
     let mut announced = ReadyLine::print(ready(&address, place.home()))?;
     let mut relays = FuturesUnordered::new();
@@ -79,7 +86,9 @@ async fn serve_at(path: Option<PathBuf>, mut place: MessageTarget) -> anyhow::Re
             () = stopped(&mut signals, server.as_deref()) => break Ok(()),
         };
         match relayed {
-            Ok(relayed) => relays.extend(relayed.map(|(visitor, link)| relay(visitor, link))),
+            Ok(relayed) => {
+                relays.extend(relayed.map(|(visitor, link)| relay(visitor, link, settings.as_ref())))
+            }
             Err(error) => tracing::warn!("a connection is closed: {}", out::causes(&error)),
         }
     };
@@ -145,9 +154,13 @@ fn may_be_relayed(visitor: &UnixPeer, server: &UnixPeer) -> anyhow::Result<()> {
 }
 
 /// Relays until both sides have ended. A broken connection counts as an end.
-async fn relay(mut visitor: UnixStream, mut link: UnixStream) {
-    if let Err(error) = copy_bidirectional(&mut visitor, &mut link).await {
-        tracing::debug!(%error, "a connection has broken");
+async fn relay(mut visitor: UnixStream, mut link: UnixStream, settings: Option<&RefCell<CarriedSettings>>) {
+    let ended = match settings {
+        Some(settings) => relay::with_settings(visitor, link, settings).await,
+        None => copy_bidirectional(&mut visitor, &mut link).await.map(drop).map_err(Into::into),
+    };
+    if let Err(error) = ended {
+        tracing::debug!("a connection has broken: {}", out::causes(&error));
     }
 }
 

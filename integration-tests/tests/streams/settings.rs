@@ -1,17 +1,26 @@
 //! The `-c` settings of two app-servers on one home: each applies to the threads of its own client.
 
-use anyhow::{Context, Result};
-use serde_json::json;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use futures_util::{SinkExt, StreamExt};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
 use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::paths;
 use skein_integration_tests::requests::{resume_params, turn_params};
 use skein_integration_tests::streams::Streams;
-use skein_protocol::methods::{ThreadFork, ThreadResume, ThreadStart, TurnStart};
+use skein_protocol::methods::{Initialize, ThreadFork, ThreadResume, ThreadStart, TurnStart};
 use skein_protocol::notifications::{ConfigWarning, TurnCompleted};
 use skein_protocol::settings::{AskForApproval, SandboxMode};
+use skein_protocol::table::Method;
 use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
-
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::UnixStream;
 use tokio::process::Command;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::unserved;
 
@@ -133,17 +142,49 @@ async fn finish<const COUNT: usize>(home: Home, all: [Streams; COUNT]) -> Result
     home.finish().await
 }
 
+/// Sends a request over a websocket, and returns its answer.
+async fn ask<M: Method>(socket: &mut WebSocketStream<UnixStream>, id: i64, params: Value) -> Result<Value> {
+    let request = json!({ "id": id, "method": M::INFO.wire, "params": params });
+    socket.send(Message::text(request.to_string())).await?;
+    loop {
+        let message = socket.next().await.context("the connection ended")??;
+        let Message::Text(text) = message else { continue };
+        let message: Value = serde_json::from_str(&text)?;
+        if message["id"] == id && message["method"].is_null() {
+            ensure!(message["error"].is_null(), "{message}");
+            return Ok(message["result"].clone());
+        }
+    }
+}
+
 #[tokio::test]
-async fn a_bridge_to_a_remote_socket_takes_no_settings() -> Result<()> {
+async fn a_socket_that_leads_to_another_server_carries_the_settings_of_its_start() -> Result<()> {
     let home = unserved_plain().await?;
     let first = Streams::start(&home.path()).await?;
+    let path = home.path().join("own.sock");
     let mut second = Command::new(paths::skein()?);
-    let socket = format!("unix://{}", home.path().join("own.sock").display());
-    second.args(["app-server", "--listen", &socket, "-c", "approval_policy=untrusted", "--home"]);
-    let second = second.arg(home.path()).env_remove("SKEIN_HOME").output().await?;
-    let stderr = String::from_utf8_lossy(&second.stderr);
-    assert_eq!(second.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("the -c settings of this start have no effect there"), "{stderr}");
+    second.args(["app-server", "--listen", &format!("unix://{}", path.display())]);
+    second.args(["-c", "approval_policy=untrusted", "-c", "model=mine", "-c", "limits.mailbox=7", "--home"]);
+    second.arg(home.path()).env_remove("SKEIN_HOME").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut second = second.kill_on_drop(true).spawn()?;
+    let mut ready = BufReader::new(second.stdout.take().context("stdout")?).lines();
+    ready.next_line().await?.context("the line that it listens")?;
+
+    let (mut socket, _) = client_async("ws://localhost/", UnixStream::connect(&path).await?).await?;
+    let hello = json!({ "clientInfo": { "name": "test", "version": "1" } });
+    ask::<Initialize>(&mut socket, 1, hello).await?;
+    let begun = ask::<ThreadStart>(&mut socket, 2, json!({})).await?;
+    assert_eq!([&begun["approvalPolicy"], &begun["model"]], ["untrusted", "mine"]);
+    let begun = ask::<ThreadStart>(&mut socket, 3, json!({ "model": "theirs" })).await?;
+    assert_eq!([&begun["approvalPolicy"], &begun["model"]], ["untrusted", "theirs"]);
+    socket.close(None).await?;
+    drop(socket);
+
+    kill(Pid::from_raw(second.id().context("its id")?.try_into()?), Signal::SIGTERM)?;
+    let ended = second.wait_with_output().await?;
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("-c limits") && !stderr.contains("-c model"), "{stderr}");
     first.end(PATIENCE).await?;
     home.finish().await
 }

@@ -65,10 +65,12 @@ use skein_protocol::notifications::{
 use skein_protocol::table::{ClientNotification, Method, Notification};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use asked::{PendingRequest, RequestKind};
+use asked::PendingRequest;
+pub(super) use asked::RequestKind;
 use hello::Hello;
+use own::ADVICE;
 pub(crate) use own::ServerOwner;
-use own::{ADVICE, StartSettings};
+pub(super) use own::StartSettings;
 use resume::Resumption;
 use tracked::TrackedThread;
 
@@ -353,11 +355,14 @@ impl BridgeSession {
                 let unique = format!("{}-{}", self.name, self.last_id);
                 names::named(&id, method, params, &unique).map_or(line, Utf8Bytes::from)
             }
-            RequestKind::Start => self.own.start(&id, method, params).map_or(line, Utf8Bytes::from),
-            RequestKind::Fork | RequestKind::Resume { .. } => {
-                self.own.come_back(&id, method, params).map_or(line, Utf8Bytes::from)
+            RequestKind::Start
+            | RequestKind::Fork
+            | RequestKind::Resume { .. }
+            | RequestKind::Unsubscribe(_)
+            | RequestKind::Leave
+            | RequestKind::Other => {
+                self.own.carried_by(&kind, &id, method, params).map_or(line, Utf8Bytes::from)
             }
-            RequestKind::Unsubscribe(_) | RequestKind::Leave | RequestKind::Other => line,
         };
         let (rule, method) = (retry::rule(method, params), method.to_owned());
         self.to_server.push_back(line.clone());

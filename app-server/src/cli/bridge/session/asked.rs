@@ -27,7 +27,7 @@ pub(super) struct PendingRequest {
 
 /// The kind of a request: it decides how its answer changes the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RequestKind {
+pub(crate) enum RequestKind {
     Initialize,
     /// Subscribes; the new thread is only in the server's memory.
     Start,
@@ -54,7 +54,7 @@ impl PendingRequest {
 }
 
 impl RequestKind {
-    pub(super) fn of(method: &str, params: Option<&RawValue>) -> Self {
+    pub(crate) fn of(method: &str, params: Option<&RawValue>) -> Self {
         match method {
             _ if method == Initialize::INFO.wire => Self::Initialize,
             _ if method == ThreadStart::INFO.wire => Self::Start,

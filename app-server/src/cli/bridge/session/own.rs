@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use skein_config::ClientSettings;
 use skein_protocol::ids::RequestId;
 
+use super::asked::RequestKind;
 use super::names::RawRequest;
 
 /// The remedy for settings without effect.
@@ -26,8 +27,8 @@ pub(crate) enum ServerOwner {
 
 /// The settings of this start.
 #[derive(Debug, Default)]
-pub(super) struct StartSettings {
-    pub settings: ClientSettings,
+pub(crate) struct StartSettings {
+    pub(crate) settings: ClientSettings,
     server: ServerOwner,
     /// The client knows the settings without effect.
     warned: bool,
@@ -36,17 +37,37 @@ pub(super) struct StartSettings {
 type JsonMembers<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 impl StartSettings {
-    pub(super) fn new(settings: ClientSettings) -> Self {
+    pub(crate) fn new(settings: ClientSettings) -> Self {
         Self { settings, ..Self::default() }
     }
 
-    pub(super) fn linked(&mut self, server: ServerOwner) {
+    pub(crate) fn linked(&mut self, server: ServerOwner) {
         self.server = server;
+    }
+
+    /// The same request with these settings; `None` if it takes none.
+    pub(crate) fn carried_by(
+        &self,
+        kind: &RequestKind,
+        id: &RequestId,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Option<String> {
+        match kind {
+            RequestKind::Start => self.start(id, method, params),
+            RequestKind::Fork | RequestKind::Resume { .. } => self.come_back(id, method, params),
+            RequestKind::Initialize
+            | RequestKind::Unsubscribe(_)
+            | RequestKind::Leave
+            | RequestKind::TurnStart
+            | RequestKind::TurnSteer
+            | RequestKind::Other => None,
+        }
     }
 
     /// A request to start a thread with these settings added; `None` if the server has the same, or the request is
     /// unreadable.
-    pub(super) fn start(&self, id: &RequestId, method: &str, params: Option<&RawValue>) -> Option<String> {
+    fn start(&self, id: &RequestId, method: &str, params: Option<&RawValue>) -> Option<String> {
         if self.server == ServerOwner::Ours {
             return None;
         }
@@ -58,12 +79,7 @@ impl StartSettings {
     }
 
     /// A request to resume or fork a thread, with the `-c` settings about consent and model added.
-    pub(super) fn come_back(
-        &self,
-        id: &RequestId,
-        method: &str,
-        params: Option<&RawValue>,
-    ) -> Option<String> {
+    fn come_back(&self, id: &RequestId, method: &str, params: Option<&RawValue>) -> Option<String> {
         let said = &self.settings.overrides;
         let all = [
             ("approvalPolicy", "approval_policy", said.approval_policy.as_ref().map(to_raw_value)),
@@ -98,7 +114,7 @@ impl StartSettings {
     }
 
     /// The settings without effect.
-    pub(super) fn no_effect(&self) -> Option<String> {
+    pub(crate) fn no_effect(&self) -> Option<String> {
         let keys = &self.settings.of_server;
         if self.server == ServerOwner::Ours || keys.is_empty() {
             return None;
