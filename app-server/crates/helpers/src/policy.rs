@@ -16,11 +16,13 @@ pub const HELPER_STDERR_TAIL_BYTES: usize = 2 << 10;
 /// Bytes that wait for a helper to read, unless one message has more, which then waits alone; above it calls wait. Origin:
 /// guess; what a pipe holds sixteen times over, which a helper that reads takes in milliseconds.
 pub(crate) const HELPER_INPUT_BYTES: usize = 1 << 20;
-/// Messages that wait for a helper to read. Origin: guess; far above the calls that are made at once.
-pub(crate) const HELPER_INPUT_QUEUE: usize = 1024;
-/// Bytes that wait for a helper to read and that nobody waits for (answers to pings, calls that were given up); above it
-/// they are left out. Origin: guess; some hundred of them.
-pub(crate) const HELPER_NOTICE_BYTES: usize = 64 << 10;
+/// Messages that wait for a helper to read, of each kind. Each has its share of the bytes, so the bytes bound both. Origin: guess;
+/// far above the calls that are made at once.
+pub(crate) const HELPER_INPUT_QUEUE: usize = 8192;
+/// Bytes that wait for a helper to read and that nobody waits for (refusals, answers to pings, calls that were given up); above it
+/// they are left out. Origin: a helper that asks thousands of things at once, and is held up by its machine meanwhile, misses no
+/// refusal.
+pub(crate) const HELPER_NOTICE_BYTES: usize = 1 << 20;
 /// How long a helper that asks and does not read is waited for, until it is not answered any more. Origin: a busy machine holds a
 /// process up for more than a second, and a helper that misses a refusal waits for ever.
 pub(crate) const HELPER_NOTICE_PATIENCE: Duration = Duration::from_secs(5);

@@ -330,19 +330,26 @@ mod tests {
     use std::io::Write;
     use std::os::fd::OwnedFd;
 
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
     use crate::process::input::input;
 
-    /// The answers to a helper that prints these lines and closes its output, and the reason why the line closed.
-    async fn answers(lines: &[&str]) -> (Vec<String>, String) {
-        let (read, mut write) = io::pipe().unwrap();
-        lines.iter().for_each(|line| writeln!(write, "{line}").unwrap());
-        drop(write);
+    /// The answers to a helper that prints these lines, closes its output and only then reads; and the reason why the line closed.
+    async fn answers(lines: &[impl AsRef<str>]) -> (Vec<String>, String) {
+        let (read, write) = io::pipe().unwrap();
+        let text: String = lines.iter().flat_map(|line| [line.as_ref(), "\n"]).collect();
+        let mut output = pipe::Sender::from_owned_fd(OwnedFd::from(write)).unwrap();
         let stdout = pipe::Receiver::from_owned_fd(OwnedFd::from(read)).unwrap();
         let (stdin, mut end) = input();
         let line = Line::new("/".into());
         let mut transport = LineTransport::new(Pipes { stdin, stdout }, line.clone());
-        while transport.receive().await.is_some() {}
+        let print = async {
+            output.write_all(text.as_bytes()).await.unwrap();
+            drop(output);
+        };
+        let read = async { while transport.receive().await.is_some() {} };
+        tokio::join!(print, read);
         drop(transport);
         let mut answers = Vec::new();
         while let Some(message) = end.next().await {
@@ -390,5 +397,15 @@ mod tests {
             "{answers:?}"
         );
         assert!(answers.last().is_some_and(|answers| answers.contains(r#""id":4"#)), "{answers:?}");
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_is_held_up_misses_none_of_thousands_of_refusals() {
+        let asks: Vec<String> =
+            (0..5_000).map(|id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"roots/list"}}"#)).collect();
+        let (answers, _) = answers(&asks).await;
+        let refused = |(id, answer): (usize, &String)| answer.contains(&format!(r#""id":{id},"#));
+        assert_eq!(answers.len(), asks.len());
+        assert!(answers.iter().enumerate().all(refused), "each of them, in their order");
     }
 }
