@@ -19,12 +19,14 @@ Serve:
   serve       Serve a home in this terminal
   stop        End the server of a home
   status      Show the running server and its threads
+  top         Watch threads, helpers and memory; unload threads
   helpers     Show the MCP servers that run, and their processes
   app-server  Speak the protocol on standard input and output
   codex-shim  Make a link named codex for programs that start a codex
 
 Set up:
   doctor      Check this machine, the home and its settings
+  config      Write, check and show the settings
   mcp         Add, show, test and remove MCP servers
   url         Print an address that lets a browser in
   origins     Allow the pages of other origins
@@ -40,7 +42,9 @@ Keep:
   reindex     Rebuild the list of threads
 
 Build on it:
-  call        Call a method of the running server
+  call         Call a method of the running server
+  completions  Print completions for a shell
+  man          Write the manual pages
 
 {options}
 

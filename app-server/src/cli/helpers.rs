@@ -14,7 +14,7 @@ pub(super) fn table(listed: &SkeinHelpersListResponse) -> String {
     listed.data.iter().flat_map(lines).map(|line| one_line(&line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
-fn lines(helper: &HelperDetail) -> Vec<String> {
+pub(super) fn lines(helper: &HelperDetail) -> Vec<String> {
     let HelperDetail { name, state, reason, processes, memory_bytes, queued, stderr, .. } = helper;
     let spoken =
         helper.protocol_version.as_ref().map(|version| format!(", MCP {version}")).unwrap_or_default();

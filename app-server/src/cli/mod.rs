@@ -8,6 +8,8 @@ mod call;
 mod chat;
 mod client;
 pub(crate) mod codex;
+mod completions;
+mod config;
 mod conversation;
 mod credentials;
 mod doctor;
@@ -18,6 +20,7 @@ mod helpers;
 mod home_alone;
 mod import;
 mod launch;
+mod manual;
 mod mcp;
 mod notify;
 mod open;
@@ -39,6 +42,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod top;
 mod url;
 mod words;
 
@@ -98,6 +102,10 @@ enum SkeinCommand {
     /// Make a link named codex in a folder, for programs that start a codex: under that name, skein answers their
     /// questions and is their app-server.
     CodexShim(codex::Shim),
+    /// Print the completions of a shell for the words of this command line.
+    Completions(completions::Completions),
+    /// Write, check and show the settings of a home. Exit code 1: they have mistakes.
+    Config(config::ConfigArgs),
     /// Try each means of containing helpers, and check a home and its settings. Changes nothing. Exit code 1: a
     /// configured part cannot work.
     Doctor(doctor::Doctor),
@@ -107,6 +115,8 @@ enum SkeinCommand {
     Helpers(ask::Ask),
     /// Import the threads of a home of Codex. Exit code 1: not all could be read; 3: a server has the home.
     Import(import::ImportArgs),
+    /// Write the manual pages of all commands into a folder.
+    Man(manual::Manual),
     /// Show, change, import and test the helpers (MCP servers) of a home's settings. Exit code 1: it failed.
     Mcp(mcp::Mcp),
     /// Show, add and remove the origins of pages that may connect, in a home's settings. Exit code 1: it failed.
@@ -135,6 +145,8 @@ enum SkeinCommand {
     Stop(stop::StopServer),
     /// List, search, show, rename, archive and delete threads.
     Threads(threads::Threads),
+    /// Show threads, helpers and memory of the running server as they change; unload threads.
+    Top(top::Top),
     /// Create, show and revoke the tokens of programs and pages.
     Token(credentials::TokenArgs),
     /// Print an address that lets a browser in, as the only line of stdout. It is good for 30 s, once. Exit code 1:
@@ -195,9 +207,12 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::Call(call) => wait(call.run()).map(well),
         SkeinCommand::Chat(chat) => session::run(chat.run()),
         SkeinCommand::CodexShim(shim) => shim.run().map(well),
+        SkeinCommand::Completions(completions) => completions.run().map(well),
+        SkeinCommand::Config(config) => config.run(),
         SkeinCommand::Doctor(doctor) => wait(doctor.run()),
         SkeinCommand::Export(export) => wait(export.run()),
         SkeinCommand::Helpers(ask) => wait(ask.run::<SkeinHelpersList>(helpers::table)).map(well),
+        SkeinCommand::Man(manual) => manual.run().map(well),
         SkeinCommand::Mcp(mcp) => wait(mcp.run()),
         SkeinCommand::Open(open) => wait(open.run()).map(well),
         SkeinCommand::Origins(origins) => wait(origins.run()),
@@ -211,6 +226,7 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::Questions(questions) => session::run(questions.run()),
         SkeinCommand::Threads(threads) => session::run(threads.run()),
         SkeinCommand::Token(token) => wait(token.run()),
+        SkeinCommand::Top(top) => wait(top.run()).map(well),
         SkeinCommand::Status(status) => wait(status.run()).map(well),
         SkeinCommand::Url(url) => wait(url.run()).map(well),
     }

@@ -72,6 +72,58 @@ pub(super) struct PageOutcome<'a> {
     pub(super) url: &'a str,
 }
 
+/// A new file of settings.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ConfigFileOutcome {
+    /// Its path.
+    pub(super) file: String,
+    /// The path of its JSON Schema.
+    pub(super) schema: String,
+}
+
+/// The mistakes of the settings.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ConfigCheckOutcome {
+    /// Whether a server starts with them.
+    pub(super) ok: bool,
+    /// The path of the file, which may be missing.
+    pub(super) file: String,
+    pub(super) errors: Vec<ConfigProblem>,
+    pub(super) warnings: Vec<ConfigProblem>,
+}
+
+/// A mistake or a risk of a setting.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ConfigProblem {
+    /// The file with its line, or `-c`.
+    pub(super) place: String,
+    /// The dotted key; empty where the problem is not about one.
+    pub(super) key: String,
+    pub(super) what: String,
+    /// The remedy.
+    pub(super) remedy: Option<String>,
+}
+
+/// A setting in force.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SettingLine {
+    /// The dotted key.
+    pub(super) key: String,
+    /// The value, without secrets.
+    pub(super) value: Value,
+    /// Where it was written: the path of a file, `-c`, or `default`.
+    pub(super) origin: String,
+}
+
+/// The manual pages.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ManualOutcome {
+    /// The path of their folder.
+    pub(super) folder: String,
+    /// The number of pages.
+    pub(super) pages: usize,
+}
+
 /// The end of a server.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -9,7 +9,7 @@ use strsim::jaro_winkler;
 const LIKE: f64 = 0.85;
 
 /// Words of other programs, and the words of the command with the same meaning.
-const MEANINGS: [(&[&str], &[&str]); 12] = [
+const MEANINGS: [(&[&str], &[&str]); 13] = [
     (&["ls"], &["threads", "list"]),
     (&["list"], &["threads", "list"]),
     (&["history"], &["threads", "list"]),
@@ -19,6 +19,7 @@ const MEANINGS: [(&[&str], &[&str]); 12] = [
     (&["version"], &["--version"]),
     (&["-v"], &["--version"]),
     (&["ps"], &["status"]),
+    (&["htop"], &["top"]),
     (&["mcp", "ls"], &["mcp", "list"]),
     (&["mcp", "rm"], &["mcp", "remove"]),
     (&["threads", "ls"], &["threads", "list"]),
@@ -62,7 +63,7 @@ const ANSWERS: [(&str, &str); 27] = [
     ("prompt", "skein run PROMPT asks one thing"),
     ("resume", "skein chat THREAD goes on with a thread, skein chat --last with the newest"),
     ("new", "skein chat begins a thread"),
-    ("config", "the settings are config.toml in the home (docs/settings.md); skein doctor checks them"),
+    ("settings", "skein config show prints the settings, skein config init writes a file of them"),
     ("models", "skein call model/list prints the models (docs/models.md)"),
     ("tools", "skein mcp list prints the MCP servers, skein mcp test NAME the tools of one"),
     ("ui", "skein open opens the page"),

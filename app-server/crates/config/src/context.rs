@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ServerConfig;
@@ -28,13 +29,17 @@ impl Default for ContextConfig {
 }
 
 /// The same of one place. The place below says the keys that are left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ContextOverride {
+    /// Whether models are told where and when they work.
     #[serde(rename = "include_environment_context")]
     environment: Option<bool>,
+    /// The most bytes of `AGENTS.md` files that models get; 0 for none.
     #[serde(rename = "project_doc_max_bytes", deserialize_with = "whole::<0, PROJECT_DOC_MOST, _, _>")]
+    #[schemars(range(min = 0, max = PROJECT_DOC_MOST))]
     doc_bytes: Option<usize>,
+    /// Names of other files that are read where there is no `AGENTS.md`.
     #[serde(rename = "project_doc_fallback_filenames", deserialize_with = "texts")]
     doc_fallback: Option<Vec<String>>,
 }

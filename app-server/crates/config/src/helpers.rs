@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use skein_helpers::{
@@ -27,78 +28,112 @@ const NICE_LEAST: i64 = policy::NICE_LEAST as i64;
 const NICE_MOST: i64 = policy::NICE_MOST as i64;
 
 /// The keys of a helper that is a process.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "StdioSpec", default = "StdioSpec::default")]
 struct StdioKeys {
+    /// The program that is started.
     command: String,
+    /// Its arguments. Every user of the machine can read them.
     #[serde(deserialize_with = "texts")]
     args: Vec<String>,
+    /// Variables of its environment, with their values.
     #[serde(deserialize_with = "texts_by_name")]
+    #[schemars(with = "BTreeMap<String, String>")]
     env: Secrets,
+    /// Variables that it gets from the environment of the server.
     #[serde(deserialize_with = "names")]
     env_vars: Vec<String>,
+    /// Its working directory. By default that of the thread.
     #[serde(serialize_with = "path_as_text")]
     cwd: Option<PathBuf>,
+    /// The most that it may use.
     #[serde(with = "LimitKeys")]
     limits: HelperLimits,
+    /// Whether its processes may be clients of this server.
     may_connect: bool,
+    /// The folders that it may use, if it asks. By default that of the thread.
     #[serde(deserialize_with = "texts")]
     roots: Vec<String>,
 }
 
 /// The most that a helper may use.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "HelperLimits", default = "HelperLimits::default")]
 struct LimitKeys {
+    /// Memory of all its processes.
     #[serde(with = "HelperMemory")]
     memory: Option<u64>,
+    /// Its processes and their threads.
     #[serde(with = "Limit::<{ policy::HELPER_PROCESSES_MOST }>")]
     processes: Option<u64>,
+    /// Files that each of its processes has open at once.
     #[serde(with = "Limit::<{ policy::HELPER_FILES_MOST }>")]
     files: Option<u64>,
+    /// Its niceness.
     #[serde(deserialize_with = "whole::<NICE_LEAST, NICE_MOST, _, _>")]
+    #[schemars(range(min = NICE_LEAST, max = NICE_MOST))]
     nice: Option<i32>,
 }
 
 /// The keys of a helper behind an address.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "HttpSpec", default = "HttpSpec::default")]
 struct HttpKeys {
+    /// Its address.
+    #[schemars(example = "https://example.org/mcp")]
     url: String,
+    /// The variable of the server's environment with its bearer token.
     bearer_token_env_var: Option<String>,
+    /// The file with its bearer token.
+    #[schemars(example = "/run/user/1000/token")]
     #[serde(serialize_with = "path_as_text")]
     bearer_token_file: Option<PathBuf>,
+    /// Headers of each request, with their values.
     #[serde(deserialize_with = "texts_by_name")]
+    #[schemars(with = "BTreeMap<String, String>")]
     http_headers: Secrets,
+    /// Headers of each request, with the variables of the server's environment that have their values.
     #[serde(deserialize_with = "texts_by_name")]
     env_http_headers: BTreeMap<String, String>,
 }
 
 /// The keys of every helper.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "HelperSpec", default = "unnamed")]
 struct CommonKeys {
     #[serde(skip)]
     name: String,
     #[serde(skip, default = "nowhere")]
     transport: Transport,
+    /// Whether threads get it.
     enabled: bool,
+    /// Which threads share a process.
     isolation: Isolation,
+    /// How long an unused process waits for a thread that comes back.
     #[serde(with = "Time")]
     linger: Duration,
+    /// Whether a turn fails without it.
     required: bool,
+    /// How long its start may take, in seconds.
     #[serde(rename = "startup_timeout_sec", with = "Seconds")]
     startup_timeout: Duration,
+    /// How long a call may take, in seconds. By default without an end.
     #[serde(rename = "tool_timeout_sec", with = "Seconds")]
     tool_timeout: Option<Duration>,
+    /// The fate of its calls when it shows no sign of life.
     on_unresponsive: OnUnresponsive,
+    /// The only tools that models get.
     #[serde(deserialize_with = "texts")]
     enabled_tools: Option<Vec<String>>,
+    /// Tools that models do not get.
     #[serde(deserialize_with = "texts")]
     disabled_tools: Vec<String>,
+    /// When the user is asked about a call of its tools.
     #[serde(rename = "default_tools_approval_mode")]
     default_tools_approval: ApprovalMode,
+    /// The same for single tools, by name.
     #[serde(rename = "tools", with = "tool_approvals")]
+    #[schemars(with = "BTreeMap<String, tool_approvals::ToolEntry>")]
     tool_approvals: BTreeMap<String, ApprovalMode>,
 }
 
@@ -125,6 +160,18 @@ struct LimitsOfHelper(
 #[derive(Serialize, Deserialize)]
 struct Common(#[serde(with = "CommonKeys")] HelperSpec);
 
+/// The keys of a helper of either kind.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its keys are asked for")]
+pub(super) struct HelperEntry {
+    #[serde(flatten)]
+    common: CommonKeys,
+    #[serde(flatten)]
+    stdio: StdioKeys,
+    #[serde(flatten)]
+    http: HttpKeys,
+}
+
 /// A path that is not UTF-8 loses the bytes that no text has.
 fn path_as_text<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
     path.as_ref().map(|path| path.to_string_lossy()).serialize(to)
@@ -140,11 +187,13 @@ fn nowhere() -> Transport {
 
 /// A table for each tool.
 mod tool_approvals {
-    use super::{ApprovalMode, BTreeMap, Deserialize, Deserializer, Serialize, Serializer};
+    use super::{ApprovalMode, BTreeMap, Deserialize, Deserializer, JsonSchema, Serialize, Serializer};
 
-    #[derive(Default, Serialize, Deserialize)]
+    /// The settings of one tool.
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
     #[serde(default)]
-    struct ToolEntry {
+    pub(super) struct ToolEntry {
+        /// When the user is asked about a call of it.
         approval_mode: Option<ApprovalMode>,
     }
 

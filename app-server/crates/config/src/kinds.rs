@@ -1,10 +1,13 @@
 //! The kinds of values that settings have beside plain texts, flags and words: how each is written, shown, and corrected.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
 use skein_base::units::{parse_duration, parse_size};
 use skein_helpers::Size;
 use skein_protocol::settings::AskForApproval;
@@ -24,6 +27,9 @@ const SIZE: &str =
     "write a number and a unit (KiB, MiB or GiB), such as \"512MiB\" or \"2GiB\"; \"0\" is no limit";
 const APPROVAL: &str = "write one of \"untrusted\", \"on-request\", \"never\", \"on-failure\", or { granular = { sandbox_approval = \
     true, rules = true, mcp_elicitations = true } } with true or false for each";
+/// The forms of the two in the JSON Schema.
+const TIME_FORM: &str = "^[0-9]+ *(ms|s|min|h)$";
+const SIZE_FORM: &str = "^(0|[0-9]+ *(KiB|MiB|GiB))$";
 const SECONDS: &str = "write a number of seconds above 0, such as 10 or 2.5";
 
 /// Whether a value that should be as `remedy` says may hold secrets: arguments, variables, headers.
@@ -107,7 +113,7 @@ where
     D: Deserializer<'de>,
     T: From<AskForApproval>,
 {
-    let parse = |said: serde_json::Value| match said.as_str() {
+    let parse = |said: Value| match said.as_str() {
         Some("on-failure") => Some(AskForApproval::OnRequest),
         _ => serde_json::from_value(said).ok(),
     };
@@ -139,11 +145,12 @@ pub(super) trait FileForm {
     }
 }
 
-/// One row for each kind: its form in the file, its value, its remedy, and the ways from one to the other.
+/// One row for each kind: its form in the file, its value, its remedy, what its JSON Schema adds to the form, and the ways from
+/// one to the other.
 macro_rules! kinds {
     ($(
         $(#[doc = $doc:literal])+
-        $name:ident $(<$most:ident: $number:ty>)?: $written:ty => $value:ty, $remedy:expr, $parse:expr, $show:expr;
+        $name:ident $(<$most:ident: $number:ty>)?: $written:ty => $value:ty, $remedy:expr, $rules:expr, $parse:expr, $show:expr;
     )+) => {$(
         $(#[doc = $doc])+
         pub(super) struct $name $(<const $most: $number>)?;
@@ -166,41 +173,61 @@ macro_rules! kinds {
                 show(value)
             }
         }
+
+        impl $(<const $most: $number>)? JsonSchema for $name $(<$most>)? {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(types: &mut SchemaGenerator) -> Schema {
+                let rules: Value = $rules;
+                let mut form = <$written>::json_schema(types);
+                rules.as_object().into_iter().flatten().for_each(|(name, rule)| {
+                    form.insert(name.clone(), rule.clone());
+                });
+                form
+            }
+        }
     )+};
 }
 
 kinds! {
     /// A time with its unit, as all keys of Skein's own have it.
-    Time: String => Duration, TIME, |text| parse_duration(&text), shown_time;
+    Time: String => Duration, TIME, json!({ "pattern": TIME_FORM, "examples": ["30s"] }), |text| parse_duration(&text), shown_time;
 
     /// A time above so many milliseconds.
-    Above<MILLISECONDS: u64>: String => Duration, above(Duration::from_millis(MILLISECONDS)),
+    Above<MILLISECONDS: u64>: String => Duration, above(Duration::from_millis(MILLISECONDS)), json!({ "pattern": TIME_FORM, "examples": ["30s"] }),
         |text| parse_duration(&text).filter(|time| *time > Duration::from_millis(MILLISECONDS)), shown_time;
 
     /// A number of seconds, as keys of Codex's have it.
-    Seconds: f64 => Duration, SECONDS,
+    Seconds: f64 => Duration, SECONDS, json!({ "exclusiveMinimum": 0 }),
         |seconds| Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()),
         |time| time.as_secs_f64();
 
     /// Milliseconds without a unit, as keys of Codex's have them.
-    Milliseconds<MOST: u64>: u64 => Duration, between(1, MOST),
+    Milliseconds<MOST: u64>: u64 => Duration, between(1, MOST), json!({ "minimum": 1, "maximum": MOST }),
         |time| (1..=MOST).contains(&time).then(|| Duration::from_millis(time)),
         |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
 
     /// A number up to `MOST`; 0 is no limit.
-    Limit<MOST: u64>: u64 => Option<u64>, between(0, MOST),
+    Limit<MOST: u64>: u64 => Option<u64>, between(0, MOST), json!({ "minimum": 0, "maximum": MOST }),
         |most| (most <= MOST).then(|| positive(most)), Option::unwrap_or_default;
 
     /// The same of things that the server itself counts.
-    Count<MOST: usize>: usize => Option<usize>, between(0, MOST),
+    Count<MOST: usize>: usize => Option<usize>, between(0, MOST), json!({ "minimum": 0, "maximum": MOST }),
         |most| (most <= MOST).then(|| positive(most)), Option::unwrap_or_default;
 
     /// Bytes with their unit; "0" is no limit.
-    Memory: String => Option<u64>, SIZE, |text| parse_size(&text).map(positive),
+    Memory: String => Option<u64>, SIZE, json!({ "pattern": SIZE_FORM, "examples": ["1GiB"] }), |text| parse_size(&text).map(positive),
         |size| size.map_or_else(|| "0".to_owned(), |bytes| format!("{}KiB", bytes / 1024));
 
     /// The same for a helper, which needs some memory to start.
     HelperMemory: String => Option<u64>, format!("{SIZE}, and {}KiB the least", HELPER_MEMORY_LEAST / 1024),
+        json!({ "pattern": SIZE_FORM, "examples": ["1GiB"] }),
         |text| parse_size(&text).map(positive).filter(|size| size.is_none_or(|bytes| bytes >= HELPER_MEMORY_LEAST)),
         |size| size.map_or_else(|| "0".to_owned(), |bytes| Size(bytes).to_string());
 }

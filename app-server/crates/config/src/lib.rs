@@ -18,6 +18,7 @@ pub mod policy;
 mod problem;
 mod providers;
 mod ready;
+pub mod schema;
 pub mod secrets;
 mod section;
 mod shared;
@@ -35,6 +36,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use problem::Problems;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skein_protocol::budget::ThreadBudget;
 use skein_protocol::settings::{AskForApproval, SandboxMode};
@@ -65,7 +67,7 @@ use crate::access::Digest;
 pub const FILE: &str = "config.toml";
 
 /// Everything that a user of the server may choose. The fields that are not skipped are keys of the file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServerConfig {
     /// The folder with everything that lasts: rollouts, index, settings.

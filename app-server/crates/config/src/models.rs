@@ -1,5 +1,6 @@
 //! The limits of each model: the settings win over the known abilities of the model, and these over the defaults.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use skein_provider::abilities::Abilities;
 use skein_provider::spec::WireApi;
@@ -14,17 +15,20 @@ const MOST_TOKENS: i64 = 1_000_000_000;
 pub(super) const MOST_OUTPUT: i64 = u32::MAX as i64;
 
 /// The settings of one model (`[models.NAME]`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ModelConfig {
     /// Tokens of the longest conversation that it takes.
     #[serde(rename = "context_window", deserialize_with = "tokens")]
+    #[schemars(range(min = 1, max = MOST_TOKENS), example = 200_000)]
     pub window: Option<i64>,
     /// The number of tokens from which on a conversation is compacted.
     #[serde(rename = "auto_compact_token_limit", deserialize_with = "tokens")]
+    #[schemars(range(min = 1, max = MOST_TOKENS), example = 200_000)]
     pub limit: Option<i64>,
     /// Tokens of one answer.
     #[serde(rename = "max_output_tokens", deserialize_with = "output")]
+    #[schemars(range(min = 1, max = MOST_OUTPUT), example = 32_000)]
     pub output: Option<u32>,
     /// Whether it takes pictures.
     pub images: Option<bool>,
@@ -34,17 +38,20 @@ pub struct ModelConfig {
 }
 
 /// The same for every model, at the root of the settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EveryModel {
-    /// See [`ModelConfig::window`].
+    /// Tokens of the longest conversation that a model takes, if nothing else is known of it.
     #[serde(rename = "model_context_window", deserialize_with = "tokens")]
+    #[schemars(range(min = 1, max = MOST_TOKENS), example = 200_000)]
     pub window: Option<i64>,
-    /// See [`ModelConfig::limit`].
+    /// The number of tokens from which on a conversation is compacted.
     #[serde(rename = "model_auto_compact_token_limit", deserialize_with = "tokens")]
+    #[schemars(range(min = 1, max = MOST_TOKENS), example = 200_000)]
     pub(crate) limit: Option<i64>,
-    /// See [`ModelConfig::output`].
+    /// Tokens of one answer.
     #[serde(rename = "model_max_output_tokens", deserialize_with = "output")]
+    #[schemars(range(min = 1, max = MOST_OUTPUT), example = 32_000)]
     pub(crate) output: Option<u32>,
 }
 

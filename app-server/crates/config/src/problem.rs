@@ -24,22 +24,22 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     /// Where it was written.
-    pub(crate) place: Place,
+    pub place: Place,
     /// The dotted key; empty when the error is not about one.
-    pub(crate) key: String,
+    pub key: String,
     /// The mistake.
-    pub(crate) what: String,
+    pub what: String,
     /// The remedy.
-    pub(crate) expected: String,
+    pub expected: String,
 }
 
 /// A setting that has no effect, or lets more in than its user may know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigWarning {
     /// Where it was written.
-    pub(crate) place: Place,
+    pub place: Place,
     /// The dotted key.
-    pub(crate) key: String,
+    pub key: String,
     pub(crate) cause: WarningCause,
 }
 
@@ -53,6 +53,19 @@ pub(crate) enum WarningCause {
     },
     /// It has this risk.
     Risk(&'static str),
+}
+
+impl ConfigWarning {
+    /// The mistake or the risk, without its place and key.
+    pub fn what(&self) -> String {
+        match &self.cause {
+            WarningCause::Unknown { nearest: None } => "unknown key, it has no effect".to_owned(),
+            WarningCause::Unknown { nearest: Some(nearest) } => {
+                format!("unknown key, it has no effect; did you mean {nearest}?")
+            }
+            WarningCause::Risk(risk) => (*risk).to_owned(),
+        }
+    }
 }
 
 impl WarningCause {
@@ -112,16 +125,7 @@ impl fmt::Display for ConfigError {
 
 impl fmt::Display for ConfigWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, key, cause } = self;
-        match cause {
-            WarningCause::Unknown { nearest: None } => {
-                write!(f, "{place}: {key}: unknown key, it has no effect")
-            }
-            WarningCause::Unknown { nearest: Some(nearest) } => {
-                write!(f, "{place}: {key}: unknown key, it has no effect; did you mean {nearest}?")
-            }
-            WarningCause::Risk(risk) => write!(f, "{place}: {key}: {risk}"),
-        }
+        write!(f, "{}: {}: {}", self.place, self.key, self.what())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use skein_helpers::Secrets;
@@ -26,32 +27,54 @@ const OPENAI_KEY: &str = "OPENAI_API_KEY";
 /// The table of providers.
 const PROVIDERS: &str = "model_providers";
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "ProviderSpec", default = "unnamed")]
 struct ProviderKeys {
     #[serde(skip)]
     id: String,
+    /// Its name for people.
     name: String,
+    /// Its address, without the part that the interface adds.
+    #[schemars(example = "https://models.example.org/v1")]
     base_url: String,
+    /// The variable of the server's environment with its key.
     env_key: Option<String>,
+    /// How to get such a key, for errors.
     env_key_instructions: Option<String>,
+    /// The interface that it speaks.
     wire_api: WireApi,
+    /// Pairs of the query of each request.
     #[serde(deserialize_with = "texts_by_name")]
+    #[schemars(with = "BTreeMap<String, String>")]
     query_params: Secrets,
+    /// Headers of each request, with their values.
     #[serde(deserialize_with = "texts_by_name")]
+    #[schemars(with = "BTreeMap<String, String>")]
     http_headers: Secrets,
+    /// Headers of each request, with the variables of the server's environment that have their values.
     #[serde(deserialize_with = "texts_by_name")]
     env_http_headers: BTreeMap<String, String>,
+    /// How often a request is sent again that was not answered.
     #[serde(deserialize_with = "whole::<0, RETRIES_MOST, _, _>")]
+    #[schemars(range(min = 0, max = RETRIES_MOST))]
     request_max_retries: u32,
+    /// How often a request is sent again whose answer broke off.
     #[serde(deserialize_with = "whole::<0, RETRIES_MOST, _, _>")]
+    #[schemars(range(min = 0, max = RETRIES_MOST))]
     stream_max_retries: u32,
+    /// How long an answer may be silent, in milliseconds.
     #[serde(rename = "stream_idle_timeout_ms", with = "Milliseconds::<LONGEST_SILENCE_MS>")]
     stream_idle_timeout: Duration,
+    /// Tokens of one answer.
     #[serde(deserialize_with = "whole::<1, MOST_OUTPUT, _, _>")]
+    #[schemars(range(min = 1, max = MOST_OUTPUT), example = 32_000)]
     max_output_tokens: Option<u32>,
+    /// The most tools that a request may offer.
+    #[schemars(example = 128)]
     #[serde(deserialize_with = "whole::<1, MOST_OUTPUT, _, _>")]
+    #[schemars(range(min = 1, max = MOST_OUTPUT))]
     max_tools: Option<u32>,
+    /// Names of its models, for lists.
     #[serde(deserialize_with = "texts")]
     models: Vec<String>,
     #[serde(skip)]
@@ -68,6 +91,16 @@ struct PeerKeys {
 
 #[derive(Serialize, Deserialize)]
 struct ProviderEntry(#[serde(with = "ProviderKeys")] ProviderSpec);
+
+/// The keys of a provider.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its keys are asked for")]
+pub(super) struct ProviderTable {
+    #[serde(flatten)]
+    keys: ProviderKeys,
+    /// Whether the key is that of OpenAI: `env_key = "OPENAI_API_KEY"`, as Codex says it.
+    requires_openai_auth: bool,
+}
 
 fn unnamed() -> ProviderSpec {
     ProviderSpec::new("", "", WireApi::Responses)

@@ -82,6 +82,51 @@ pub fn in_force(config: &ServerConfig) -> Map<String, Value> {
     all.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
+/// A setting in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownSetting<'a> {
+    /// The dotted key, as in the file.
+    pub key: String,
+    /// The value, without secrets.
+    pub value: Value,
+    /// Where it was written; `None` for a default.
+    pub source: Option<&'a LayerSource>,
+}
+
+/// Each setting in force, in the order of the keys.
+pub fn settings(config: &ServerConfig) -> Vec<ShownSetting<'_>> {
+    let mut found = Vec::new();
+    flatten(config, "", "", Value::Object(in_force(config)), &mut found);
+    found
+}
+
+/// `path` is the dotted key as the layers have it, and `key` the same with quotes where TOML needs them.
+fn flatten<'a>(
+    config: &'a ServerConfig,
+    path: &str,
+    key: &str,
+    value: Value,
+    found: &mut Vec<ShownSetting<'a>>,
+) {
+    let Value::Object(table) = value else {
+        let mut layers = config.layers.iter().rev();
+        let layer = layers.find(|layer| layer.keys.iter().any(|known| known == path));
+        return found.push(ShownSetting {
+            key: key.to_owned(),
+            value,
+            source: layer.map(|layer| &layer.source),
+        });
+    };
+    for (name, value) in table {
+        let quoted = toml_edit::Key::new(&name).to_string();
+        let (path, key) = match path {
+            "" => (name, quoted),
+            path => (format!("{path}.{name}"), format!("{key}.{quoted}")),
+        };
+        flatten(config, &path, &key, value, found);
+    }
+}
+
 fn without_nulls(table: &mut Value) {
     if let Value::Object(members) = table {
         members.retain(|_, value| !value.is_null());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skein_helpers::Containment;
 use skein_protocol::budget::ThreadBudget;
@@ -25,7 +26,7 @@ const MOST_TOKENS: i64 = 1_000_000_000_000;
 const LOOK_MS: u64 = skein_helpers::policy::HELPER_LOOK_LEAST.as_millis() as u64;
 
 /// When records of a rollout are synced to the disk, rather than only written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// At the start and the end of a turn.
@@ -38,7 +39,7 @@ pub enum Durability {
 }
 
 /// When a thread that has no subscriber is unloaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UnloadPolicy {
     /// How long an idle thread with a rollout stays loaded.
@@ -56,7 +57,7 @@ impl Default for UnloadPolicy {
 }
 
 /// The rules that hold for all helpers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HelperRules {
     /// The way in which the process tree of a helper is kept together.
@@ -80,7 +81,7 @@ impl Default for HelperRules {
 }
 
 /// The trash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Trash {
     /// How long deleted threads are kept.
@@ -95,11 +96,12 @@ impl Default for Trash {
 }
 
 /// The pages that may connect, and the limits of connections below full access.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Browser {
     /// The origins of pages that may connect, beside that of the server's own page.
     #[serde(deserialize_with = "origins")]
+    #[schemars(with = "Vec<String>")]
     pub origins: Vec<OriginPattern>,
     /// The folders in which every path of their requests has to lie; `~` is the user's home.
     #[serde(deserialize_with = "folders")]
@@ -113,7 +115,7 @@ impl Default for Browser {
 }
 
 /// The search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Search {
     /// Whether searches make and use an index of all texts.
@@ -130,7 +132,7 @@ impl Default for Search {
 }
 
 /// The time for a stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ShutdownTimes {
     /// For turns to end by themselves.
@@ -148,12 +150,12 @@ impl Default for ShutdownTimes {
 }
 
 /// The treatment of an active thread without subscribers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OrphanPolicy {
     /// The treatment of a running turn, also of one that was begun by a client that is not subscribed.
     pub running: RunningOrphans,
-    /// How long a turn that goes on may take, from then on; `None` lets it go on to its end.
+    /// How long a turn that goes on may take, from then on; without it, to its end.
     #[serde(with = "Time")]
     pub running_limit: Option<Duration>,
     /// How long a question to the user stays open with nobody there to answer it. Its turn is kept as long, whatever
@@ -172,13 +174,14 @@ impl Default for OrphanPolicy {
 }
 
 /// The turns that an earlier server has left open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RestartPolicy {
     /// The turns that a load goes on with. It interrupts the others.
     pub turns: RestartTurns,
     /// How many of them work at once after a start. Clients that resume a thread do not wait.
     #[serde(deserialize_with = "whole::<1, MOST_QUEUED, _, _>")]
+    #[schemars(range(min = 1, max = MOST_QUEUED))]
     pub at_once: usize,
 }
 
@@ -189,7 +192,7 @@ impl Default for RestartPolicy {
 }
 
 /// Questions that wait for a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct QuestionPolicy {
     /// How long a question waits for its answer, before its turn is interrupted; 0 is for ever.
@@ -212,7 +215,7 @@ impl QuestionPolicy {
 }
 
 /// The treatment of the queue of a thread without subscribers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueOrphans {
     /// Its messages become turns.
@@ -222,7 +225,7 @@ pub enum QueueOrphans {
 }
 
 /// The treatment of a running turn without subscribers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunningOrphans {
     /// The turn goes on to its end.
@@ -232,15 +235,15 @@ pub enum RunningOrphans {
 }
 
 /// The access of programs without a credential.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Auth {
-    /// At a loopback port. Unix sockets always let the server's user in.
+    /// The programs that a loopback port lets in without one. Unix sockets always let the server's user in.
     pub local: LocalPrograms,
 }
 
 /// The programs that a loopback port lets in without a credential.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LocalPrograms {
     /// Programs of the server's user, according to the kernel.
@@ -260,20 +263,24 @@ impl Browser {
 }
 
 /// Limits for the use of models. A missing key stands for the setting below, and 0 for no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Budget {
     /// Tokens of a turn: input, cached or not, and output.
     #[serde(deserialize_with = "whole::<0, MOST_TOKENS, _, _>")]
+    #[schemars(range(min = 0, max = MOST_TOKENS))]
     pub turn_tokens: Option<i64>,
     /// Tokens of a thread since its creation.
     #[serde(deserialize_with = "whole::<0, MOST_TOKENS, _, _>")]
+    #[schemars(range(min = 0, max = MOST_TOKENS))]
     pub thread_tokens: Option<i64>,
     /// Tokens of all threads in a day (UTC).
     #[serde(deserialize_with = "whole::<0, MOST_TOKENS, _, _>")]
+    #[schemars(range(min = 0, max = MOST_TOKENS))]
     pub day_tokens: Option<i64>,
     /// How often a model may be asked in one turn.
     #[serde(deserialize_with = "whole::<0, MOST_ROUNDS, _, _>")]
+    #[schemars(range(min = 0, max = MOST_ROUNDS))]
     pub turn_rounds: Option<i64>,
     /// Whether the user is asked at a limit. Without a question the turn fails there.
     pub ask: Option<bool>,
@@ -300,26 +307,32 @@ impl From<ThreadBudget> for Budget {
 }
 
 /// Bounds of messages and queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Limits {
     /// The largest message a client may send, in bytes.
     #[serde(deserialize_with = "whole::<LEAST_BYTES, MOST_BYTES, _, _>")]
+    #[schemars(range(min = LEAST_BYTES, max = MOST_BYTES))]
     pub message_bytes: usize,
     /// The largest answer a client may get, in bytes.
     #[serde(deserialize_with = "whole::<LEAST_BYTES, MOST_BYTES, _, _>")]
+    #[schemars(range(min = LEAST_BYTES, max = MOST_BYTES))]
     pub answer_bytes: usize,
     /// The most that may wait for a client behind the message being written, in bytes.
     #[serde(deserialize_with = "whole::<LEAST_BYTES, MOST_BYTES, _, _>")]
+    #[schemars(range(min = LEAST_BYTES, max = MOST_BYTES))]
     pub outbox_bytes: usize,
     /// Requests of one connection that may wait for threads and helpers at once.
     #[serde(deserialize_with = "whole::<1, MOST_QUEUED, _, _>")]
+    #[schemars(range(min = 1, max = MOST_QUEUED))]
     pub requests_in_flight: usize,
     /// Commands that may wait for the owner of one thread.
     #[serde(deserialize_with = "whole::<1, MOST_QUEUED, _, _>")]
+    #[schemars(range(min = 1, max = MOST_QUEUED))]
     pub mailbox: usize,
     /// Records of a thread that are replayed to a client that comes back; with more it gets the full state.
     #[serde(deserialize_with = "whole::<0, MOST_REPLAYED, _, _>")]
+    #[schemars(range(min = 0, max = MOST_REPLAYED))]
     pub replay: usize,
     /// Threads in memory, before the longest idle ones have to make room.
     #[serde(with = "Count::<MOST_THREADS>")]
@@ -330,7 +343,7 @@ pub struct Limits {
 }
 
 /// How dead connections are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Heartbeat {
     /// After this much silence a client is asked by ping.
@@ -338,6 +351,7 @@ pub struct Heartbeat {
     pub ping: Duration,
     /// After this much silence a client is given up; longer than `ping`.
     #[serde(deserialize_with = "time_or_default", serialize_with = "Time::serialize")]
+    #[schemars(with = "Time")]
     pub dead_after: Duration,
     /// How often a client that opted in to events hears that the server is there.
     #[serde(with = "Above::<0>")]

@@ -22,6 +22,7 @@ mod documents;
 mod helpers;
 mod long;
 mod risks;
+mod schema;
 
 /// Loads a home whose file holds `toml`.
 fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<ServerConfig, ConfigErrors>) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use skein_protocol::settings::{AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode};
@@ -14,10 +15,10 @@ use super::section::Section;
 use super::{Budget, ConfigErrors, ConfigWarning, ContextOverride, HelperSpec, ServerConfig, tree};
 
 /// The settings that a client gives to one thread.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Overrides {
-    /// The model of its turns.
+    /// The model of turns.
     pub model: Option<String>,
     /// The provider of that model.
     pub model_provider: Option<String>,
@@ -45,7 +46,7 @@ pub struct Overrides {
 }
 
 /// Switches of single abilities.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Features {
     /// Whether models may ask the user by a tool, also where they do not plan.
@@ -54,7 +55,7 @@ pub struct Features {
 }
 
 /// The answers of a thread.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ThreadConfig {
     /// How hard models think, in the provider's words.
@@ -67,7 +68,7 @@ pub struct ThreadConfig {
     pub service_tier: Option<String>,
     /// Instructions in place of the built-in ones.
     pub instructions: Option<String>,
-    /// Instructions beside them.
+    /// Instructions beside the others.
     pub developer_instructions: Option<String>,
     /// The tone of the agent.
     pub personality: Option<Personality>,

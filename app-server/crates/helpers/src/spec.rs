@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skein_base::masks::{self, Hidden, MASK, Secrets, masked_args, shown_args, shown_url};
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServerStatus};
@@ -45,7 +46,7 @@ pub struct HelperSpec {
 }
 
 /// When the user is asked before a model's call of a tool is made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ApprovalMode {
     /// The thread's approval policy and what the tool says of itself decide.
@@ -75,7 +76,7 @@ impl ApprovalMode {
 }
 
 /// The threads that share the process of a helper.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
     /// Each thread has its own.
@@ -286,7 +287,7 @@ impl HelperSpec {
 }
 
 /// The reaction to an unresponsive helper with calls outstanding (`on_unresponsive`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnresponsive {
     /// It is told; calls go on, new ones wait.

@@ -53,6 +53,7 @@ impl Outputs {
         self.line::<PageOutcome<'_>>("skein open");
         self.line::<PageOutcome<'_>>("skein url");
         self.line::<StopOutcome>("skein stop");
+        self.line::<ManualOutcome>("skein man");
         self.line::<DoctorReport>("skein doctor");
         self.answer::<SkeinQuestionsList>("skein questions");
         self.answer::<SkeinQuestionsList>("skein questions list");
@@ -102,6 +103,9 @@ impl Outputs {
     }
 
     fn settings(&mut self) {
+        self.line::<ConfigFileOutcome>("skein config init");
+        self.line::<ConfigCheckOutcome>("skein config check");
+        self.line::<Listing<SettingLine>>("skein config show");
         self.line::<OriginsOutcome<'_>>("skein origins list");
         self.line::<OriginAddedOutcome<'_>>("skein origins add");
         self.line::<RemovedOutcome<'_>>("skein origins remove");

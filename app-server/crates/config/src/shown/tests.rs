@@ -214,3 +214,29 @@ fn arguments_that_may_be_secret_are_masked() {
     let all = format!("{:?} {:?} {config:?}", config.layers, in_force(&config));
     assert!(!all.contains("s3cret") && all.contains("--token"), "{all}");
 }
+
+#[test]
+fn each_setting_has_the_place_where_it_was_written() {
+    let text = "model = \"m\"\n[limits]\nmailbox = 3\n[mcp_servers.a]\ncommand = \"x\"\nenv = { TOKEN = \"s3cret\" }\n\
+                [models.\"gpt-5.1\"]\nimages = true";
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, text).unwrap();
+    let flags = ["limits.mailbox=4", "limits.replay=5"].map(str::to_owned).to_vec();
+    let flags = Flags { home: Some(home.path().to_owned()), settings: flags, ..Flags::default() };
+    let config = ServerConfig::load(&flags).unwrap();
+    let in_file = LayerSource::File(file);
+    let all = settings(&config);
+    let place = |key: &str| {
+        let found =
+            all.iter().find(|setting| setting.key == key).unwrap_or_else(|| panic!("{key}: {all:#?}"));
+        (found.value.clone(), found.source.cloned())
+    };
+    assert_eq!(place("model"), (json!("m"), Some(in_file.clone())));
+    assert_eq!(place("limits.mailbox"), (json!(4), Some(LayerSource::Flags)));
+    assert_eq!(place("limits.replay"), (json!(5), Some(LayerSource::Flags)));
+    assert_eq!(place("models.\"gpt-5.1\".images"), (json!(true), Some(in_file.clone())));
+    assert_eq!(place("mcp_servers.a.command"), (json!("x"), Some(in_file)));
+    assert_eq!(place("unload.grace").1, None);
+    assert!(!format!("{all:?}").contains("s3cret"), "{all:#?}");
+}

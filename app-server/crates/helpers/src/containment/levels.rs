@@ -8,11 +8,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skein_protocol::extension::{ContainmentRung, ContainmentSetting, HeldDetails, LackDetails};
 
 /// The containment of helpers' processes (`helpers.containment`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Containment {
     /// A guard, and a cgroup if the system permits one.

@@ -3,6 +3,7 @@
 //! A load goes on with a turn in which somebody was asked something. Each open call of the turn has a state, and the last
 //! record about the call defines it. The model is asked again about an answer that broke off.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{ItemId, TurnId};
@@ -20,7 +21,7 @@ use crate::rollout::record::{
 mod tests;
 
 /// The open turns that a load goes on with. It interrupts the others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RestartTurns {
     /// Turns in which somebody was asked something.
