@@ -33,9 +33,30 @@ pub(super) struct LockFile {
     /// The highest id that a question of this home may have. Missing in files of earlier versions.
     #[serde(default)]
     questions: i64,
+    /// The form of the home. Missing in files of earlier versions, whose form is the first.
+    #[serde(default = "first_form")]
+    form: u32,
     /// The `skein` sub-command of the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     doing: Option<String>,
+}
+
+/// The form of homes that this version writes. Raise it when an earlier version must not write into such a home: it would lose
+/// or misread something that skipping unknown records does not cover.
+const FORM: u32 = 1;
+
+fn first_form() -> u32 {
+    1
+}
+
+/// Refuses a home whose last owner was a newer version with another form of homes.
+pub(super) fn check_form(lock: &File, home: &Path) -> Result<(), HomeError> {
+    match read(lock) {
+        Some(known) if known.form > FORM => {
+            Err(HomeError::Newer { home: home.to_owned(), form: known.form, known: FORM })
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The lock file's word for a server.
@@ -251,7 +272,8 @@ pub(super) fn raise_term(lock: &File, doing: &str) -> io::Result<(Term, i64)> {
 
 /// Writes the lock file, and syncs it. `questions` is the highest id of a question.
 pub(super) fn write(lock: &File, doing: &str, (term, questions): (u64, i64)) -> io::Result<Term> {
-    let says = LockFile { term, pid: std::process::id(), questions, doing: Some(doing.to_owned()) };
+    let says =
+        LockFile { term, pid: std::process::id(), questions, form: FORM, doing: Some(doing.to_owned()) };
     let text = serde_json::to_string(&says)?;
     lock.write_all_at(text.as_bytes(), 0)?;
     lock.set_len(text.len() as u64)?;

@@ -65,6 +65,20 @@ pub enum HomeError {
         .0.display()
     )]
     Unfinished(PathBuf),
+    /// A newer version had it, and left it in a form that this version does not know.
+    #[error(
+        "{} was left by a newer skein, in form {form} of homes, and this one knows {known}: start that version again, or \
+         restore a backup from before the upgrade into another home",
+        home.display()
+    )]
+    Newer {
+        /// The home.
+        home: PathBuf,
+        /// Its form.
+        form: u32,
+        /// The newest form that this version knows.
+        known: u32,
+    },
     /// Neither `SKEIN_HOME` nor `XDG_DATA_HOME` nor `HOME` is set.
     #[error("no home folder: set SKEIN_HOME, or say --home")]
     Unset,
@@ -127,6 +141,7 @@ impl Home {
         let paths = HomePaths::new(&std::path::absolute(root).map_err(|source| fault(root, source))?);
         make_root(paths.root())?;
         let lock = lock::take(&paths)?;
+        lock::check_form(&lock, paths.root())?;
         if doing != RESTORE && paths.restore_ready().symlink_metadata().is_ok() {
             return Err(HomeError::Unfinished(paths.root().to_owned()));
         }

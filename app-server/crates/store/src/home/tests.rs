@@ -93,6 +93,22 @@ fn no_id_of_a_question_repeats_also_with_a_clock_that_was_set_back() {
 }
 
 #[test]
+fn a_home_of_a_newer_form_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Home::open(dir.path()).unwrap());
+    let lock = HomePaths::new(dir.path()).lock();
+    assert!(fs::read_to_string(&lock).unwrap().contains(r#""form":1"#));
+    let newer = r#"{"term":7,"pid":1,"questions":5,"form":2,"more":{},"doing":"serve"}"#;
+    fs::write(&lock, newer).unwrap();
+    for doing in [SERVE, RESTORE, "import"] {
+        let refused = Home::take(dir.path(), doing).unwrap_err();
+        assert!(matches!(refused, HomeError::Newer { form: 2, known: 1, .. }), "{refused:?}");
+        assert!(refused.to_string().contains("start that version again"), "{refused}");
+    }
+    assert_eq!(fs::read_to_string(&lock).unwrap(), newer);
+}
+
+#[test]
 fn server_json_ends_with_the_server_and_a_stale_one_with_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::open(dir.path()).unwrap();
