@@ -31,6 +31,8 @@ mod panics;
 mod readme;
 #[path = "cli/schema.rs"]
 mod schema;
+#[path = "cli/service.rs"]
+mod service;
 #[path = "cli/sockets.rs"]
 mod sockets;
 #[path = "cli/terminal.rs"]

@@ -20,6 +20,7 @@ Serve:
   stop        End the server of a home
   status      Show the running server and its threads
   top         Watch threads, helpers and memory; unload threads
+  service     Serve a home by systemd, as a service of your user
   helpers     Show the MCP servers that run, and their processes
   app-server  Speak the protocol on standard input and output
   codex-shim  Make a link named codex for programs that start a codex

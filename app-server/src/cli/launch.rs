@@ -1,5 +1,5 @@
-//! Starts other programs for the user: the background server of a home, and a browser. None of them is a helper, and
-//! each outlives the command that starts it, in a session of its own.
+//! Starts other programs for the user. None of them is a helper. The background server of a home, and a browser, outlive
+//! the command that starts them, in a session of their own; systemctl ends before it.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use anyhow::Context;
 use nix::libc;
@@ -120,6 +120,15 @@ fn command(program: &std::ffi::OsStr) -> Command {
     // SAFETY: setsid is async-signal-safe, and nothing else runs between fork and exec.
     unsafe { command.pre_exec(own_session) };
     command
+}
+
+/// Runs a program of the system to its end, without input.
+///
+/// # Errors
+/// It cannot be started.
+#[expect(clippy::disallowed_methods, reason = "a program of the system that answers and ends is no helper")]
+pub(super) fn output(program: &str, arguments: &[&str]) -> io::Result<Output> {
+    Command::new(program).args(arguments).stdin(Stdio::null()).output()
 }
 
 /// Whether a command names a program that is there.

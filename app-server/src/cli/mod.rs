@@ -34,6 +34,7 @@ mod relay;
 mod restore;
 mod run;
 mod serve;
+mod service;
 mod session;
 mod socket;
 mod state;
@@ -137,6 +138,8 @@ enum SkeinCommand {
     /// Ask one thing and print the answer. Exit code 1: the turn failed; 4: nobody could answer a question; 130: it was
     /// interrupted.
     Run(run::Run),
+    /// Serve a home by systemd, as a service of your user. Exit code 1: it does not serve.
+    Service(service::ServiceArgs),
     /// Show and revoke the sessions of pages.
     Sessions(credentials::SessionsArgs),
     /// Show the running server and its threads.
@@ -221,6 +224,7 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::Reindex(reindex) => wait(reindex.run()),
         SkeinCommand::Restore(restore) => wait(restore.run()),
         SkeinCommand::Run(run) => session::run(run.run()),
+        SkeinCommand::Service(service) => wait(service.run()),
         SkeinCommand::Sessions(sessions) => wait(sessions.run()),
         SkeinCommand::Stop(stop) => wait(stop.run()),
         SkeinCommand::Questions(questions) => session::run(questions.run()),

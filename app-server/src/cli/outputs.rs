@@ -14,6 +14,8 @@ use skein_store::backup::make::OmittedFile;
 use skein_store::fsck::blobs::Unnamed;
 use skein_store::fsck::finding::FsckSummary;
 
+use super::service::UnitState;
+
 /// The types of the protocol, as docs/commands.schema.json names their file.
 const PROTOCOL: &str = "../protocol/generated/schema.json#/";
 
@@ -32,6 +34,27 @@ fn threads(_: &mut SchemaGenerator) -> Schema {
 
 fn hits(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": protocol("$defs/sent/ThreadSearchResult") })
+}
+
+/// The service of a home.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ServiceOutcome {
+    /// The name of its unit.
+    pub(super) unit: String,
+    /// The path of the unit.
+    pub(super) file: String,
+    pub(super) home: String,
+    /// Whether the file is there.
+    pub(super) installed: bool,
+    /// Null where systemd was not asked, or does not answer.
+    pub(super) systemd: Option<UnitState>,
+    /// Null if it does not answer, or was not asked.
+    pub(super) server: Option<HomeServerOutcome>,
+    /// The reason why systemd does not answer.
+    pub(super) reason: Option<String>,
+    /// The unit, where it has to be written by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) text: Option<String>,
 }
 
 /// A list.

@@ -26,7 +26,7 @@ const MEANINGS: [(&[&str], &[&str]); 13] = [
 ];
 
 /// Words of other programs that have no single meaning here, and an answer for each.
-const ANSWERS: [(&str, &str); 27] = [
+const ANSWERS: [(&str, &str); 28] = [
     (
         "start",
         "skein open serves the home in the background and opens the page; skein serve serves it in this terminal",
@@ -70,10 +70,11 @@ const ANSWERS: [(&str, &str); 27] = [
     ("web", "skein open opens the page"),
     (
         "install",
-        "skein needs no installation; skein codex-shim DIR makes a link for programs that start a codex",
+        "skein service install lets systemd serve a home; skein editor prints what to paste into an editor",
     ),
     ("update", "Skein does not update itself: put a newer program in its place"),
     ("init", "the first start makes the home: skein open"),
+    ("systemd", "skein service install lets systemd serve a home"),
     ("check", "skein doctor checks this machine and the settings, skein fsck the home"),
 ];
 

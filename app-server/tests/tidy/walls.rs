@@ -75,7 +75,7 @@ pub(crate) fn one_birthplace() -> Wall {
     Wall {
         why: "a process that Skein starts is born in app-server/crates/helpers/src/process/start.rs, where it gets a guard, clean \
               descriptors and an end; ask that file for a process. Only the guard and the first process of a namespace fork, to become \
-              the helper. app-server/src/cli/launch.rs starts the two programs that outlive their command: a server and a browser",
+              the helper. app-server/src/cli/launch.rs starts a server and a browser, which outlive their command, and systemctl",
         bad: examples(&[
             ("app-server/src/turn/mod.rs", "fn f() { std::process::Command::new(\"sh\") }"),
             ("app-server/src/turn/mod.rs", "use nix::unistd::{fork, pipe};"),

@@ -55,6 +55,9 @@ impl Outputs {
         self.line::<StopOutcome>("skein stop");
         self.line::<ManualOutcome>("skein man");
         self.line::<DoctorReport>("skein doctor");
+        for command in ["skein service install", "skein service remove", "skein service status"] {
+            self.line::<ServiceOutcome>(command);
+        }
         self.answer::<SkeinQuestionsList>("skein questions");
         self.answer::<SkeinQuestionsList>("skein questions list");
         self.place("skein questions show", protocol("$defs/sent/ListedQuestion").to_value());
