@@ -7,6 +7,8 @@
 mod backup;
 #[path = "cli/broken.rs"]
 mod broken;
+#[path = "cli/bugreport.rs"]
+mod bugreport;
 #[path = "cli/codex.rs"]
 mod codex;
 #[path = "cli/conversation.rs"]

@@ -20,7 +20,7 @@ use super::serve::StartArgs;
 
 const NAME: &str = "codex";
 /// In the form that such programs read: the version of Codex whose protocol is spoken comes first.
-const VERSION: &str = concat!("0.169.0 (Skein ", env!("CARGO_PKG_VERSION"), ")");
+pub(super) const VERSION: &str = concat!("0.169.0 (Skein ", env!("CARGO_PKG_VERSION"), ")");
 
 /// Skein under the name of Codex: the app-server, and the questions of programs before they start it.
 #[derive(Debug, Parser)]

@@ -5,7 +5,7 @@ mod home;
 mod surroundings;
 mod trial;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -91,11 +91,30 @@ pub(in crate::cli) struct DoctorReport {
 
 impl Doctor {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let flags = Flags { home: self.home.clone(), settings: self.settings, ..Flags::default() };
-        let (configured, mut findings) = settings(&flags);
-        findings.extend(readers(&flags));
+        let flags = Flags { home: self.home, settings: self.settings, ..Flags::default() };
+        let report = DoctorReport::of(&flags, self.ws_token_file.as_deref(), self.json).await?;
+        match self.json {
+            true => print_json(&report)?,
+            false => print_lines(&table(&report))?,
+        }
+        Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl DoctorReport {
+    /// Checks a home as it is. With `quiet` nothing shows that this takes a while.
+    ///
+    /// # Errors
+    /// Nobody says which home.
+    pub(super) async fn of_home(root: &Path, quiet: bool) -> anyhow::Result<Self> {
+        Self::of(&Flags { home: Some(root.to_owned()), ..Flags::default() }, None, quiet).await
+    }
+
+    async fn of(flags: &Flags, ws_token_file: Option<&Path>, quiet: bool) -> anyhow::Result<Self> {
+        let (configured, mut findings) = settings(flags);
+        findings.extend(readers(flags));
         let mut trials = Vec::new();
-        let waiting = Waiting::of("", self.json);
+        let waiting = Waiting::of("", quiet);
         for (level, containment) in LEVELS {
             waiting.now(&format!("trying to hold a helper by {}", level.word()));
             trials.push(ContainmentTrial::of(level, containment).await);
@@ -103,27 +122,22 @@ impl Doctor {
         findings.extend(trials.iter().map(|trial| judge(trial, configured)));
         let held = held(configured, &trials);
         findings.extend([subreaper(held.subreaper), proc(), descriptors()]);
-        let root = super::home(self.home.as_ref())?;
-        findings.extend(surroundings::findings(&flags, &root));
+        let root = super::home(flags.home.as_ref())?;
+        findings.extend(surroundings::findings(flags, &root));
         findings.extend(home::findings(&root));
         findings.extend(home::credentials(&root));
-        findings.extend(self.ws_token_file.as_deref().map(home::token_file));
+        findings.extend(ws_token_file.map(home::token_file));
         waiting.now("waiting for the server of the home");
         let (server, said) = home::server(&root).await;
         drop(waiting);
         findings.push(said);
         let ok = findings.iter().all(|finding| finding.state != FindingState::Error);
-        let report = DoctorReport { ok, held, server, findings };
-        match self.json {
-            true => print_json(&report)?,
-            false => print_lines(&table(&report))?,
-        }
-        Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(Self { ok, held, server, findings })
     }
 }
 
 /// A line for the effective containment, then one for each finding with its remedy.
-fn table(report: &DoctorReport) -> String {
+pub(super) fn table(report: &DoctorReport) -> String {
     let lines = report.findings.iter().flat_map(|finding| {
         let state = match finding.state {
             FindingState::Ok => "ok",

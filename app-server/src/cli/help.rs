@@ -28,6 +28,7 @@ Serve:
 Set up:
   doctor      Check this machine, the home and its settings
   config      Write, check and show the settings
+  bugreport   Write a file for an issue, without secrets
   mcp         Add, show, test and remove MCP servers
   url         Print an address that lets a browser in
   origins     Allow the pages of other origins

@@ -4,6 +4,7 @@ mod app_server;
 mod ask;
 mod backup;
 mod bridge;
+mod bugreport;
 mod call;
 mod chat;
 mod client;
@@ -96,6 +97,10 @@ enum SkeinCommand {
     AppServer(app_server::AppServer),
     /// Write a home into one file, served or not.
     Backup(backup::Backup),
+    /// Write a text file for an issue: the doctor's findings, settings without secrets, counters of the server, the last
+    /// log lines. It has no conversation, and is sent nowhere.
+    #[command(name = "bugreport")]
+    BugReport(bugreport::BugReport),
     /// Call a method of the running server and print its answer.
     Call(call::CallArgs),
     /// Talk in the terminal. Ctrl-C interrupts a turn, twice leaves.
@@ -207,6 +212,7 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::Serve(serve) => serve.run(),
         SkeinCommand::AppServer(app_server) => app_server.run(),
         SkeinCommand::Backup(backup) => backup.run(),
+        SkeinCommand::BugReport(report) => wait(report.run()),
         SkeinCommand::Call(call) => wait(call.run()).map(well),
         SkeinCommand::Chat(chat) => session::run(chat.run()),
         SkeinCommand::CodexShim(shim) => shim.run().map(well),

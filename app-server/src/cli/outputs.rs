@@ -36,6 +36,14 @@ fn hits(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": protocol("$defs/sent/ThreadSearchResult") })
 }
 
+/// A written bug report.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct BugReportOutcome {
+    pub(super) file: String,
+    pub(super) bytes: u64,
+    pub(super) lines: u64,
+}
+
 /// The service of a home.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ServiceOutcome {

@@ -26,7 +26,7 @@ const MEANINGS: [(&[&str], &[&str]); 13] = [
 ];
 
 /// Words of other programs that have no single meaning here, and an answer for each.
-const ANSWERS: [(&str, &str); 28] = [
+const ANSWERS: [(&str, &str); 30] = [
     (
         "start",
         "skein open serves the home in the background and opens the page; skein serve serves it in this terminal",
@@ -75,6 +75,8 @@ const ANSWERS: [(&str, &str); 28] = [
     ("update", "Skein does not update itself: put a newer program in its place"),
     ("init", "the first start makes the home: skein open"),
     ("systemd", "skein service install lets systemd serve a home"),
+    ("bug", "skein bugreport FILE writes what a maintainer asks for, without secrets"),
+    ("report", "skein bugreport FILE writes what a maintainer asks for, without secrets"),
     ("check", "skein doctor checks this machine and the settings, skein fsck the home"),
 ];
 

@@ -254,6 +254,7 @@ fn served(schemas: &mut Schemas, home: &Path, folder: &Path) {
     schemas.prints("helpers", &[], home);
     schemas.prints("call", &[ThreadList::INFO.wire], home);
     schemas.prints("doctor", &[], home);
+    schemas.prints("bugreport", &[folder.join("report.md").to_str().unwrap()], home);
     credentials(schemas, home, &address);
     conversations(schemas, home);
     questions(schemas, home);

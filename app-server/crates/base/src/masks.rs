@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy;
 
+mod prose;
+
+pub use prose::shown_text;
+
 /// The replacement for a secret.
 pub const MASK: &str = "***";
 
@@ -16,6 +20,12 @@ pub const MASK: &str = "***";
 const SECRET: &[&str] = &["token", "key", "secret", "passw", "pwd", "auth", "credential", "bearer", "cookie"];
 /// Prefixes of a secret in a header's value.
 const SCHEMES: &[&str] = &["bearer ", "basic "];
+
+/// Whether a variable, a key or a flag is named like a secret.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|word| name.contains(word)) && !["pwd", "oldpwd"].contains(&name.as_str())
+}
 
 /// Masks possible secrets in arguments. These are the value of a secret's name, in the same argument or behind a flag
 /// in the next, and the text behind `Bearer`. Addresses lose their user, or else their query.

@@ -23,6 +23,7 @@ pub mod secrets;
 mod section;
 mod shared;
 pub mod shown;
+mod sources;
 mod tables;
 mod thread;
 mod tree;
@@ -55,6 +56,7 @@ pub use shared::SharedConfig;
 pub use shown::{Layer, LayerSource};
 pub use skein_helpers::HelperSpec;
 pub use skein_store::history::RestartTurns;
+pub use sources::SecretSources;
 pub use tables::{
     Auth, Browser, Budget, Durability, Heartbeat, HelperRules, Limits, LocalPrograms, OrphanPolicy,
     QuestionPolicy, QueueOrphans, RestartPolicy, RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,

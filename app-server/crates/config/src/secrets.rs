@@ -24,7 +24,7 @@ pub(crate) enum Keys {
 
 /// The part of a value that may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Secrecy {
+pub(crate) enum Secrecy {
     /// All of it.
     Open,
     /// Nothing.
@@ -47,7 +47,7 @@ static READ_OF_HELPERS: LazyLock<Vec<&str>> =
 
 impl Secrecy {
     /// The kind of the value at these keys.
-    fn of(path: &[&str]) -> Self {
+    pub(crate) fn of(path: &[&str]) -> Self {
         match path {
             ["mcp_servers", _, "env" | "http_headers", _] => Self::Secret,
             ["mcp_servers", _, "env" | "http_headers"] => Self::Unread,
@@ -74,7 +74,7 @@ impl Secrecy {
 }
 
 /// The keys on the way to a member.
-fn inner<'k>(path: &[&'k str], key: &'k str, keys: Keys) -> Vec<&'k str> {
+pub(crate) fn inner<'k>(path: &[&'k str], key: &'k str, keys: Keys) -> Vec<&'k str> {
     let more: Vec<&str> = match keys {
         Keys::Plain => vec![key],
         Keys::Dotted => key.split('.').collect(),

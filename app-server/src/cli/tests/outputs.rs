@@ -55,6 +55,7 @@ impl Outputs {
         self.line::<StopOutcome>("skein stop");
         self.line::<ManualOutcome>("skein man");
         self.line::<DoctorReport>("skein doctor");
+        self.line::<BugReportOutcome>("skein bugreport");
         for command in ["skein service install", "skein service remove", "skein service status"] {
             self.line::<ServiceOutcome>(command);
         }
