@@ -17,6 +17,8 @@ mod conversation;
 mod credentials;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/editor.rs"]
+mod editor;
 #[path = "cli/killed.rs"]
 mod killed;
 #[path = "cli/mcp.rs"]

@@ -24,6 +24,7 @@ Serve:
   helpers     Show the MCP servers that run, and their processes
   app-server  Speak the protocol on standard input and output
   codex-shim  Make a link named codex for programs that start a codex
+  editor      Print what to paste into an editor
 
 Set up:
   doctor      Check this machine, the home and its settings

@@ -14,6 +14,7 @@ mod config;
 mod conversation;
 mod credentials;
 mod doctor;
+mod editor;
 mod export;
 mod fsck;
 mod help;
@@ -115,6 +116,9 @@ enum SkeinCommand {
     /// Try each means of containing helpers, and check a home and its settings. Changes nothing. Exit code 1: a
     /// configured part cannot work.
     Doctor(doctor::Doctor),
+    /// Print what to paste into an editor, and where, so that it uses a home. Changes nothing. Without an editor, list
+    /// them.
+    Editor(editor::EditorArgs),
     /// Write one thread's history as JSON lines or Markdown. The home may be served. Exit code 4: unknown thread.
     Export(export::Export),
     /// Show the helpers of the running server and their processes.
@@ -219,6 +223,7 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::Completions(completions) => completions.run().map(well),
         SkeinCommand::Config(config) => config.run(),
         SkeinCommand::Doctor(doctor) => wait(doctor.run()),
+        SkeinCommand::Editor(editor) => wait(editor.run()).map(well),
         SkeinCommand::Export(export) => wait(export.run()),
         SkeinCommand::Helpers(ask) => wait(ask.run::<SkeinHelpersList>(helpers::table)).map(well),
         SkeinCommand::Man(manual) => manual.run().map(well),

@@ -44,6 +44,41 @@ pub(super) struct BugReportOutcome {
     pub(super) lines: u64,
 }
 
+/// An editor that `skein editor` knows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct EditorLine {
+    pub(super) editor: &'static str,
+    pub(super) name: &'static str,
+    /// How far it was tried with Skein.
+    pub(super) tried: &'static str,
+}
+
+/// Instructions for an editor, with the paths of this machine.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct EditorOutcome {
+    pub(super) editor: &'static str,
+    pub(super) name: &'static str,
+    pub(super) tried: &'static str,
+    /// A command to run once, before the others.
+    pub(super) prepare: Option<Vec<String>>,
+    /// The place of `paste`, for people.
+    pub(super) place: Option<String>,
+    /// The settings of the editor.
+    pub(super) paste: Option<Value>,
+    /// The commands that the editor starts, or one of which its user runs.
+    pub(super) start: Vec<EditorStart>,
+    /// Further sentences for people.
+    pub(super) notes: Vec<String>,
+}
+
+/// A command of an editor.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct EditorStart {
+    pub(super) command: Vec<String>,
+    /// The variables that are added to its environment.
+    pub(super) env: BTreeMap<String, String>,
+}
+
 /// The service of a home.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ServiceOutcome {

@@ -26,7 +26,7 @@ const MEANINGS: [(&[&str], &[&str]); 13] = [
 ];
 
 /// Words of other programs that have no single meaning here, and an answer for each.
-const ANSWERS: [(&str, &str); 30] = [
+const ANSWERS: [(&str, &str); 31] = [
     (
         "start",
         "skein open serves the home in the background and opens the page; skein serve serves it in this terminal",
@@ -74,6 +74,7 @@ const ANSWERS: [(&str, &str); 30] = [
     ),
     ("update", "Skein does not update itself: put a newer program in its place"),
     ("init", "the first start makes the home: skein open"),
+    ("ide", "skein editor lists the editors, and prints what to paste into one"),
     ("systemd", "skein service install lets systemd serve a home"),
     ("bug", "skein bugreport FILE writes what a maintainer asks for, without secrets"),
     ("report", "skein bugreport FILE writes what a maintainer asks for, without secrets"),

@@ -254,6 +254,10 @@ fn served(schemas: &mut Schemas, home: &Path, folder: &Path) {
     schemas.prints("helpers", &[], home);
     schemas.prints("call", &[ThreadList::INFO.wire], home);
     schemas.prints("doctor", &[], home);
+    schemas.prints("editor", &[], home);
+    for editor in ["tui", "zed", "vscode", "jetbrains", "t3"] {
+        schemas.prints("editor", &[editor], home);
+    }
     schemas.prints("bugreport", &[folder.join("report.md").to_str().unwrap()], home);
     credentials(schemas, home, &address);
     conversations(schemas, home);

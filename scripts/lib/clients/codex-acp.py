@@ -1,6 +1,6 @@
 """npm @agentclientprotocol/codex-acp, which editors start. This driver acts as an editor (Agent Client Protocol, version 1).
 
-Arguments: STEP CODEX HOME THREAD TEXT. Its output: see driver.py."""
+Arguments: STEP CODEX HOME THREAD TEXT. CLIENTS_AGENT: another command for it, a list as JSON. Its output: see driver.py."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from driver import Heard
 step, codex, home, thread, text = sys.argv[1:6]
 program = os.path.join(os.environ["CLIENTS_NPM"], "node_modules/@agentclientprotocol/codex-acp/dist/index.js")
 agent = subprocess.Popen(
-    ["node", program],
+    json.loads(os.environ.get("CLIENTS_AGENT", "null")) or ["node", program],
     stdin=subprocess.PIPE,
     stdout=subprocess.PIPE,
     text=True,

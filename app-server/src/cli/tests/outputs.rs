@@ -56,6 +56,8 @@ impl Outputs {
         self.line::<ManualOutcome>("skein man");
         self.line::<DoctorReport>("skein doctor");
         self.line::<BugReportOutcome>("skein bugreport");
+        self.line::<EditorOutcome>("skein editor");
+        self.line::<Listing<EditorLine>>("skein editor");
         for command in ["skein service install", "skein service remove", "skein service status"] {
             self.line::<ServiceOutcome>(command);
         }
