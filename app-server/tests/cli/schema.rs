@@ -217,6 +217,12 @@ fn questions(schemas: &mut Schemas, home: &Path) {
 }
 
 fn settings(schemas: &mut Schemas, home: &Path, folder: &Path) {
+    let other = folder.join("other home");
+    schemas.prints("config init", &[], &other);
+    assert_eq!(schemas.prints("config check", &[], &other)["ok"], true);
+    assert_eq!(schemas.prints("config check", &["-c", "limits.mailbox=0"], &other)["ok"], false);
+    let shown = schemas.prints("config show", &["limits.mailbox", "-c", "limits.mailbox=3"], &other);
+    assert_eq!(shown["data"][0]["origin"], "-c", "{shown}");
     schemas.prints("origins add", &["http://localhost:5173"], home);
     schemas.prints("origins list", &[], home);
     schemas.prints("origins remove", &["http://localhost:5173"], home);
@@ -258,6 +264,8 @@ fn served(schemas: &mut Schemas, home: &Path, folder: &Path) {
     for editor in ["tui", "zed", "vscode", "jetbrains", "t3"] {
         schemas.prints("editor", &[editor], home);
     }
+    let (_, pages, _) = run(&["man", folder.join("man1").to_str().unwrap(), "--json"]);
+    assert!(schemas.is_described("skein man", &pages).unwrap()["pages"].as_u64().unwrap() > 50);
     schemas.prints("bugreport", &[folder.join("report.md").to_str().unwrap()], home);
     credentials(schemas, home, &address);
     conversations(schemas, home);

@@ -7,6 +7,8 @@ use super::{MASK, is_secret_name, shown_url};
 
 /// Words of the log and of identifiers that are long and no secret have fewer characters, or are an id of a thread.
 const RANDOM: usize = 20;
+/// Changes from a small letter to a capital in a text that no person wrote. 43 random characters have eleven, rarely below five.
+const HUMPS: usize = 4;
 /// The least length of a word with a beginning that only secrets have.
 const KNOWN: usize = 12;
 /// Beginnings of secrets of well-known services.
@@ -162,7 +164,12 @@ fn is_random(part: &str) -> bool {
     let of = |is: fn(&u8) -> bool| part.bytes().filter(is).count();
     let (digits, upper) = (of(u8::is_ascii_digit), of(u8::is_ascii_uppercase));
     let has_both = upper > 1 && of(u8::is_ascii_lowercase) > 1;
-    digits > 1 && digits < part.len() || has_both && !part.contains(['-', '_'])
+    // Words that signs join begin with capitals; random letters change within words, too.
+    let humps = part.as_bytes().windows(2).filter(|pair| {
+        pair.first().is_some_and(u8::is_ascii_lowercase) && pair.last().is_some_and(u8::is_ascii_uppercase)
+    });
+    let is_word = part.contains(['-', '_']) && humps.count() < HUMPS;
+    digits > 1 && digits < part.len() || has_both && !is_word
 }
 
 /// Whether it is a name of the program, such as `skein_app_server` or `skein_helper_zero_seconds`.
@@ -195,6 +202,8 @@ mod tests {
             ("ticket skein_0a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6q7r8s9t0u1 spent", "ticket *** spent"),
             ("it said ghp_abcdefghijklmnop", "it said ***"),
             ("session QWxhZGRpbjpvcGVuIHNlc2FtZQ", "session ***"),
+            // One digit, and a sign between.
+            ("used dKmXEK_J-sPYEcZAeCRrSneDgChXpbjSrG8RzEiQDbo", "used ***"),
             ("/hooks/T0/B1/a8f5f167f44f4964e6c998dee827110c", "/hooks/T0/B1/***"),
             ("Cookie: a=b", "Cookie: ***"),
         ] {
@@ -208,6 +217,7 @@ mod tests {
             "config.toml:3: model: \"gpt-5-codex\" is unknown; one of a, b",
             "helper @modelcontextprotocol/server-filesystem ended with exit code 3",
             "skein_helper_zero_seconds_bucket\nsecond line",
+            "Cross-Origin-Resource-Policy and Sec-WebSocket-Protocol",
         ] {
             assert_eq!(shown_text(plain), plain);
         }
