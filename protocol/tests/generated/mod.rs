@@ -94,6 +94,27 @@ fn each_message_is_a_member_of_a_typescript_map_and_each_type_is_exported_once()
 }
 
 #[test]
+fn each_message_is_an_overload_or_a_class_of_the_python_module_and_each_name_stands_once() {
+    let module = export::python();
+    for info in METHODS {
+        let overload = format!("(self, method: Literal[\"{}\"], params: ", info.wire);
+        assert_eq!(module.matches(&overload).count(), 1, "{}", info.wire);
+    }
+    let sent = NOTIFICATIONS.iter().map(|info| info.wire);
+    for wire in sent.chain(CLIENT_NOTIFICATIONS.iter().chain(SERVER_REQUESTS).map(|info| info.wire)) {
+        assert_eq!(module.matches(&format!("\n    method: Literal[\"{wire}\"]\n")).count(), 1, "{wire}");
+    }
+    let classes = module.lines().filter_map(|line| line.strip_prefix("class "));
+    let aliases =
+        module.lines().filter(|line| line.contains(": TypeAlias = ") || line.contains(" = TypedDict("));
+    let names: Vec<&str> =
+        classes.chain(aliases).filter_map(|line| line.split(['(', ':', ' ']).next()).collect();
+    let distinct: BTreeSet<_> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len());
+    assert!(distinct.contains(&"UserInputParam") && distinct.contains(&"ThreadItemAgentMessage"));
+}
+
+#[test]
 fn what_is_never_sent_has_a_row() {
     let sent: BTreeSet<_> = NOTIFICATIONS.iter().map(|info| info.wire).collect();
     let asked: BTreeSet<_> = SERVER_REQUESTS.iter().map(|info| info.wire).collect();
