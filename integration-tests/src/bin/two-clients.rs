@@ -1,6 +1,6 @@
-//! One scenario, two clients: skein-client in Node and the tests' client in Rust follow one thread on a real
-//! server, over links that break. After each of 60 random steps both show the same, byte for byte as JSON, and
-//! the same as a client that was never cut. Exits with 1 and the seed if they do not.
+//! One scenario for every client: skein-client in Node, skein-client in Python and the tests' client in Rust follow
+//! one thread on a real server, over links that break. After each of 60 random steps all show the same, byte for byte
+//! as JSON, and the same as a client that was never cut. Exits with 1 and the seed if they do not.
 
 #[path = "two-clients/pages.rs"]
 mod pages;
@@ -10,7 +10,6 @@ mod stage;
 mod steps;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -19,6 +18,7 @@ use clap::Parser;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use skein_integration_tests::seed::Seed;
 
+use self::pages::Programs;
 use self::stage::Stage;
 use self::steps::Step;
 
@@ -27,19 +27,12 @@ const STEPS: u64 = 60;
 /// Schedules at the same time.
 const TOGETHER: usize = 5;
 
-/// Compares skein-client with the tests' client, in random schedules.
+/// Compares both skein-clients with the tests' client, in random schedules.
 #[derive(Debug, Parser)]
 #[command(name = "two-clients")]
 struct Arguments {
-    /// Node.
-    #[arg(long)]
-    node: PathBuf,
-    /// The program with the pages.
-    #[arg(long)]
-    script: PathBuf,
-    /// The built skein-client.
-    #[arg(long)]
-    module: PathBuf,
+    #[command(flatten)]
+    programs: Programs,
     /// Seed of the first schedule; the next ones count on.
     #[arg(long)]
     seed: u64,
@@ -75,7 +68,7 @@ async fn main() -> Result<ExitCode> {
 
 async fn schedule(arguments: &Arguments, seed: u64) -> Result<()> {
     let mut seed = Seed::new(seed);
-    let mut stage = Stage::new(&arguments.node, &arguments.script, &arguments.module).await?;
+    let mut stage = Stage::new(&arguments.programs).await?;
     for number in 0..STEPS {
         let step = Step::drawn(&mut seed, number);
         let mut faults = seed.fork();

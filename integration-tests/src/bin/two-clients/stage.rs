@@ -1,7 +1,6 @@
-//! A server behind a proxy, two clients in Rust, and two pages. After each step all four show the same.
+//! A server behind a proxy, two clients in Rust, and the pages. After each step all show the same.
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,7 +14,7 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::SkeinStatus;
 use tokio::time::MissedTickBehavior;
 
-use super::pages::Pages;
+use super::pages::{Pages, Programs, TABS};
 
 /// Limit until all show the same.
 const BOUND: Duration = Duration::from_secs(60);
@@ -23,9 +22,6 @@ const BOUND: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(30);
 /// Records that a resume replays at most, so that some resumes are gaps.
 const REPLAY: i64 = 60;
-
-/// Number of pages.
-pub(crate) const TABS: usize = 2;
 
 /// All parts of a schedule.
 pub(crate) struct Stage {
@@ -41,7 +37,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) async fn new(node: &Path, script: &Path, module: &Path) -> Result<Self> {
+    pub(crate) async fn new(programs: &Programs) -> Result<Self> {
         // A server that was killed comes back at the same address.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let setup = Home::setup()
@@ -58,7 +54,7 @@ impl Stage {
         witness.until("the first turn", |view| view.has_ended(&first)).await?;
         let other = Window::open(Kind::Numbered, home.address(), thread).await?;
         let proxy = Proxy::start(home.address()).await?;
-        let mut pages = Pages::start(node, script, module, &proxy.address())?;
+        let mut pages = Pages::start(programs, &proxy.address())?;
         for tab in 0..TABS {
             pages.order(&json!({ "do": "load", "tab": tab, "thread": thread })).await?;
         }

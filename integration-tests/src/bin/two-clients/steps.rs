@@ -15,7 +15,8 @@ use skein_protocol::thread::{
 use skein_protocol::turn::TurnInterruptParams;
 use tokio::time::MissedTickBehavior;
 
-use super::stage::{Stage, TABS};
+use super::pages::TABS;
+use super::stage::Stage;
 
 /// Limit until a page notices a link that carries nothing.
 const BOUND: Duration = Duration::from_secs(60);
