@@ -23,8 +23,7 @@ export function createCalls(send: (message: object) => number) {
       const call = open.get(message.id);
       if (!call) return;
       open.delete(message.id);
-      if (message.error !== undefined) call.done(wireError(message.error));
-      else call.done(undefined, message.result as never);
+      call.done(message.error === undefined ? undefined : wireError(message.error), message.result as never);
     },
     /** Ends all requests: their link is gone. After 1009 the largest one is what the server refused. */
     lose(code?: number): void {

@@ -44,12 +44,21 @@ type Entry = {
 const input = (given: string | UserInputParam[]): UserInputParam[] =>
   typeof given === "string" ? [{ type: "text", text: given }] : given;
 
-export function createChat(core: Core, id: string | undefined): Chat {
+/** A chat as the connection has it. */
+export interface OwnChat extends Chat {
+  /** Whether the client's user has asked for it. */
+  owned?: boolean;
+  /** Takes up what a client has left that has ended; resolves with `false` if it is closed. */
+  adopt(kept: unknown): Promise<unknown>;
+}
+
+export function createChat(core: Core, id: string | undefined): OwnChat {
   let state: ThreadState = emptyThread(id);
   let view: View | undefined;
   let subscription: number = NO;
   let resumes = 0;
   let loaded = id === undefined;
+  let loading: Promise<void> | undefined;
   let closed = false;
   let error: SkeinError | undefined;
   let startParams: ThreadStartParams | undefined;
@@ -101,10 +110,9 @@ export function createChat(core: Core, id: string | undefined): Chat {
   };
 
   const load = async () => {
-    const [kept, waiting] = (await Promise.all([
-      stored(() => core.store.get(`thread.${id}`)),
-      stored(() => core.store.get(unsentKey())),
-    ])) as [{ v?: number; state?: ThreadState } | undefined, unknown];
+    // First, before a new message is kept.
+    const waiting = await stored(() => core.store.get(unsentKey()));
+    const kept = (await stored(() => core.store.get(`thread.${id}`))) as { v?: number; state?: ThreadState } | undefined;
     if (kept?.v === 1 && kept.state?.id === id && Array.isArray(kept.state?.turns)) state = kept.state!;
     unsent = [...list<Entry>(waiting), ...unsent];
     loaded = true;
@@ -171,21 +179,13 @@ export function createChat(core: Core, id: string | undefined): Chat {
     show(deleted ? { ...state, deleted, questions: [] } : state);
   };
 
-  const refuse = (entry: Entry, failure: SkeinError) => {
+  const refuse = (entry: Entry, failure: SkeinError): undefined => {
     entry.error = failure;
     entry.lost?.(failure);
   };
 
   /** Sends the unsent messages, one after the other. */
   const flush = () => {
-    // From now on this chat takes up what clients that have ended leave.
-    void stored(() =>
-      core.store.abandoned?.(unsentKey(), async (kept) => {
-        if (closed) return false;
-        await keepUnsent([...unsent, ...list<Entry>(kept)]);
-        return go();
-      }),
-    );
     if (subscription === OBSERVES && !observes()) return again();
     if (subscription !== YES) return;
     const entry = unsent.find((entry) => !entry.error && !entry.turn);
@@ -276,7 +276,13 @@ export function createChat(core: Core, id: string | undefined): Chat {
     },
   };
 
-  const chat: Chat = {
+  const chat: OwnChat = {
+    async adopt(kept) {
+      await loading;
+      if (closed) return false;
+      await keepUnsent([...unsent, ...list<Entry>(kept)]);
+      return go();
+    },
     get id() {
       return state.id;
     },
@@ -356,11 +362,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
       go();
     },
     discard(messageId) {
-      for (const entry of unsent) {
-        if (entry.id !== messageId) continue;
-        refuse(entry, new SkeinError("discarded"));
-        void keepUnsent(unsent.filter((other) => other !== entry));
-      }
+      void keepUnsent(unsent.filter((entry) => entry.id !== messageId || refuse(entry, new SkeinError("discarded"))));
       show();
     },
     close() {
@@ -375,7 +377,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
   core.parts.add(part);
   if (id !== undefined) {
     core.chats.set(id, chat);
-    void load();
+    loading = load();
   }
   return chat;
 }

@@ -1,12 +1,12 @@
 // The connection: what one link carries is given to the chats, and to the list if there is one.
 
 import { createCalls, type Done } from "./calls.ts";
-import { createChat } from "./chat.ts";
+import { createChat, type OwnChat } from "./chat.ts";
 import { SkeinError } from "./errors.ts";
 import { createLink } from "./link.ts";
 import type { Message } from "./reducer.ts";
 import { memory } from "./stores.ts";
-import type { AnyMessage, Chat, Link, Options, OwnStore, SkeinCore, Store } from "./types.ts";
+import type { AnyMessage, Link, Options, OwnStore, SkeinCore, Store } from "./types.ts";
 
 export { SkeinError } from "./errors.ts";
 export { caughtUp, emptyThread, reduce, resumed, withOlder } from "./reducer.ts";
@@ -36,7 +36,7 @@ export interface Core extends SkeinCore {
   retryLater(run: () => void, attempt: number, least?: number): void;
   settle(): void;
   /** The open chats that have an id. */
-  chats: Map<string, Chat>;
+  chats: Map<string, OwnChat>;
 }
 
 /** Calls listeners, each on its own: one that throws disturbs nobody. */
@@ -54,7 +54,7 @@ export function tell<T extends unknown[]>(listeners: Iterable<(...values: T) => 
 export const connect: (options: Options) => SkeinCore = (options) => createCore(options);
 
 export function createCore(options: Options): Core {
-  const chats = new Map<string, Chat>();
+  const chats = new Map<string, OwnChat>();
   const parts = new Set<Part>();
   const listeners = new Map<string, Set<(params: never, message: AnyMessage) => void>>();
   const linkListeners = new Set<(link: Link) => void>();
@@ -82,13 +82,13 @@ export function createCore(options: Options): Core {
       tell(linkListeners, link.link);
     },
   });
-  const calls = createCalls((message) => link.send(message));
+  const calls = createCalls(link.send);
   const ended = (): SkeinError | undefined => {
     const { state, message } = link.link;
     return state === "refused" || state === "closed" ? new SkeinError(state, message) : undefined;
   };
 
-  const storage = options.storage ?? memory();
+  const { storage = memory() } = options;
   const store: Core["store"] = storage.open?.() ?? storage;
 
   const core: Core = {
@@ -121,7 +121,7 @@ export function createCore(options: Options): Core {
       listeners.set(method, known.add(listener));
       return () => void known.delete(listener);
     },
-    thread: (id) => chats.get(id!) ?? createChat(core, id),
+    thread: (id) => Object.assign(chats.get(id!) ?? createChat(core, id), { owned: true }),
     watchLink(listener) {
       linkListeners.add(listener);
       listener(link.link);
@@ -134,6 +134,7 @@ export function createCore(options: Options): Core {
       parts.clear();
     },
   };
+  store.abandoned?.(core);
   link.open();
   return core;
 }

@@ -1,6 +1,8 @@
 // Where views and unsent messages are kept. A view and its number are one value, so they never differ.
 
 import { newId } from "./ids.ts";
+import { createChat } from "./chat.ts";
+import type { Core } from "./core.ts";
 import type { OwnStore, Store } from "./types.ts";
 
 /** Keeps everything until the program ends. */
@@ -16,6 +18,20 @@ const LOOK = 10_000;
 /** A storage that the tabs of an origin share. */
 type Shared = Store & { keys(prefix: string): string[] | Promise<string[]> };
 
+/** Has the chat of a thread send what a client has left. A thread without a chat gets one until its messages are sent, but not
+ * without a link: another client may have one. Resolves with `false` if nobody has taken the messages. */
+async function adopt(core: Core, threadId: string, kept: unknown): Promise<unknown> {
+  const known = core.chats.get(threadId);
+  if (!known && !core.ready) return false;
+  const chat = known ?? createChat(core, threadId);
+  const taken = await chat.adopt(kept);
+  if (!known)
+    chat.watch(({ unsent }) => {
+      if (!chat.owned && unsent.every((one) => one.error)) chat.close();
+    });
+  return taken;
+}
+
 /** Gives each client keys of its own for unsent messages. It holds a lock for each of these keys, so that others learn of its
  * end. Pages without TLS have no locks: there the client renews a lease. */
 function shared(base: Shared): Store {
@@ -25,8 +41,8 @@ function shared(base: Shared): Store {
     const mine = (key: string) => (key.startsWith(UNSENT) ? `${key}.${me}` : key);
     /** For each key the way to let go of it. */
     const held = new Map<string, () => unknown>();
-    /** For each key the chat that takes up what others leave. */
-    const adopters = new Map<string, (value: unknown) => unknown>();
+    /** Takes up what others leave. */
+    let heir: Core | undefined;
     /** Keys of others whose end this client waits for. */
     const awaited = new Set<string>();
     let closed = false;
@@ -60,14 +76,17 @@ function shared(base: Shared): Store {
       await base.delete(`lease.${name}`);
       return run();
     };
-    const look = async (key: string) => {
-      for (const name of await base.keys(`${key}.`)) {
-        if (name === mine(key) || awaited.has(name)) continue;
+    const look = async () => {
+      if (!heir) return;
+      for (const name of await base.keys(UNSENT)) {
+        const end = name.lastIndexOf(".");
+        if (name.slice(end + 1) === me || awaited.has(name)) continue;
         awaited.add(name);
         const run = async () => {
           try {
             const value = await base.get(name);
-            if (value !== undefined && (await adopters.get(key)!(value)) !== false) await base.delete(name);
+            const threadId = name.slice(UNSENT.length, end);
+            if (value !== undefined && (await adopt(heir!, threadId, value)) !== false) await base.delete(name);
           } finally {
             awaited.delete(name);
           }
@@ -75,13 +94,15 @@ function shared(base: Shared): Store {
         afterEnd(name, run).catch(console.warn);
       }
     };
-    const timer = setInterval(() => {
-      for (const key of adopters.keys()) look(key).catch(console.warn);
-    }, LOOK);
+    const seek = () => void look().catch(console.warn);
+    const timer = setInterval(seek, LOOK);
     if (!locks) globalThis.addEventListener?.("pagehide", letGo);
 
     return {
-      get: (key) => base.get(mine(key)),
+      get(key) {
+        if (key !== mine(key)) seek();
+        return base.get(mine(key));
+      },
       // Both begin now, so that a `delete` right after finds them.
       set: (key, value) => Promise.all([hold(key), base.set(mine(key), value)]),
       async delete(key) {
@@ -93,9 +114,9 @@ function shared(base: Shared): Store {
           await end?.();
         }
       },
-      abandoned(key, adopt) {
-        adopters.set(key, adopt);
-        return look(key);
+      abandoned(core) {
+        heir = core;
+        seek();
       },
       close() {
         closed = true;

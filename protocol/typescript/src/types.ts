@@ -1,5 +1,6 @@
 // The public types of skein-client. Those of the protocol come from the generated table.
 
+import type { Core } from "./core.ts";
 import type { SkeinError } from "./errors.ts";
 import type {
   ClientInfo,
@@ -33,8 +34,8 @@ export interface Store {
 
 /** A storage that keeps the unsent messages of each client apart. */
 export interface OwnStore extends Store {
-  /** Hands out what clients that have ended left under this key, now and later. A value stays where `adopt` resolves with `false`. */
-  abandoned(key: string, adopt: (value: unknown) => unknown): unknown;
+  /** From now on `core` sends the messages of clients that have ended. */
+  abandoned(core: Core): void;
   /** The client ends: others may take up what it leaves. */
   close(): void;
 }

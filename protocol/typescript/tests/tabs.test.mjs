@@ -69,6 +69,18 @@ const offline = async (origin, options) => {
   await settle();
   return tab;
 };
+const shown = async (tab) => {
+  const chat = tab.skein.thread(THREAD);
+  await settle();
+  return chat;
+};
+/** A tab with a link that shows another thread. */
+const elsewhere = async (origin) => {
+  const tab = origin.tab({ keep: true });
+  await tab.socket.up();
+  await tab.pass(10_000);
+  return tab;
+};
 const online = async (tab) => {
   const { nextTry } = tab.skein.link;
   if (nextTry) await tab.pass(nextTry - Date.now());
@@ -173,7 +185,71 @@ test("a client that is closed leaves its messages to the next one of the page", 
   assert.deepEqual(texts(two.shown), ["hello"]);
 });
 
-test("a chat that was closed takes nothing", async () => {
+test("a tab sends what a closed one left in a thread that it does not show, and leaves the thread", async () => {
+  const origin = new Origin();
+  const one = await offline(origin);
+  one.shown.send("a");
+  one.shown.send("b");
+  await settle();
+  const two = await elsewhere(origin);
+  await one.end();
+  await two.socket.answer("thread/resume", resumed);
+  for (const [at, text] of ["a", "b"].entries()) {
+    assert.deepEqual([sent(two).at(-1), two.socket.asked("thread/unsubscribe").length], [text, 0]);
+    const clientId = ids(two).at(-1);
+    await two.socket.answer("turn/start", { turn: turn("t1") });
+    await two.socket.give(event("item/completed", { turnId: "t1", item: { type: "userMessage", id: text, clientId, content: [] } }, 3 + at));
+  }
+  assert.deepEqual([sent(two), origin.unsent()], [["a", "b"], []]);
+  assert.equal(two.socket.asked("thread/unsubscribe").length, 1);
+  await two.pass(60_000);
+  assert.equal(two.socket.asked("thread/resume").length, 1);
+});
+
+test("a thread that is opened while its messages are sent stays open", async () => {
+  const origin = new Origin();
+  const one = await offline(origin);
+  one.shown.send("a");
+  await settle();
+  const two = await elsewhere(origin);
+  await one.end();
+  const chat = two.skein.thread(THREAD);
+  await two.socket.answer("thread/resume", resumed);
+  await two.socket.answer("turn/start", { turn: turn("t1", { status: "completed" }) });
+  assert.deepEqual([texts(chat), two.socket.asked("thread/unsubscribe").length], [[], 0]);
+  assert.equal(two.skein.thread(THREAD), chat);
+});
+
+test("a tab without a link leaves messages of a thread that it does not show to one that has a link", async () => {
+  const origin = new Origin();
+  const one = await offline(origin);
+  one.shown.send("a");
+  await settle();
+  const two = origin.tab({ keep: true });
+  await settle();
+  const three = await elsewhere(origin);
+  await one.end();
+  await three.socket.answer("thread/resume", resumed);
+  assert.deepEqual(sent(three), ["a"]);
+  assert.deepEqual(two.own.length, 1);
+});
+
+test("a message that the server refuses waits for somebody who opens its thread", async () => {
+  const origin = new Origin();
+  const one = await offline(origin);
+  one.shown.send("a");
+  await settle();
+  const two = await elsewhere(origin);
+  await one.end();
+  await two.socket.answer("thread/resume", resumed);
+  await two.socket.refuse("turn/start", { code: -32600, message: "no room", data: { reason: "budget" } });
+  assert.deepEqual([two.socket.asked("thread/unsubscribe").length, origin.unsent().length], [1, 1]);
+  await two.pass(60_000);
+  assert.equal(two.socket.asked("thread/resume").length, 1, "it is not tried again by itself");
+  assert.deepEqual(texts(await shown(two)), ["a"]);
+});
+
+test("a message of a chat that was closed meanwhile is not lost", async () => {
   const origin = new Origin();
   const [one, two] = [await offline(origin), await offline(origin, { keep: true })];
   one.shown.send("hello");
@@ -182,9 +258,8 @@ test("a chat that was closed takes nothing", async () => {
   await two.pass(10_000);
   two.shown.close();
   await one.end();
-  assert.equal(origin.unsent().length, 1);
-  const three = await offline(origin, { keep: true });
-  assert.deepEqual(texts(three.shown), ["hello"]);
+  await two.socket.answer("thread/resume", resumed);
+  assert.deepEqual([sent(two), origin.unsent().length], [["hello"], 1]);
 });
 
 test("without locks a lease says that a tab lives", async () => {
