@@ -130,7 +130,8 @@ fn without_types(line: &str) -> String {
     left + rest
 }
 
-/// A script without the spaces that part no words. Its lines and its texts stay as they are.
+/// A script without the spaces that part no words, and without the ends of lines and the semicolons that part no
+/// statements. Its texts stay as they are, except for the gaps between elements.
 fn without_spaces(script: &str) -> String {
     let mut left = String::new();
     let mut rest = script;
@@ -149,7 +150,16 @@ fn without_spaces(script: &str) -> String {
         } else if let Some(braces) = open.last_mut().filter(|_| !is_text) {
             *braces = (*braces + usize::from(first == '{')).saturating_sub(usize::from(first == '}'));
         }
-        if first != ' ' || parts_words(left.chars().next_back(), after.chars().next()) {
+        let (before, next) = (left.chars().next_back(), after.chars().next());
+        let has_meaning = match first {
+            ' ' => parts_words(before, next),
+            '\n' => parts_statements(before, next),
+            ';' => !after.trim_start().starts_with('}'),
+            _ => true,
+        };
+        if has_meaning && is_text {
+            left += &without_gaps(piece);
+        } else if has_meaning {
             left += piece;
         }
         rest = after;
@@ -181,6 +191,18 @@ fn text_length(code: &str) -> usize {
         }
     }
     code.len()
+}
+
+/// A text without the ends of lines between two elements of HTML, or beside an expression there.
+fn without_gaps(text: &str) -> String {
+    let gaps = [(">\n<", "><"), (">\n$", ">$"), ("}\n<", "}<"), ("}\n$", "}$")];
+    gaps.into_iter().fold(text.to_owned(), |text, (gap, none)| text.replace(gap, none))
+}
+
+/// Whether the end of a line between these letters may end a statement.
+fn parts_statements(before: Option<char>, after: Option<char>) -> bool {
+    let continues = before.is_none_or(|letter| ";{,([".contains(letter));
+    !continues && after.is_some_and(|letter| !"})].".contains(letter))
 }
 
 /// Whether a space between these letters has a meaning.

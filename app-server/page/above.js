@@ -4,7 +4,7 @@
 import { clock, html, isField, line, link, memo, safeLink, sayNow, useCell, useEffect, useMemo, useRef, useState, useTick, useView, visible, words } from "./lib.js";
 import { pretty } from "./chat.js";
 import { Command, focusMessage, known, send } from "./composer.js";
-import { broken, dismiss, go, nextTries, notify, panel, server, shelve, storedSession, unsaved, world } from "./world.js";
+import { broken, dismiss, go, lostAt, nextTries, notify, panel, server, shelve, storedSession, unsaved, world } from "./world.js";
 
 /** @typedef {{ key: string, kind: "bad" | "note", text: any, button?: string, run?: () => void, command?: string }} Trouble */
 
@@ -92,7 +92,7 @@ function ofThread(view, thread) {
   if (view.deleted) found.push(bad("deleted", "This thread was deleted in another window. What you see is the rest.", NEW));
   else if (view.error) found.push(bad("error", errorText(view.error), NEW));
   if (view.archived && !view.deleted) found.push(note("archived", "This thread is archived.", { button: "Unarchive", run: () => void shelve(String(thread), true) }));
-  if (view.gaps) found.push(note("gaps", `The history was incomplete and was read again at ${clock(view.link.since)}.`));
+  if (view.gaps && view.link.state === "live") found.push(note("gaps", `Events since ${clock(lostAt || view.link.since)} could not be repeated. The conversation was read again.`));
   if (view.retrying) found.push(note("retrying", `The provider does not answer; the server tries again at ${clock(nextTries.get(view.id) ?? 0)}: ${line(view.retrying.message, 300)}`));
   else if (last?.status === "failed") found.push(...ofTurn(last, view.modelProvider));
   return found;

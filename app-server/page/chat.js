@@ -342,7 +342,7 @@ function Older({ chat, view, scroller }) {
 /** @param {{ chat: any, view: any }} props Messages that the server does not have yet. */
 function Unsent({ chat, view }) {
   return view.unsent.map((/** @type {any} */ one) => html`<article key=${one.id} class="item you waiting" aria-label="You">
-    <div class="bubble">${one.input.map((/** @type {any} */ part) => html`<p class="said" dir="auto">${part.type === "text" ? visible(part.text) : `[${part.type}]`}</p>`)}</div>
+    <div class="bubble">${one.input.map(given)}</div>
     ${one.error ? html`<p class="fault">${line(one.error.message, 400)} <button onClick=${() => takeOut(chat, one)}>Edit</button></p>`
       : html`<p class="hint">${view.link.state === "live" ? "Sending…" : "This message is sent when the connection is back."}</p>`}</article>`);
 }

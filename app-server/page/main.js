@@ -6,20 +6,18 @@ import { ago, asset, Guard, html, icon, isField, lazy, line, memo, render, useCe
 import { Questions, Status, Troubles } from "./above.js";
 import { Conversation } from "./chat.js";
 import { Composer, EchoLine, learnProviders, ModelName, Queue } from "./composer.js";
-import { addressOf, attempt, collect, followThreads, fromAddress, go, isNarrow, learnServer, nameOf, notify, open, panel, remove, scopeOf, server, shelve, storedSession, takeBack, trade, world } from "./world.js";
+import { addressOf, attempt, collect, followThreads, fromAddress, go, isNarrow, learnServer, nameOf, notify, open, panel, remove, scopeOf, server, shelve, stateOf, storedSession, takeBack, trade, world } from "./world.js";
 
 /** @typedef {import("./vendor/skein-client.js").Row} Row */
 
-/**
- * What a thread does now, in a word, and the class of its dot.
- * @param {Row} row
- * @returns {[string, string]}
- */
-function stateOf(row) {
-  const status = row.status;
-  if (status?.type === "active") return status.activeFlags.length > 0 ? ["needs you", "asks"] : ["working", "works"];
-  if (status?.type === "systemError") return ["failed", "failed"];
-  return row.readState?.firstUnread ? ["done, unread", "unread"] : ["", ""];
+/** @type {Record<string, string>} The word of a state, whose name is the class of its dot. */
+const STATES = { asks: "needs you", works: "working", failed: "failed", unread: "done, unread" };
+
+/** @param {Row} row */
+function kindOf(row) {
+  const state = stateOf(row);
+  if (state !== "quiet") return state;
+  return row.status?.type === "systemError" ? "failed" : row.readState?.firstUnread ? "unread" : "";
 }
 
 /**
@@ -74,15 +72,14 @@ function Rows({ list, archived, searching }) {
     ${view.error && html`<p class="hint" role="alert">The list is not up to date: ${line(view.error.message, 200)}</p>`}
     ${rows.length === 0 && !view.loading && html`<p class="hint">${empty}</p>`}
     <ul>${rows.map((/** @type {Row} */ row) => {
-      const [state, kind] = stateOf(row);
-      return html`<${RowLine} key=${row.id} row=${row} here=${row.id === here} archived=${archived} state=${state} kind=${kind} />`;
+      return html`<${RowLine} key=${row.id} row=${row} here=${row.id === here} archived=${archived} kind=${kindOf(row)} />`;
     })}</ul>
     ${view.hasMore && html`<button class="plain more" disabled=${view.loading} onClick=${() => list.more()}>Older threads</button>`}
     ${view.loading && html`<p class="hint">Loading…</p>`}
   </div>`;
 }
 
-const RowLine = memo(({ row, here, archived, state, kind }) => {
+const RowLine = memo(({ row, here, archived, kind }) => {
   const [editing, setEditing] = useState(false);
   const name = nameOf(row);
   if (editing) return html`<li><${Rename} row=${row} done=${() => setEditing(false)} /></li>`;
@@ -93,7 +90,7 @@ const RowLine = memo(({ row, here, archived, state, kind }) => {
       go(row.id);
     }}>
       <span class="name" dir="auto">${name}</span>
-      <span class="when">${state ? html`<span class=${`state ${kind}`}>${state}</span>` : ago(row.updatedAt)}</span>
+      <span class="when">${kind ? html`<span class=${`state ${kind}`}>${STATES[kind]}</span>` : ago(row.updatedAt)}</span>
     </a>
     <span class="tools">
       <button class="plain" aria-label=${`Rename ${name}`} title="Rename" onClick=${() => setEditing(true)}>${icon("edit")}</button>
@@ -199,11 +196,6 @@ function onKey(event) {
   }
 }
 
-/** Listens to the keys of the page. */
-function listenToKeys() {
-  addEventListener("keydown", onKey);
-}
-
 /** A failure of the page itself is shown, and the page goes on. */
 function watchFailures() {
   addEventListener("error", (event) => /^ResizeObserver/.test(event.message) || notify({ kind: "error", text: `The page failed: ${event.message}` }));
@@ -253,7 +245,6 @@ function start(token) {
   const skein = connect({ url, token, clientInfo: { name: "skein-page", title: "Skein's page", version: "1" }, storage: waiting() });
   world.skein.set(skein);
   collect(skein);
-  skein.watchLink((link) => world.link.set(link));
   open(fromAddress());
   addEventListener("hashchange", () => open(fromAddress()));
   addEventListener("popstate", () => open(fromAddress()));
@@ -263,17 +254,15 @@ function start(token) {
   followThreads(list);
   const seen = () => {
     const chat = world.chat.value;
-    const read = chat?.id === undefined || chat.view.at !== undefined || chat.view.error !== undefined || chat.view.deleted === true;
-    if (list.view.loading || skein.link.state !== "live" || !read) return;
-    if (stops.length === 0) return;
+    const read = chat?.id === undefined || chat.view.at || chat.view.error || chat.view.deleted;
+    if (stops.length === 0 || list.view.loading || skein.link.state !== "live" || !read) return;
     for (const stop of stops.splice(0)) stop();
     void learnProviders().then(painted);
     void learnServer().catch(() => {});
     void scopeOf(token).then((scope) => scope && world.scope.set(scope));
   };
-  /** @type {(() => void)[]} */
-  const stops = [];
-  stops.push(list.watch(() => queueMicrotask(seen)), skein.watchLink(() => queueMicrotask(seen)), world.chat.value?.watch(() => queueMicrotask(seen)) ?? (() => {}));
+  const later = () => queueMicrotask(seen);
+  const stops = [list.watch(later), skein.watchLink(later), world.chat.value?.watch(later) ?? later];
 }
 
 /** Says that the first data is on the screen. */
@@ -283,7 +272,7 @@ function painted() {
 
 async function main() {
   watchFailures();
-  listenToKeys();
+  addEventListener("keydown", onKey);
   const place = /** @type {HTMLElement} */ (document.getElementById("app"));
   place.replaceChildren();
   render(html`<${App} />`, place);

@@ -321,21 +321,22 @@ async function once(state, title, row) {
 /** @type {Map<string, string>} */
 const before = new Map();
 
-/** @param {any} row */
-function stateOf(row) {
+/** @param {any} row What a thread does now. */
+export function stateOf(row) {
   return row.status?.type !== "active" ? "quiet" : row.status.activeFlags.length > 0 ? "asks" : "works";
 }
 
-/** @param {readonly any[]} rows */
-function onRows(rows) {
-  let asks = 0;
-  let shown = rows.find((row) => row.id === world.route.value);
+/** @param {import("./vendor/skein-client.js").ListView} view */
+function onRows({ rows, needsYou }) {
+  const asking = rows.filter((row) => stateOf(row) === "asks");
+  // The server also counts threads that the list has not loaded, but no questions of helpers outside of a turn.
+  const asks = Math.max(needsYou?.threads ?? 0, asking.length);
+  // The title names the first thread that needs the user, if it is known.
+  const shown = asks > 0 ? asking[0] : rows.find((row) => row.id === world.route.value);
   for (const row of rows) {
     const state = stateOf(row);
     const last = before.get(row.id);
     before.set(row.id, state);
-    // The title names the first thread that needs the user.
-    if (state === "asks" && asks++ === 0) shown = row;
     if (last === undefined || last === state) continue;
     if (state === "asks") void once(state, "Skein needs you", row);
     else if (state === "quiet") void once(state, "Skein is done", row);
@@ -355,8 +356,8 @@ function onRows(rows) {
 export function followThreads(list) {
   holdVisible();
   document.addEventListener("visibilitychange", holdVisible);
-  world.route.watch(() => onRows(list.view.rows));
-  return list.watch((view) => onRows(view.rows));
+  world.route.watch(() => onRows(list.view));
+  return list.watch(onRows);
 }
 
 const EVENTS = 200;
@@ -392,8 +393,16 @@ export async function learnServer() {
   atHome.set(homeIsDefault ? "" : ` --home ${quoted(home)}`);
 }
 
+/** When the last message came before the connection was lost, Unix milliseconds. */
+export let lostAt = 0;
+let heardAt = 0;
+
 /** @param {import("./world.js").Skein} skein Collects all events of a connection. */
 export function collect(skein) {
+  skein.watchLink((link) => {
+    if (link.state === "reconnecting") lostAt = heardAt;
+    world.link.set(link);
+  });
   skein.on("mcpServer/startupStatus/updated", (told, { emittedAtMs }) => {
     const { name, threadId: thread, status, error } = told;
     const known = broken.value.find((one) => one.name === name && one.thread === thread);
@@ -404,8 +413,9 @@ export function collect(skein) {
   skein.on("turn/completed", (ended) => (ended.skein?.saved === false ? noteUnsaved() : unsaved.set(undefined)));
   skein.on("error", ({ threadId, skein }) => nextTries.set(threadId, Date.now() + (skein?.retryInMs ?? 0)));
   skein.on("*", (_params, message) => {
+    heardAt = Date.now();
     if (message.method === "skein/heartbeat") return;
-    fresh.push({ ...message, at: message.emittedAtMs ?? Date.now(), key: ++last });
+    fresh.push({ ...message, at: message.emittedAtMs ?? heardAt, key: ++last });
     if (fresh.length > EVENTS) fresh.shift();
     due ||= window.setTimeout(() => {
       due = 0;

@@ -7,24 +7,15 @@ import signal
 import time
 
 from dangers import hostile, hostile_tools
+from links import closed_tab, closed_tab_of_another_thread, gap, lost, offline, unsent
 from opened import opened
-from page import Model, Proxy, read, until
+from page import Model, read, until
 from measures import MEASURES
 from portrait import portrait
-from steps import FORM, call, equal, picture, refusal, with_provider
+from steps import FORM, STREAM, STREAMED, answers_of, call, equal, has_ended, picture, refusal, streamed, with_provider
 from troubles import deleted, disk_full, named, notified, pasted, tools_added
 from waiting import held, queued
 from views import accessible, accessible_rest, keyboard, zoomed
-
-STREAM = "/stream 60 8 20"
-
-
-def streamed(count):
-    """The answer to a stream of so many pieces."""
-    return "".join(f"{number} ".ljust(8, ".") for number in range(count))
-
-
-STREAMED = streamed(60)
 
 
 def first_run(door):
@@ -96,13 +87,6 @@ def reload(door):
     return f"{len(answers)} reloads"
 
 
-def answers_of(door, thread):
-    """The answers of the finished turns, oldest first."""
-    params = {"threadId": thread, "limit": 100, "itemsView": "full", "sortDirection": "asc"}
-    turns = [it for it in door.server.call("thread/turns/list", params)["data"] if it["status"] == "completed"]
-    return [item["text"] for turn in turns for item in turn["items"] if item["type"] == "agentMessage"]
-
-
 def two_tabs(door):
     """Two tabs and one as wide as a phone show the same thread."""
     first = door.page()
@@ -123,70 +107,6 @@ def two_tabs(door):
         page.until_answer("three")
         words = lambda: [it for it in page.text().split() if it in ("one", "two", "three")]
         until("each message and answer once", lambda: words() == ["one", "one", "two", "two", "three", "three"])
-
-
-def offline(door):
-    """A cut link: the page says so, keeps what is sent meanwhile, and catches up."""
-    proxy = Proxy(door.world, door.server.port)
-    page = door.through(proxy)
-    page.cuts = True
-    page.send(STREAM)
-    until("a piece of the stream", lambda: "3 " in page.last())
-    proxy.cut()
-    page.until_link("reconnecting", "offline")
-    page.send("while away", away=True)
-    # The time without a link is the point of this case.
-    mended = time.monotonic() + (60 if door.options.thorough else 5)
-    until("the end of the time offline", lambda: time.monotonic() > mended, 120)
-    proxy.mend()
-    page.until_link("connected")
-    page.until_text("while away")
-    page.until_idle()
-    until("the whole answer", lambda: page.text().count("59 ") == 1)
-    until("the message that waited", lambda: page.text().count("while away") >= 1)
-
-
-def unsent(door):
-    """A message of a new chat that waits for a link is in the box again after the tab was elsewhere."""
-    proxy = Proxy(door.world, door.server.port)
-    page = door.through(proxy)
-    page.cuts = True
-    proxy.cut()
-    page.until_link("reconnecting", "offline")
-    page.send("not yet sent", away=True)
-    page.go("about:blank")
-    proxy.mend()
-    page.go(f"http://127.0.0.1:{proxy.port}/")
-    page.ready()
-    until("the message in the box", lambda: page.by("textbox", "Message", "inputValue") == "not yet sent")
-    page.send("sent at last")
-    page.until_answer("sent at last")
-    page.do("reload")
-    page.ready()
-    page.until_answer("sent at last")
-    page.press("New chat")
-    until("an empty box", lambda: page.by("textbox", "Message", "inputValue") == "")
-
-
-def closed_tab(door):
-    """A message that waits in a tab that is closed goes out from another tab of the thread, once."""
-    proxy = Proxy(door.world, door.server.port)
-    lives = door.through(proxy)
-    lives.send("one")
-    lives.until_answer("one")
-    closes = door.page(context=lives.context, address=f"http://127.0.0.1:{proxy.port}/#/t/{lives.thread()}")
-    proxy.cut()
-    for page in (lives, closes):
-        page.cuts = True
-        page.until_link("reconnecting", "offline")
-    closes.send("of a closed tab", away=True)
-    closes.quiet()
-    closes.close()
-    door.pages.remove(closes)
-    until("the message in the other tab", lambda: "of a closed tab" in lives.text())
-    proxy.mend()
-    lives.until_answer("of a closed tab")
-    until("one answer at the server", lambda: answers_of(door, lives.thread()) == ["one", "of a closed tab"])
 
 
 def sleeping(door):
@@ -218,24 +138,6 @@ def signals(pids, number):
             os.kill(pid, number)
         except ProcessLookupError:
             pass  # another case has closed this tab
-
-
-def has_ended(door, thread):
-    return door.newest(thread)["status"] == "completed"
-
-
-def lost(door):
-    """A link that comes back after the end of the turn: the page has the whole answer."""
-    proxy = Proxy(door.world, door.server.port)
-    page = door.through(proxy)
-    page.cuts = True
-    page.send(STREAM)
-    thread = page.thread()
-    until("a piece of the stream", lambda: "3 " in page.last())
-    proxy.cut()
-    until("the end of the turn", lambda: has_ended(door, thread))
-    proxy.mend()
-    page.until_answer(STREAMED)
 
 
 def killed(door):
@@ -461,6 +363,8 @@ CHROMIUM = {
     "offline and back": offline,
     "a message that waits in a new chat": unsent,
     "a message of a closed tab": closed_tab,
+    "a message of a closed tab, from another thread": closed_tab_of_another_thread,
+    "a gap in the history": gap,
     "a tab that sleeps": sleeping,
     "a link lost until the end of the turn": lost,
     "kill -9 of the server in mid-stream": killed,

@@ -15,6 +15,17 @@ FORM = {
 }
 
 
+STREAM = "/stream 60 8 20"
+
+
+def streamed(count):
+    """The answer to a stream of so many pieces."""
+    return "".join(f"{number} ".ljust(8, ".") for number in range(count))
+
+
+STREAMED = streamed(60)
+
+
 def equal(found, wanted):
     if found != wanted:
         raise AssertionError(f"{found!r} instead of {wanted!r}")
@@ -43,3 +54,14 @@ def refusal(door, address, options=None):
     page = Page(door, address=address, options=options)
     page.cuts = True
     return page
+
+
+def answers_of(door, thread):
+    """The answers of the finished turns, oldest first."""
+    params = {"threadId": thread, "limit": 100, "itemsView": "full", "sortDirection": "asc"}
+    turns = [it for it in door.server.call("thread/turns/list", params)["data"] if it["status"] == "completed"]
+    return [item["text"] for turn in turns for item in turn["items"] if item["type"] == "agentMessage"]
+
+
+def has_ended(door, thread):
+    return door.newest(thread)["status"] == "completed"
