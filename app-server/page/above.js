@@ -183,10 +183,17 @@ function callOf(question) {
   return question.method === "mcpServer/elicitation/request" && meta?.codex_approval_kind === "mcp_tool_call" ? meta : undefined;
 }
 
+/** @param {any} question @returns {any} The limit that has no room left, or `undefined`. Only Skein itself has this name with this member. */
+function budgetOf(question) {
+  return question.params?.serverName === "skein" ? question.params._meta?.skein?.budget : undefined;
+}
+
 /** @param {any} question */
 function titleOf(question) {
   const call = callOf(question);
   if (call !== undefined) return `Approval: ${line(call.tool_name, 80)}`;
+  const budget = budgetOf(question);
+  if (budget !== undefined) return `Budget of the ${budget.scope}`;
   return `Question: ${line(question.params?.serverName ?? "the assistant", 80)}`;
 }
 
@@ -245,39 +252,36 @@ function backTo(before) {
 /** @param {any} question */
 function partOf(question) {
   if (callOf(question) !== undefined) return Approval;
+  if (budgetOf(question) !== undefined) return Budget;
   if (question.method === "item/tool/requestUserInput") return Choices;
   if (question.params?.mode === "url") return Visit;
   const known = question.method === "mcpServer/elicitation/request" && /form$/i.test(question.params?.mode ?? "");
   return known ? Form : Unknown;
 }
 
-/**
- * @param {string} name
- * @param {() => void} press
- * @param {{ kind?: string, armed: boolean, keys?: string }} options
- */
-function button(name, press, { kind = "", armed, keys }) {
-  return html`<button type="button" class=${kind} aria-disabled=${String(!armed)} aria-keyshortcuts=${keys} title=${keys ?? ""}
-    onClick=${() => armed && press()}>${name}</button>`;
-}
+/** @typedef {[name: string, press: () => void, kind?: string, letter?: string]} Choice A button; Alt and the letter press it, too. */
 
-/** Alt+Y, Alt+S and Alt+N press these buttons.
- * @param {Record<string, () => void>} keys
- */
-function useKeys(keys) {
-  const latest = useRef(keys);
-  latest.current = keys;
+/** @param {{ armed: boolean, all: (Choice | false)[] }} props The buttons below a question. */
+function Buttons({ armed, all }) {
+  const shown = all.filter((one) => one !== false);
+  const latest = useRef(shown);
+  latest.current = shown;
   useEffect(() => {
     const onKey = (/** @type {KeyboardEvent} */ event) => {
       if (!event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
-      const run = latest.current[event.code];
-      if (run === undefined) return;
+      const found = latest.current.find(([, , , letter]) => `Key${letter}` === event.code);
+      if (found === undefined) return;
       event.preventDefault();
-      if (ready()) run();
+      if (ready()) found[1]();
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, []);
+  return html`<div class="choices">${shown.map(([name, press, kind, letter]) => {
+    const keys = letter && `Alt+${letter}`;
+    return html`<button type="button" class=${kind} aria-disabled=${String(!armed)} aria-keyshortcuts=${keys} title=${keys}
+      onClick=${() => armed && press()}>${name}</button>`;
+  })}</div>`;
 }
 
 /** @param {Part} props */
@@ -286,18 +290,21 @@ function Approval({ question, answer, no, armed }) {
   const lasts = [call.persist ?? []].flat().includes("session");
   const yes = () => answer({ action: "accept" });
   const always = () => answer({ action: "accept", _meta: { persist: "session" } });
-  useKeys({ KeyY: yes, ...(lasts ? { KeyS: always } : {}), KeyN: no });
   const given = pretty(call.tool_params ?? {});
   return html`<p dir="auto">${visible(question.params.message)}</p>
     <dl class="call"><dt>Helper</dt><dd>${line(question.params.serverName, 120)}</dd><dt>Tool</dt><dd><code>${visible(call.tool_name)}</code></dd></dl>
     <pre class="output arguments" tabindex="0" aria-label="Arguments" dir="ltr">${given}</pre>
     ${call.tool_description && html`<details><summary>What the helper says about this tool</summary><p dir="auto">${visible(call.tool_description)}</p></details>`}
-    <div class="choices">
-      ${button("Approve once", yes, { kind: "agree", armed, keys: "Alt+Y" })}
-      ${lasts && button("Approve for this session", always, { armed, keys: "Alt+S" })}
-      ${button("Deny", no, { kind: "deny", armed, keys: "Alt+N" })}
-    </div>
+    <${Buttons} armed=${armed} all=${[["Approve once", yes, "agree", "Y"], lasts && ["Approve for this session", always, "", "S"], ["Deny", no, "deny", "N"]]} />
     <p class="hint keys-hint">Alt+Y once · ${lasts ? "Alt+S for this session · " : ""}Alt+N no</p>`;
+}
+
+/** @param {Part} props */
+function Budget({ question, answer, no, armed }) {
+  const yes = () => answer({ action: "accept" });
+  return html`<p dir="auto">${visible(question.params.message)}</p>
+    <p class="hint">The model is not asked until you answer. What the turn has done so far stays.</p>
+    <${Buttons} armed=${armed} all=${[[`Allow ${budgetOf(question).more} more`, yes, "agree", "Y"], ["Stop the turn", no, "deny", "N"]]} />`;
 }
 
 /** @param {Part} props */
@@ -310,24 +317,21 @@ function Form({ question, answer, no, armed }) {
     setWrong(errors);
     if (Object.keys(errors).length === 0) answer({ action: "accept", content });
   };
-  useKeys({ KeyY: yes, KeyN: no });
   return html`<p dir="auto">${visible(question.params.message)}</p>
     <p class="hint">The helper ${line(question.params.serverName, 80)} asks, not Skein. Give it no password.</p>
     <form onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), armed && yes())}>
       <${Fields} schema=${schema} values=${values} wrong=${wrong} set=${setValues} />
     </form>
-    <div class="choices">${button("Send answer", yes, { kind: "agree", armed, keys: "Alt+Y" })}${button("Decline", no, { kind: "deny", armed, keys: "Alt+N" })}
-      ${button("Cancel the call", () => answer({ action: "cancel" }), { armed })}</div>`;
+    <${Buttons} armed=${armed} all=${[["Send answer", yes, "agree", "Y"], ["Decline", no, "deny", "N"], ["Cancel the call", () => answer({ action: "cancel" })]]} />`;
 }
 
 /** @param {Part} props */
 function Visit({ question, answer, no, armed }) {
   const safe = safeLink(question.params.url);
   const yes = () => answer({ action: "accept" });
-  useKeys({ KeyN: no });
   return html`<p dir="auto">${visible(question.params.message)}</p>
     <p>The helper ${line(question.params.serverName, 80)} asks you to visit: ${safe ? link(safe, html`<code>${visible(safe)}</code>`) : html`<code>${visible(question.params.url)}</code>`}</p>
-    <div class="choices">${safe && button("I have visited it", yes, { kind: "agree", armed })}${button("Decline", no, { kind: "deny", armed, keys: "Alt+N" })}</div>`;
+    <${Buttons} armed=${armed} all=${[safe !== undefined && ["I have visited it", yes, "agree"], ["Decline", no, "deny", "N"]]} />`;
 }
 
 /** @param {Part} props Questions of the model. */
@@ -336,7 +340,6 @@ function Choices({ question, answer, armed }) {
   const [values, setValues] = useState(/** @type {Record<string, string>} */ ({}));
   const set = (/** @type {string} */ id, /** @type {string} */ value) => setValues({ ...values, [id]: value });
   const yes = () => answer({ answers: Object.fromEntries(asked.map((/** @type {any} */ one) => [one.id, { answers: values[one.id] ? [values[one.id]] : [] }])) });
-  useKeys({ KeyY: yes });
   return html`<form onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), armed && yes())}>${asked.map((/** @type {any} */ one) => html`<fieldset key=${one.id}>
       <legend dir="auto">${visible(one.question)}</legend>
       ${(one.options ?? []).map((/** @type {any} */ option) => html`<label class="option"><input type="radio" name=${one.id} checked=${values[one.id] === option.label} onChange=${() => set(one.id, option.label)} />
@@ -344,14 +347,13 @@ function Choices({ question, answer, armed }) {
       ${(one.isOther || !one.options?.length) && html`<input type=${one.isSecret ? "password" : "text"} autocomplete="off" dir="auto" aria-label=${one.options?.length ? "Another answer" : visible(one.question)} placeholder=${one.options?.length ? "Another answer" : ""}
         onInput=${(/** @type {any} */ event) => set(one.id, event.target.value)} />`}
     </fieldset>`)}</form>
-    <div class="choices">${button("Send answer", yes, { kind: "agree", armed, keys: "Alt+Y" })}</div>`;
+    <${Buttons} armed=${armed} all=${[["Send answer", yes, "agree", "Y"]]} />`;
 }
 
 /** @param {Part} props */
 function Unknown({ question, no, armed }) {
-  useKeys({ KeyN: no });
   return html`<p>This page cannot show this kind of question (${line(question.params?.mode ?? question.method, 60)}).</p><pre class="output" tabindex="0">${pretty(question.params)}</pre>
-    <div class="choices">${button("Decline", no, { kind: "deny", armed, keys: "Alt+N" })}</div>`;
+    <${Buttons} armed=${armed} all=${[["Decline", no, "deny", "N"]]} />`;
 }
 
 /** @typedef {Record<string, any>} Values */
@@ -381,6 +383,12 @@ function initialOf(schema) {
 
 const FORMATS = /** @type {Record<string, string>} */ ({ email: "email", uri: "url", date: "date", "date-time": "datetime-local" });
 
+/** @param {number} count @param {number | undefined} least @param {number | undefined} most @param {string} [what] */
+function outside(count, least, most, what = "") {
+  if (least != null && count < least) return `At least ${least}${what}.`;
+  return most != null && count > most ? `At most ${most}${what}.` : undefined;
+}
+
 /** @param {any} field @param {any} value @param {boolean} must @returns {string | undefined} */
 function faultOf(field, value, must) {
   const empty = value === "" || (Array.isArray(value) && value.length === 0);
@@ -388,17 +396,12 @@ function faultOf(field, value, must) {
   if (field.type === "number" || field.type === "integer") {
     const number = Number(value);
     if (!Number.isFinite(number) || (field.type === "integer" && !Number.isInteger(number))) return `Write ${field.type === "integer" ? "a whole number" : "a number"}.`;
-    if (field.minimum != null && number < field.minimum) return `At least ${field.minimum}.`;
-    if (field.maximum != null && number > field.maximum) return `At most ${field.maximum}.`;
+    return outside(number, field.minimum, field.maximum);
   }
-  if (typeof value === "string" && field.type === "string") {
-    if (field.minLength != null && [...value].length < field.minLength) return `At least ${field.minLength} characters.`;
-    if (field.maxLength != null && [...value].length > field.maxLength) return `At most ${field.maxLength} characters.`;
-    if (field.format === "uri" && !URL.canParse(value)) return "Write an address such as https://example.org.";
-  }
-  if (Array.isArray(value) && field.minItems != null && value.length < field.minItems) return `Choose at least ${field.minItems}.`;
-  if (Array.isArray(value) && field.maxItems != null && value.length > field.maxItems) return `Choose at most ${field.maxItems}.`;
-  return undefined;
+  if (Array.isArray(value)) return outside(value.length, field.minItems, field.maxItems, " choices");
+  if (typeof value !== "string" || field.type !== "string") return undefined;
+  if (field.format === "uri" && !URL.canParse(value)) return "Write an address such as https://example.org.";
+  return outside([...value].length, field.minLength, field.maxLength, " characters");
 }
 
 /** @param {any} field @param {any} value */

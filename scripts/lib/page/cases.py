@@ -7,6 +7,7 @@ import signal
 import time
 
 from dangers import hostile, hostile_tools
+from limits import budget, spent
 from links import closed_tab, closed_tab_of_another_thread, gap, lost, offline, unsent
 from opened import opened
 from page import Model, read, until
@@ -390,6 +391,8 @@ CHROMIUM = {
     "tools that are added": tools_added,
     "messages that wait": queued,
     "a queue that is held": held,
+    "a turn at its limit": budget,
+    "a thread without room": spent,
     **MEASURES,
 }
 FIREFOX = {"ticket, answer, reload, approval": smoke}

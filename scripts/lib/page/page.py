@@ -114,8 +114,9 @@ class Model:
                 except OSError:
                     pass  # the provider went away
 
-            def piece(self, delta, end=None):
-                chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": end}]}
+            def piece(self, delta, end=None, **more):
+                choice = {"index": 0, "delta": delta, "finish_reason": end}
+                chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **more}
                 self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
 
             def log_message(self, *_):

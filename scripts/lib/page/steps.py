@@ -41,11 +41,11 @@ def picture(page, name):
         page.do("screenshot", {"path": os.path.join(os.path.abspath(folder), f"{name}.png")})
 
 
-def with_provider(door, page, name, model="m", **settings):
-    """Opens a thread with a model of this provider."""
+def with_provider(door, page, name, model="m", config=None, **settings):
+    """Opens a thread with a model of this provider, and with these settings of its own."""
     value = {"name": f"The {name}", "wire_api": "chat", **settings}
     door.server.call("config/value/write", {"keyPath": f"model_providers.{name}", "value": value, "mergeStrategy": "replace"})
-    thread = door.server.call("thread/start", {"model": model, "modelProvider": name})["thread"]["id"]
+    thread = door.server.call("thread/start", {"model": model, "modelProvider": name, "config": config})["thread"]["id"]
     page.ask(f"location.hash = '/t/{thread}'")
     until("the model of the thread", lambda: page.count("button", f"Model: {model}") == 1)
 
