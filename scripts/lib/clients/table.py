@@ -10,6 +10,7 @@ screenshots of the pages."""
 import argparse
 import concurrent.futures
 import functools
+import glob
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 
+import hapi
 import steps
 import tui
 import web
@@ -27,6 +29,8 @@ from home import HERE, TOKEN, UNIX, WEBSOCKET, Home, Programs, until
 PYTHON = os.path.join(os.environ["CLIENTS_PYTHON"], "bin", "python")
 TUI = [os.environ["CLIENTS_TUI"]]
 page = lambda name: [os.path.join(os.environ["CLIENTS_PAGES"], "bin", name)]
+# The program of the package for this machine, which its launcher in node starts.
+HAPI = glob.glob(os.path.join(os.environ["CLIENTS_NPM"], "node_modules", "@twsxtd", "hapi-*", "bin", "hapi"))
 here = lambda name: os.path.join(HERE, name)
 REPLAYS = functools.partial(steps.Program, replays=True)
 PASSES_OVER = functools.partial(steps.Program, passes_over=True)
@@ -72,6 +76,7 @@ NEVER_ASKS = {web.QUESTION: "open-codex-ui and codex-partner show no question of
 PAGES = [
     Row("open-codex-ui 0.1.20 (PyPI)", web.OpenCodexUi, page("open-codex-ui"), without=NEVER_ASKS),
     Row("codex-partner 0.0.19 (PyPI)", web.CodexPartner, page("codex-partner"), without=NEVER_ASKS),
+    Row("@twsxtd/hapi 0.30.7 (npm)", hapi.Hapi, HAPI, without={"streamed answer": "@twsxtd/hapi shows an answer once it is whole"}),
 ]
 # The checks after the client has ended.
 LEFT, SCHEMA = "nothing left", "schema"
@@ -110,7 +115,7 @@ SHORT = {
     LEFT: "left",
 }
 WIDTHS = (46, 12)
-WRONG = (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError)
+WRONG = (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
 def play(row, programs, names, show):

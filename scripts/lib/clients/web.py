@@ -64,6 +64,9 @@ class Page:
     """A page's server, and a browser at it. The class describes the page: how it is started, where its fields are, and in which
     order it shows `[who, text]`."""
 
+    # Connections of the page's server to the codex of a chat.
+    CONNECTIONS = 1
+
     def __init__(self, home, driver):
         self.home, self.driver = home, driver
         self.browser = self.server = self.tab = None
@@ -232,7 +235,7 @@ class Page:
         since = len(self.home.entries())
         self.send(self.tab, "::tool asks pid")
         self.allow(self.tab)
-        steps.asked(self.home, since, self.thread)
+        steps.asked(self.home, since, self.thread, self.CONNECTIONS)
         self.picture("question")
 
     def close(self):

@@ -1,7 +1,8 @@
 """Runs between a client and Skein, and records every message for scripts/lib/peer-conformance.mjs.
 
 usage: wire.py streams TRANSCRIPT ENDS CODEX ARGUMENT...    in the place of `codex`; records the messages of its
-                                                            `app-server`, and writes its id and its exit code to ENDS
+                                                            `app-server`, also of one with `--listen unix://PATH`, and
+                                                            writes its id and its exit code to ENDS
        wire.py websocket TRANSCRIPT SERVER LISTEN HOLD      in front of a server, both ws://HOST:PORT or unix://PATH;
                                                             prints {"address"}. While the file HOLD exists, the end of
                                                             a turn and everything after it wait until the client has
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import threading
 
+LISTEN = "--listen"
+SOCKET = "unix://"
 WAY = {"c2s": {"dir": "c2s", "free": True}, "s2c": {"dir": "s2c"}}
 
 
@@ -37,10 +40,9 @@ class Transcript:
 def streams(transcript, ends, command):
     if "app-server" not in command:
         os.execvp(command[0], command)
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    # A client that ends its server also ends this.
-    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-    signal.signal(signal.SIGINT, lambda *_: server.terminate())
+    if LISTEN in command:
+        return asyncio.run(socket(transcript, ends, command, command.index(LISTEN) + 1))
+    server = started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def carry(source, sink, way):
         for line in source:
@@ -58,18 +60,49 @@ def streams(transcript, ends, command):
     threading.Thread(target=carry, args=(sys.stdin.buffer, server.stdin, "c2s"), daemon=True).start()
     outward = threading.Thread(target=carry, args=(server.stdout, sys.stdout.buffer, "s2c"), daemon=True)
     outward.start()
-    code = server.wait()
+    server.wait()
+    outward.join(1)
+    ended(server, ends)
+
+
+def started(command, **pipes):
+    """A server. A client that ends this program also ends the server."""
+    server = subprocess.Popen(command, **pipes)
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    signal.signal(signal.SIGINT, lambda *_: server.terminate())
+    return server
+
+
+def ended(server, ends):
+    """Ends this program as its server has ended."""
+    code = server.returncode
     with open(ends, "a") as file:
         file.write(f"{server.pid} {code}\n")
-    outward.join(1)
     # Python would wait for the thread that reads from a silent client.
     os._exit(code if code >= 0 else 128 - code)
 
 
-class EndOfTurn:
-    """Holds messages of the server from the end of a turn on, once, until a message of the client has crossed that end."""
+async def socket(transcript, ends, command, at):
+    """A server that listens on a socket beside the one that its client has chosen, with this program between the two."""
+    near = command[at].removeprefix(SOCKET)
+    far = f"{near}.server"
+    server = started([*command[:at], SOCKET + far, *command[at + 1 :]])
+    link = Link(transcript, SOCKET + far, EndOfTurn(), f"socket-{os.getpid()}")
+    listening = None
+    while server.poll() is None:
+        if listening is None and os.path.exists(far):
+            listening = await listener(link.handle, SOCKET + near)
+        await asyncio.sleep(0.02)
+    if listening:
+        os.unlink(near)
+    ended(server, ends)
 
-    def __init__(self, file):
+
+class EndOfTurn:
+    """Holds messages of the server from the end of a turn on, once, until a message of the client has crossed that end: while the
+    file exists, if there is one."""
+
+    def __init__(self, file=None):
         self.file, self.crossed = file, asyncio.Event()
 
     async def sent(self, text):
@@ -77,11 +110,8 @@ class EndOfTurn:
             self.crossed.set()
 
     async def received(self, text):
-        if '"turn/completed"' in text and os.path.exists(self.file):
+        if '"turn/completed"' in text and self.file and os.path.exists(self.file):
             await self.crossed.wait()
-
-
-SOCKET = "unix://"
 
 
 def connection(server, request):
@@ -104,24 +134,26 @@ def listener(handle, listen):
     return serve(handle, "127.0.0.1", 0, **options)
 
 
-async def websocket(transcript, server, listen, hold):
-    from websockets.exceptions import WebSocketException
+class Link:
+    """Carries the messages between the clients of a listener and the server."""
 
-    count, end = 0, EndOfTurn(hold)
+    def __init__(self, transcript, server, end, name):
+        self.transcript, self.server, self.end, self.name, self.count = transcript, server, end, name, 0
 
-    async def carry(source, sink, name, way, passes):
+    async def carry(self, source, sink, name, way, passes):
         async for text in source:
             await passes(text)
-            transcript.write(name, way, text)
+            self.transcript.write(name, way, text)
             await sink.send(text)
 
-    async def handle(client):
-        nonlocal count
-        count += 1
-        name = f"websocket-{count}"
+    async def handle(self, client):
+        from websockets.exceptions import WebSocketException
+
+        self.count += 1
+        name = f"{self.name}-{self.count}"
         try:
-            async with connection(server, client.request) as far:
-                ways = [carry(client, far, name, "c2s", end.sent), carry(far, client, name, "s2c", end.received)]
+            async with connection(self.server, client.request) as far:
+                ways = [self.carry(client, far, name, "c2s", self.end.sent), self.carry(far, client, name, "s2c", self.end.received)]
                 tasks = [asyncio.ensure_future(way) for way in ways]
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in tasks:
@@ -133,7 +165,9 @@ async def websocket(transcript, server, listen, hold):
         except (OSError, WebSocketException):
             client.transport.abort()
 
-    async with listener(handle, listen) as listening:
+
+async def websocket(transcript, server, listen, hold):
+    async with listener(Link(transcript, server, EndOfTurn(hold), "websocket").handle, listen) as listening:
         at = listening.sockets[0].getsockname()
         address = listen if listen.startswith(SOCKET) else f"ws://127.0.0.1:{at[1]}"
         print(json.dumps({"address": address}), flush=True)
