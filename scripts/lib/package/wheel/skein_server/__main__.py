@@ -1,0 +1,3 @@
+from skein_server import main
+
+main()
