@@ -10,11 +10,6 @@ import argparse, asyncio, resource, statistics, tempfile, time
 from served import Client, RawClient, Server
 
 
-def resident(server):
-    with open(f"/proc/{server.process.pid}/status") as status:
-        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS:"))
-
-
 async def at_rest(server):
     """A new server, with everything open that it always has open."""
     server.end()
@@ -22,14 +17,14 @@ async def at_rest(server):
     client = await Client().connect(server.url)
     await client.ask("thread/list", {})
     await client.socket.close()
-    return resident(server)
+    return server.resident()
 
 
 async def watch(server, burst):
     """The peak memory during the burst."""
     most, task = 0, asyncio.create_task(burst)
     while not task.done():
-        most = max(most, resident(server))
+        most = max(most, server.resident())
         await asyncio.wait([task], timeout=0.05)
     await task
     return most
@@ -68,7 +63,7 @@ async def measure(server, given):
         before = await at_rest(server)
         most = await watch(server, burst())
         await asyncio.sleep(30)
-        after = resident(server)
+        after = server.resident()
         print(f"{name:5} {before:8.1f} {most:8.1f} {after:8.1f} {after / before:6.2f}  {server.binary}", flush=True)
 
 
@@ -81,10 +76,10 @@ def idle(binary, count):
             client = RawClient(server.url)
             for number in range(10 + count):
                 if number == 10:
-                    before = resident(server)
+                    before = server.resident()
                 client.turn(client.new_thread(), "a few words")
             time.sleep(2)
-            return 1024 * (resident(server) - before) / count
+            return 1024 * (server.resident() - before) / count
         finally:
             server.end()
 

@@ -68,11 +68,6 @@ class Streaming(Server):
         self.serve()
         self.raw = RawClient(self.url)
 
-    def processor(self):
-        """Seconds of processor time so far."""
-        # Linux's number of another process's clock; /proc has the same in hundredths of a second.
-        return time.clock_gettime((~self.process.pid << 3) | 2)
-
     def stream(self, count, rate):
         """One turn of a new thread: deltas of the model per second, and per second of the server's processor time. The
         outbox merges deltas while the client is behind; the third figure is the share that arrived on its own."""

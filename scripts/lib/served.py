@@ -1,6 +1,6 @@
 """A server of Skein under measurement, and its clients."""
 
-import base64, json, os, pathlib, re, socket, statistics, subprocess, sys, urllib.parse
+import base64, json, os, pathlib, re, socket, statistics, subprocess, sys, time, urllib.parse
 
 import websockets
 
@@ -88,6 +88,16 @@ class Server:
         command = [self.binary, "serve", "--home", self.home, "--listen", "ws://127.0.0.1:0"]
         self.process = subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, **options})
         self.url = json.loads(self.process.stdout.readline())["address"]
+
+    def processor(self):
+        """Seconds of processor time so far."""
+        # Linux's number of another process's clock; /proc has the same in hundredths of a second.
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
+    def resident(self):
+        """Resident memory in MB."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS:"))
 
     def end(self):
         if hasattr(self, "process"):
