@@ -151,7 +151,7 @@ def interrupted(terminal):
     terminal.type("still here")
     terminal.wait(lambda: terminal.screen().count("still here") > 1, "an answer after an interrupt")
     terminal.key("C-c")
-    terminal.shows("again leaves")
+    terminal.shows("skein: Ctrl-C again leaves")
     terminal.key("C-c")
     terminal.ends(130, "a chat that was left by Ctrl-C")
     terminal.begin("skein chat --last")

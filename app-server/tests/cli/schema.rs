@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
@@ -118,7 +118,11 @@ impl Schemas {
     fn prints(&mut self, words: &str, arguments: &[&str], home: &Path) -> Value {
         let words: Vec<&str> = words.split_whitespace().collect();
         let flags = ["--json", "--home", home.to_str().unwrap()];
-        let (_, stdout, stderr) = run(&[&words[..], &flags, arguments].concat());
+        // The settings of editors are in the user's folder, which a sandbox may not name.
+        let output =
+            super::skein(&[&words[..], &flags, arguments].concat()).env("HOME", "/home/user").output();
+        let Output { stdout, stderr, .. } = output.unwrap();
+        let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).unwrap());
         let command = [&["skein"], &words[..]].concat().join(" ");
         let last = self.is_described(&command, &stdout);
         last.unwrap_or_else(|| panic!("{words:?} {arguments:?} prints nothing: {stderr}"))
