@@ -40,8 +40,9 @@ class Transcript:
 def streams(transcript, ends, command):
     if "app-server" not in command:
         os.execvp(command[0], command)
-    if LISTEN in command:
-        return asyncio.run(socket(transcript, ends, command, command.index(LISTEN) + 1))
+    at = command.index(LISTEN) + 1 if LISTEN in command else 0
+    if at and command[at].startswith(SOCKET):
+        return asyncio.run(socket(transcript, ends, command, at))
     server = started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def carry(source, sink, way):
