@@ -1,5 +1,7 @@
 //! The lines that commands print with `--json`. docs/commands.schema.json is made from these types.
 
+mod settings;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -15,6 +17,7 @@ use skein_store::fsck::blobs::Unnamed;
 use skein_store::fsck::finding::FsckSummary;
 
 use super::service::UnitState;
+pub(in crate::cli) use settings::*;
 
 /// The types of the protocol, as docs/commands.schema.json names their file.
 const PROTOCOL: &str = "../protocol/generated/schema.json#/";
@@ -136,49 +139,6 @@ pub(super) struct HomeServerOutcome {
 pub(super) struct PageOutcome<'a> {
     /// Its address, with a ticket that is good for 30 s, once.
     pub(super) url: &'a str,
-}
-
-/// A new file of settings.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct ConfigFileOutcome {
-    /// Its path.
-    pub(super) file: String,
-    /// The path of its JSON Schema.
-    pub(super) schema: String,
-}
-
-/// The mistakes of the settings.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct ConfigCheckOutcome {
-    /// Whether a server starts with them.
-    pub(super) ok: bool,
-    /// The path of the file, which may be missing.
-    pub(super) file: String,
-    pub(super) errors: Vec<ConfigProblem>,
-    pub(super) warnings: Vec<ConfigProblem>,
-}
-
-/// A mistake or a risk of a setting.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct ConfigProblem {
-    /// The file with its line, or `-c`.
-    pub(super) place: String,
-    /// The dotted key; empty where the problem is not about one.
-    pub(super) key: String,
-    pub(super) what: String,
-    /// The remedy.
-    pub(super) remedy: Option<String>,
-}
-
-/// A setting in force.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct SettingLine {
-    /// The dotted key.
-    pub(super) key: String,
-    /// The value, without secrets.
-    pub(super) value: Value,
-    /// Where it was written: the path of a file, `-c`, or `default`.
-    pub(super) origin: String,
 }
 
 /// The manual pages.
@@ -426,151 +386,4 @@ impl<'a> CredentialLine<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RevokedOutcome<'a> {
     pub(super) revoked: CredentialLine<'a>,
-}
-
-/// The running server after a change of the settings.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct ReloadOutcome<'a> {
-    pub(super) pid: Option<u32>,
-    /// Whether it has read them.
-    pub(super) reloaded: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<&'a str>,
-}
-
-/// The origins in the settings.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct OriginsOutcome<'a> {
-    pub(super) data: Vec<OriginLine<'a>>,
-    pub(super) file: String,
-    /// The last ones that the server has refused; null without a server.
-    pub(super) refused: Option<Vec<RefusedOriginLine<'a>>>,
-}
-
-/// An allowed origin.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct OriginLine<'a> {
-    pub(super) origin: &'a str,
-}
-
-/// A refused origin.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RefusedOriginLine<'a> {
-    pub(super) origin: &'a str,
-    /// The last time, Unix milliseconds.
-    pub(super) at_ms: i64,
-    /// The command that allows it; null where many pages may share the origin.
-    pub(super) command: Option<String>,
-}
-
-/// An added origin.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct OriginAddedOutcome<'a> {
-    pub(super) added: &'a str,
-    /// Whether it was there already.
-    pub(super) there: bool,
-    pub(super) file: String,
-    pub(super) risk: Option<&'a str>,
-    pub(super) server: Option<ReloadOutcome<'a>>,
-}
-
-/// A removed origin or helper.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct RemovedOutcome<'a> {
-    pub(super) removed: &'a str,
-    pub(super) file: String,
-    /// Null where no server runs.
-    pub(super) server: Option<ReloadOutcome<'a>>,
-}
-
-/// A helper in the settings, with its keys of config.toml. Secrets are masked.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct HelperLine<'a> {
-    pub(super) name: &'a str,
-    pub(super) file: String,
-    #[serde(flatten)]
-    pub(super) keys: BTreeMap<String, Value>,
-}
-
-/// An added helper.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct HelperAddedOutcome<'a> {
-    pub(super) added: &'a str,
-    pub(super) file: String,
-    /// Whether other users could read the settings before, and cannot now.
-    pub(super) closed: bool,
-    /// Null where no server runs.
-    pub(super) server: Option<ReloadOutcome<'a>>,
-}
-
-/// The helpers of a desktop client's file.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct HelpersImportedOutcome<'a> {
-    pub(super) complete: bool,
-    pub(super) dry_run: bool,
-    pub(super) file: String,
-    pub(super) taken: Vec<TakenHelper<'a>>,
-    /// The names of those that were configured already.
-    pub(super) there: &'a [String],
-    pub(super) left: Vec<SkippedHelperLine<'a>>,
-    /// Null where no server runs.
-    pub(super) server: Option<ReloadOutcome<'a>>,
-}
-
-/// A taken helper.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TakenHelper<'a> {
-    pub(super) name: &'a str,
-    /// Its name in the file.
-    #[serde(rename = "said")]
-    pub(super) name_in_file: &'a str,
-    pub(super) enabled: bool,
-    /// Members that Skein has no word for.
-    pub(super) passed_over: &'a [String],
-    /// Keys of the settings that were removed.
-    pub(super) dropped: &'a [String],
-}
-
-/// A helper that cannot be used.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct SkippedHelperLine<'a> {
-    pub(super) name: &'a str,
-    pub(super) reason: &'a str,
-}
-
-/// The trial of a helper.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TrialOutcome<'a> {
-    pub(super) name: &'a str,
-    pub(super) ok: bool,
-    /// The reason of a failure.
-    pub(super) reason: Option<String>,
-    pub(super) server_info: Option<ServerInfoLine<'a>>,
-    /// The names of its tools; null after a failure.
-    pub(super) tools: Option<Vec<&'a str>>,
-    pub(super) containment: Option<&'a str>,
-    pub(super) start_ms: u64,
-    pub(super) end_ms: u64,
-    /// The signal that ended it; null if it ended by itself.
-    pub(super) stage: Option<&'a str>,
-    /// Remaining processes.
-    pub(super) left: Vec<LeftProcessLine<'a>>,
-}
-
-/// The name that a helper gives.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct ServerInfoLine<'a> {
-    pub(super) name: &'a str,
-    pub(super) version: &'a str,
-}
-
-/// A remaining process.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct LeftProcessLine<'a> {
-    pub(super) pid: i32,
-    pub(super) name: &'a str,
 }

@@ -191,7 +191,7 @@ fn what_t3_code_and_vs_code_start_is_the_app_server_of_this_home() {
         let codex = words(&start["command"])[0].to_owned();
         let pasted = if editor == "t3" { "Binary path" } else { "chatgpt.cliExecutable" };
         assert_eq!(outcome["paste"][pasted], codex);
-        // What such programs ask first.
+        // The first questions of such programs.
         let said = |words: &[&str]| {
             let done = Command::new(&codex).args(words).output().unwrap();
             (done.status.success(), String::from_utf8(done.stdout).unwrap())

@@ -1,4 +1,5 @@
-//! Where the settings of a home have secrets: values, and names of variables. Whoever prints texts of other programs masks them.
+//! The places of a home's settings that hold secrets: values, and names of variables. A program that prints texts of others
+//! masks these values.
 
 use std::path::Path;
 

@@ -145,7 +145,7 @@ impl Drop for InputEnd {
     }
 }
 
-/// The room that a message takes; the queue's own bookkeeping counts, too. Whoever has room has a slot.
+/// The room that a message takes; the queue's own bookkeeping counts, too. A message with room has a slot.
 fn share(bytes: usize, of: usize) -> u32 {
     let least = of / policy::HELPER_INPUT_QUEUE;
     u32::try_from((bytes + size_of::<QueuedMessage>()).clamp(least, of)).unwrap_or(u32::MAX)
