@@ -21,6 +21,7 @@ use skein_base::masks::shown_text;
 use skein_store::home::{HomePaths, holder};
 
 use super::doctor::{self, DoctorReport};
+use super::mcp::SettingsArgs;
 use super::out::{self, path};
 use super::outputs::BugReportOutcome;
 use super::{codex, home, print_json, print_line, print_lines, state, status};
@@ -35,28 +36,24 @@ pub(super) struct BugReport {
     /// The text file to write, in Markdown, or - for stdout.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
-    #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
     /// Replace the file if it is there.
     #[arg(long)]
     force: bool,
-    /// Print the outcome as JSON, on one line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 impl BugReport {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
+        let root = std::path::absolute(home(self.settings.home.as_ref())?).context("the home's path")?;
         let is_stdout = self.file.as_os_str() == "-";
-        if is_stdout && self.json {
+        if is_stdout && self.settings.json {
             bail!("--json prints the outcome of a written file: name a FILE, or leave --json out");
         }
         if !is_stdout && !self.force && self.file.symlink_metadata().is_ok() {
             bail!("{} is there; name another file, or add --force", self.file.display());
         }
-        let report = DoctorReport::of_home(&root, self.json || is_stdout).await?;
+        let report = DoctorReport::of_home(&root, self.settings.json || is_stdout).await?;
         let text = text(&root, &report).await;
         if is_stdout {
             print_lines(text.trim_end())?;
@@ -81,7 +78,7 @@ impl BugReport {
 
     fn confirm(&self, text: &str) -> anyhow::Result<()> {
         let (bytes, lines) = (text.len() as u64, text.lines().count() as u64);
-        if self.json {
+        if self.settings.json {
             return print_json(&BugReportOutcome { file: path(&self.file), bytes, lines });
         }
         let file = self.file.display();

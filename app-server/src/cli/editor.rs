@@ -4,12 +4,11 @@
 
 mod setup;
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use setup::EditorPaths;
 
+use super::mcp::SettingsArgs;
 use super::out::quoted;
 use super::outputs::{EditorLine, EditorOutcome, Listing};
 use super::{home, print_json, print_lines, state};
@@ -19,12 +18,8 @@ pub(super) struct EditorArgs {
     /// The editor; without it, all are listed.
     #[arg(value_enum, value_name = "EDITOR")]
     editor: Option<Editor>,
-    /// The home to use [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
-    #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
-    /// Print it as JSON, on one line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 /// The programs that this command knows.
@@ -85,11 +80,15 @@ impl Editor {
 
 impl EditorArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let Some(editor) = self.editor else { return list(self.json) };
-        let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
+        let Some(editor) = self.editor else { return list(self.settings.json) };
+        let root = std::path::absolute(home(self.settings.home.as_ref())?).context("the home's path")?;
         let address = state::ask(&root).await.ok().map(|status| status.address.clone());
         let outcome = EditorPaths::of(&root, address, |name| std::env::var_os(name))?.outcome(editor);
-        if self.json { print_json(&outcome) } else { print_lines(words(editor, &outcome).trim_end()) }
+        if self.settings.json {
+            print_json(&outcome)
+        } else {
+            print_lines(words(editor, &outcome).trim_end())
+        }
     }
 }
 

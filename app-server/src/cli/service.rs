@@ -16,6 +16,7 @@ use systemctl::SystemctlError;
 pub(in crate::cli) use systemctl::UnitState;
 use unit::{Unit, UnitOnDisk};
 
+use super::mcp::SettingsArgs;
 use super::out::path;
 use super::outputs::{HomeServerOutcome, ServiceOutcome};
 use super::progress::Waiting;
@@ -35,25 +36,15 @@ enum ServiceCommand {
     /// Write the unit of a home, start it, and let it start with your session. Exit code 1: it does not serve.
     Install(Install),
     /// Stop the unit of a home and remove it. The home stays.
-    Remove(OnHome),
+    Remove(SettingsArgs),
     /// Show what systemd says, and whether the server answers. Exit code 1: it does not serve.
-    Status(OnHome),
-}
-
-#[derive(Debug, Args)]
-struct OnHome {
-    /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
-    #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
-    /// Print the outcome as JSON, on one line.
-    #[arg(long)]
-    json: bool,
+    Status(SettingsArgs),
 }
 
 #[derive(Debug, Args)]
 struct Install {
     #[command(flatten)]
-    on: OnHome,
+    on: SettingsArgs,
     /// Where the server listens, as of skein serve [default: ws://127.0.0.1:4500].
     #[arg(long, value_name = "URL")]
     listen: Option<String>,
@@ -87,7 +78,7 @@ impl ServiceArgs {
 }
 
 impl Service {
-    fn of(on: &OnHome, listen: Option<&str>) -> anyhow::Result<Self> {
+    fn of(on: &SettingsArgs, listen: Option<&str>) -> anyhow::Result<Self> {
         let root = std::path::absolute(home(on.home.as_ref())?).context("the home's path")?;
         let unit = Unit::of(&root, listen, |name| std::env::var_os(name))?;
         Ok(Self { root, unit, json: on.json })

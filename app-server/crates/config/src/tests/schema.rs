@@ -75,7 +75,11 @@ fn settings(form: &Value, path: &str, seen: &mut impl FnMut(&str, &Value)) {
 fn the_schema_has_the_bounds_of_the_reader() {
     let mut numbers = 0;
     settings(&schema(), "", &mut |key, form| {
-        let (Some(least), Some(most)) = (form["minimum"].as_i64(), form["maximum"].as_i64()) else { return };
+        if form["type"] != "integer" {
+            return;
+        }
+        let bound = |name: &str| form[name].as_i64().unwrap_or_else(|| panic!("{key} has no {name}: {form}"));
+        let (least, most) = (bound("minimum"), bound("maximum"));
         numbers += 1;
         for (number, fits) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
             let read = load(&format!("{key} = {number}"), &[]).1;
