@@ -109,11 +109,14 @@ async fn loaded(client: &mut CliClient) -> anyhow::Result<Vec<String>> {
 /// The longest name in a line, in characters.
 const NAME: usize = 30;
 
+/// The column of the numbers: two behind the longest name.
+pub(super) const SUBJECT: usize = 14;
+
 /// One line for each subject: its name, then its numbers.
 pub(super) fn table(status: &SkeinStatusResponse) -> String {
     let rows = server(status).into_iter().chain(threads(status)).chain(helpers(status)).chain(work(status));
     let rows = rows.chain(doors(status)).chain(histories(status));
-    let line = |(name, numbers): (&str, String)| format!("{name:<12}{}", one_line(&numbers));
+    let line = |(name, numbers): (&str, String)| format!("{name:<SUBJECT$}{}", one_line(&numbers));
     rows.map(line).collect::<Vec<_>>().join("\n")
 }
 

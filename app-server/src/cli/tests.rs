@@ -109,12 +109,13 @@ async fn a_control_socket_that_answers_is_enough() {
 fn the_table_names_every_subject_once() {
     let status = SkeinStatusResponse { uptime_ms: 3_723_000, ..SkeinStatusResponse::default() };
     let table = status::table(&status);
-    let names: Vec<&str> = table.lines().map(|line| line[..12].trim_end()).collect();
+    let names: Vec<&str> = table.lines().map(|line| line[..status::SUBJECT].trim_end()).collect();
+    assert!(names.iter().all(|name| name.len() <= status::SUBJECT - 2), "{table}");
     let mut unique = names.clone();
     unique.sort_unstable();
     unique.dedup();
     assert_eq!(names.len(), unique.len(), "{table}");
-    assert!(table.contains("up          1 h 2 min"), "{table}");
+    assert!(table.contains("up            1 h 2 min"), "{table}");
 }
 
 #[test]

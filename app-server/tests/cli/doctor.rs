@@ -71,7 +71,7 @@ fn the_doctor_the_status_and_a_person_are_told_the_same_of_what_holds_helpers() 
             "helpers are held by guard, as helpers.containment says".to_owned()
         };
         let (_, shown, _) = run(&["status", "--all", "--home", at]);
-        assert!(shown.contains(&format!("containment {words}")), "{shown}");
+        assert!(shown.contains(&format!("containment   {words}")), "{shown}");
         let (_, said, _) = run(&["doctor", "--home", at]);
         let by = format!(
             "process {} (skein serve) has the home at {}; its {words}",
