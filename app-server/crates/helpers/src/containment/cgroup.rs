@@ -5,9 +5,16 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
+use skein_base::system::proc::{self, Process};
 
 use crate::containment::tag::{CGROUP, StartTag};
+
+/// The group of the server's own processes, once it has left the one in which it was started.
+const LEAF: &str = "skein.server";
+/// How often the processes of a group are moved until none is left.
+const LEAVING_LOOKS: usize = 10;
 
 /// The server's own cgroup, parent of its helpers' groups. [`Parent::remove`] removes it.
 #[derive(Debug)]
@@ -68,11 +75,11 @@ impl Parent {
         Ok(Group { folder })
     }
 
-    /// Enables `controller` for the groups of helpers. Tries to enable it in this process's own group first: the kernel permits that
-    /// only in a group without processes, and in the root of the hierarchy.
+    /// Enables `controller` for the groups of helpers. Tries to enable it in this process's own group first. The kernel permits that only
+    /// in a group without processes, and in the root of the hierarchy: so the server leaves its group for one below it.
     ///
     /// # Errors
-    /// The controller cannot be enabled.
+    /// The controller cannot be enabled, or processes of others are in the server's group.
     pub(crate) fn pass_on(&self, controller: &str) -> io::Result<()> {
         let has = |folder: &Path| {
             fs::read_to_string(folder.join("cgroup.controllers"))
@@ -91,7 +98,11 @@ impl Parent {
             if !has(ours) {
                 return Err(why(io::Error::other("it has it not itself")));
             }
-            pass(ours).map_err(why)?;
+            let passed = match pass(ours) {
+                Err(error) if is_busy(&error) => leave(ours, Pid::this()).and_then(|()| pass(ours)),
+                passed => passed,
+            };
+            passed.map_err(why)?;
         }
         pass(&self.folder).map_err(why)
     }
@@ -100,6 +111,44 @@ impl Parent {
     pub(crate) fn remove(&self) {
         remove_tree(&self.folder);
     }
+}
+
+fn is_busy(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::EBUSY as i32)
+}
+
+/// Moves a process and those below it from the group at `ours` to one below it. That group stays, for the next server there.
+fn leave(ours: &Path, us: Pid) -> io::Result<()> {
+    let leaf = ours.join(LEAF);
+    match fs::create_dir(&leaf) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _made => {}
+    }
+    // A process may begin others before it has moved.
+    for _ in 0..LEAVING_LOOKS {
+        let there = fs::read_to_string(ours.join("cgroup.procs"))?;
+        let pids: Vec<i32> = there.lines().filter_map(|line| line.parse().ok()).collect();
+        if pids.is_empty() {
+            return Ok(());
+        }
+        for pid in pids {
+            let is_ours = |above: &Process| (above.pid == us).then_some(());
+            if proc::find_above(Process::read, Pid::from_raw(pid), is_ours) == Ok(None)
+                && Process::read(Pid::from_raw(pid)).is_some()
+            {
+                return Err(io::Error::other(format!(
+                    "process {pid}, which is not of this server, is in it"
+                )));
+            }
+            let moved = fs::OpenOptions::new().write(true).open(leaf.join("cgroup.procs"));
+            match moved.and_then(|mut file| file.write_all(pid.to_string().as_bytes())) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
+                moved => moved?,
+            }
+        }
+    }
+    Err(io::Error::other("processes begin in it too fast"))
 }
 
 /// The cgroup of one helper. Removed on drop, when it has no process left.
@@ -269,6 +318,7 @@ mod tests {
     use skein_base::home_tag::HomeTag;
 
     use super::*;
+    use crate::process::start::sleeper;
 
     const HYBRID: &str = "32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
         41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
@@ -356,6 +406,41 @@ mod tests {
         parent.pass_on("pids").unwrap();
         let passed = |folder: &Path| fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap();
         assert_eq!((passed(&ours), passed(&parent.folder)), ("+pids".to_owned(), "+pids".to_owned()));
+    }
+
+    /// A new group below that of this process; `None` where none can be made.
+    fn new_group() -> Option<PathBuf> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let own = own_path(&fs::read_to_string("/proc/self/cgroup").ok()?)?;
+        let (mount, root) = mount(&mounts)?;
+        let place = mount.join(own.strip_prefix(root).ok()?).components().collect::<PathBuf>();
+        let group = place.join(format!("unit-{}", std::process::id()));
+        fs::create_dir(&group).is_ok().then_some(group)
+    }
+
+    #[test]
+    fn a_process_leaves_its_group_with_those_below_it_and_others_stop_it() {
+        let Some(ours) = new_group() else {
+            eprintln!("SKIPPED: no cgroup v2 can be made here");
+            return;
+        };
+        let mut both = [sleeper().unwrap(), sleeper().unwrap()];
+        for process in &both {
+            fs::write(ours.join("cgroup.procs"), process.id().to_string()).unwrap();
+        }
+        let there = |folder: &Path| fs::read_to_string(folder.join("cgroup.procs")).unwrap().lines().count();
+        let [first, stranger] = both.each_ref().map(|process| Pid::from_raw(process.id().cast_signed()));
+        let error = leave(&ours, first).unwrap_err().to_string();
+        assert!(error.contains(&stranger.to_string()), "{error}");
+        // Both are below this process.
+        leave(&ours, Pid::this()).unwrap();
+        assert_eq!((there(&ours), there(&ours.join(LEAF))), (0, 2));
+        kill(&ours);
+        for process in &mut both {
+            process.wait().unwrap();
+        }
+        remove_tree(&ours);
+        assert!(!ours.exists());
     }
 
     #[test]
