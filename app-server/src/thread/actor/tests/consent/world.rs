@@ -146,8 +146,10 @@ impl World {
                 Answer::Accept => call.accepted = call.asked,
                 Answer::Session | Answer::Always => {
                     call.accepted = call.asked;
-                    let form = call.asked.expect("it was asked about");
-                    self.granted.insert((call.thread, call.tool), form);
+                    // The tool of a call that may have run can be gone.
+                    if let Some(form) = call.asked {
+                        self.granted.insert((call.thread, call.tool), form);
+                    }
                 }
                 Answer::Decline | Answer::Cancel | Answer::Nothing | Answer::Error => {}
             }
