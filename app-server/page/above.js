@@ -59,6 +59,7 @@ function ofLink(link) {
   if (refusal !== undefined) {
     return [bad("refused", `${REFUSALS[refusal.reason ?? ""] ?? line(refusal.message ?? "The server refused the connection.", 400)} Run skein open for a new address.`, { command: "skein open", button: refusal.reason === "away" || storedSession() ? "Try again" : undefined, run: again })];
   }
+  if (world.pairing.value) return [note("pairing", "Answer at the terminal of skein pair.")];
   if (link.state === "closed") return [bad("closed", "The connection is closed.", { button: "Load the page again", run: () => location.reload() })];
   const past = Date.now() - link.since;
   if (!isLost(link) || past < QUIET_MS) return [];
@@ -145,6 +146,7 @@ function Banner({ one: { key, kind, text, command, button, run } }) {
 /** @param {{ chat: any }} props Everything that is wrong now. */
 export function Troubles({ chat }) {
   const link = useCell(world.link);
+  useCell(world.pairing);
   useCell(world.refusal);
   useTick(1000, link.state !== "live");
   const view = useView(chat);

@@ -209,7 +209,8 @@ async function session() {
     if (known === undefined) world.refusal.set({ reason: "missing", message: "" });
     return known;
   }
-  const answer = await trade(ticket);
+  const answer = await trade(ticket, () => world.pairing.set(true));
+  world.pairing.set(false);
   if ("session" in answer) return answer.session;
   if (known !== undefined && (await scopeOf(known)) !== undefined) {
     notify({ kind: "note", text: "The address was used before or is too old. This browser's session still works." });

@@ -44,13 +44,23 @@ function ask(method, headers, body) {
 }
 
 /**
- * Trades a ticket for a session.
+ * Trades a ticket for a session. A pairing waits for a person at a terminal.
  * @param {string} ticket
+ * @param {() => void} waits
  * @returns {Promise<{ session: string } | { refusal: Refusal }>}
  */
-export async function trade(ticket) {
+export async function trade(ticket, waits) {
   try {
-    const answer = await ask("POST", { "Content-Type": "application/json" }, JSON.stringify({ ticket }));
+    /** @type {string | undefined} */
+    let claim;
+    const post = () => ask("POST", { "Content-Type": "application/json" }, JSON.stringify({ ticket, claim }));
+    let answer = await post();
+    while (answer.status === 202) {
+      claim = (await answer.json()).claim;
+      waits();
+      await new Promise((done) => setTimeout(done, 1000));
+      answer = await post();
+    }
     const body = await answer.json();
     if (!answer.ok) return { refusal: { reason: String(body.reason), message: String(body.message) } };
     store(KEY, body.session);
@@ -107,6 +117,8 @@ export const world = {
   route: new Cell(/** @type {string | undefined} */ (undefined)),
   /** @type {Cell<Link>} */
   link: new Cell(/** @type {any} */ ({ state: "connecting", since: Date.now() })),
+  /** Whether a person at a terminal has to let this page in. */
+  pairing: new Cell(false),
   /** A refusal before there was a connection. */
   refusal: new Cell(/** @type {Refusal | undefined} */ (undefined)),
   /** Short messages that the user can close. */

@@ -1,6 +1,5 @@
 //! The parts for the server, the router and the handlers: the context of threads, and the parts above threads.
 
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -18,16 +17,21 @@ use crate::thread::Context;
 /// The server's addresses, once it listens.
 #[derive(Debug, Default)]
 pub(crate) struct ServedAt {
-    /// The address of the websocket; none on standard streams.
-    pub(crate) address: OnceLock<SocketAddr>,
+    /// The addresses as clients write them, those of ports first; none on standard streams.
+    pub(crate) addresses: OnceLock<Vec<String>>,
     /// The control socket; none on a file system without sockets.
     pub(crate) control: OnceLock<PathBuf>,
 }
 
 impl ServedAt {
-    /// The address as a URL, which is `stdio://` on standard streams.
+    /// The addresses; none on standard streams.
+    pub(crate) fn addresses(&self) -> &[String] {
+        self.addresses.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The first address as a URL, which is `stdio://` on standard streams.
     pub(crate) fn address(&self) -> String {
-        self.address.get().map_or_else(|| STDIO.to_owned(), |address| format!("ws://{address}"))
+        self.addresses().first().cloned().unwrap_or_else(|| STDIO.to_owned())
     }
 
     /// The path of the control socket; empty without one.

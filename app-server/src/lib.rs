@@ -27,4 +27,5 @@ pub(crate) mod thread;
 pub(crate) mod trash;
 pub(crate) mod turn;
 
+pub use http::{ListenError, TlsError};
 pub use server::{Server, StartError};

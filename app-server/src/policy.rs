@@ -173,6 +173,12 @@ pub(crate) const CATALOG_BYTES: usize = 1024 * 1024;
 pub(crate) const ROUNDS_IN_PING: u32 = 4;
 /// Missing heartbeats after which a bridge notifies its client. Origin: as many as unanswered pings.
 pub const SILENT_AFTER_HEARTBEATS: u32 = 3;
+/// Connections that the system keeps for a port until they are accepted. Origin: the default of tokio.
+pub(crate) const BACKLOG: i32 = 1024;
+/// The wait that a client is told when the server has no place for its connection. Origin: guess; a person closes a tab.
+pub(crate) const FULL_WAIT: Duration = Duration::from_secs(5);
+/// Addresses whose new connections are counted at once. Origin: guess; some megabytes at the most.
+pub(crate) const CONNECT_ADDRESSES: usize = 10_000;
 /// How long a socket has for its handshake or its answer. Origin: a promise.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes that a socket may send before its handshake is done. Origin: a promise.

@@ -1,7 +1,5 @@
 //! The order in which the parts of a server start and stop.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,21 +15,21 @@ use skein_protocol::ids::ThreadId;
 use skein_provider::Providers;
 use skein_provider::echo::{self, Echo};
 use skein_provider::scripted::{self, Scripted};
-use skein_store::home::{Home, HomeError, STDIO, UNIX};
+use skein_store::home::{Home, HomeError};
 use skein_store::index::ThreadIndex;
 use skein_store::index::changes::Changes;
 use skein_store::index::sled::SledIndex;
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::{OpenMarker, RolloutStore};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, ServedAt};
-use crate::http::{self, Accept, Acceptor, Control, HasRoom, WebState};
+use crate::http::{ListenError, WebState};
 use crate::memory::{self, Freed, MemoryPressure};
 use crate::outbox::CloseReason;
 use crate::search::ThreadSearch;
@@ -46,14 +44,16 @@ use crate::thread::subscribers::Subscribers;
 use crate::{approved, eviction, expiry, handlers, models, open_markers, policy, reload, repair, trash};
 use skein_store::texts::{Sources, TextIndex};
 
+use self::serving::{OpenPlaces, ServedPlaces};
+
+mod serving;
+
 /// A running server.
 pub struct Server {
     services: Arc<App>,
     web: Arc<WebState>,
     home: Mutex<Option<Home>>,
-    address: Option<SocketAddr>,
-    /// Leads other unix sockets of this process to the control socket.
-    entrance: Option<mpsc::Sender<UnixStream>>,
+    places: ServedPlaces,
     /// Ends accepting, and tasks that only a running server needs.
     accept: CancellationToken,
     background: Background,
@@ -74,7 +74,7 @@ struct Background {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Server").field("addresses", &self.addresses()).finish_non_exhaustive()
     }
 }
 
@@ -84,16 +84,9 @@ pub enum StartError {
     /// The home is not available.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The address is not available.
-    #[error(
-        "cannot listen at {address}: {source}; another program may serve there: choose a port with --listen"
-    )]
-    Listen {
-        /// The configured address.
-        address: SocketAddr,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    /// A place to listen at is not available.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The server would be unreachable: it has no address, and no control socket.
     #[error("there is no control socket in the home; put the home on a file system that has sockets")]
     Unreachable,
@@ -136,44 +129,32 @@ impl Server {
         let (services, background) = services(config, &home, dedicated.tasks())?;
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
-        // 3. The port and the control socket, then their announcement to other processes.
-        let (listener, address) = listen(services.config().listen).await?.unzip();
-        if let Some(address) = address {
-            services.served_at.address.get_or_init(|| address);
-        }
-        let control = control(&home, &services);
-        let entrance = control.as_ref().map(Control::entrance);
-        reachable(listener.is_some() || control.is_some())?;
-        home.publish(addresses(address, services.served_at.control.get()))?;
+        // 3. The ports and the sockets, then their announcement to other processes.
+        let places = OpenPlaces::open(&home, &services).await?;
         // 4. Serve.
         let web = Arc::new(WebState::new(Arc::clone(&services), router));
         let accept = CancellationToken::new();
         while_it_serves(&services, &accept);
-        if let Some(listener) = listener {
-            services.tasks.spawn("accept", serve(listener, Arc::clone(&web), accept.clone()));
-        }
-        if let Some(control) = control {
-            let serving = serve(control, Arc::clone(&web), accept.clone());
-            services.tasks.spawn("accept control", serving);
-        }
+        let places = places.serve(&web, &accept);
         models::refresh_default(&services.context);
         // 5. Threads left open by an earlier end are repaired in the background.
         start_repair(&services, left_open, &background);
-        tracing::info!(address = address.map(tracing::field::display), home = %services.config().home.display(), "serving");
+        let addresses = services.served_at.addresses().join(" ");
+        tracing::info!(addresses, home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
         let home = Mutex::new(Some(home));
-        Ok(Self { services, web, home, address, entrance, accept, background, _dedicated: dedicated, hurry })
+        Ok(Self { services, web, home, places, accept, background, _dedicated: dedicated, hurry })
     }
 
-    /// The listening address; `None` with only a control socket.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+    /// Where it listens, as clients write it, ports first; empty with only a control socket.
+    pub fn addresses(&self) -> &[String] {
+        self.services.served_at.addresses()
     }
 
     /// Serves a connection that another unix socket of this process has accepted, by the rules of the control socket. Waits
     /// while too many have not shaken hands. A server that stops closes it.
     pub async fn bring_in(&self, visitor: UnixStream) {
-        if let Some(entrance) = &self.entrance {
+        if let Some(entrance) = &self.places.entrance {
             // An error drops it.
             entrance.send(visitor).await.ok();
         }
@@ -196,9 +177,9 @@ impl Server {
         }
     }
 
-    /// Reloads the settings. See `reload::reload`.
+    /// Reloads the settings, and the certificate of ports with TLS. See `reload::reload`. The log has the errors.
     pub async fn reload(&self) {
-        // The errors are in the log.
+        self.places.reload(&self.services).await;
         reload::reload(&self.services.context).await.ok();
     }
 
@@ -211,7 +192,8 @@ impl Server {
         // 1. No new connections, no new threads.
         self.web.ready.store(false, Ordering::Release);
         self.accept.cancel();
-        self.services.providers.stop.cancel();
+        self.places.remove_files();
+        services.providers.stop.cancel();
         services.registry.close();
         // The thread under repair is unloaded with the others.
         self.background.repair.cancel();
@@ -325,59 +307,6 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     let credentials = Arc::clone(&services.credentials);
     tasks.spawn("credentials", credentials.keep(tasks.clone(), accept.clone()));
     tasks.spawn("reaper", Arc::clone(services.helpers.host()).reap_unowned_children(accept.clone()));
-}
-
-async fn listen(wished: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
-    let Some(wished) = wished else { return Ok(None) };
-    let refused = |source| StartError::Listen { address: wished, source };
-    let listener = TcpListener::bind(wished).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    Ok(Some((listener, address)))
-}
-
-/// The control socket. A server is useful without it, on a file system without sockets.
-fn control(home: &Home, services: &App) -> Option<Control> {
-    Control::listen(home.paths(), Arc::clone(&services.refusals))
-        .inspect(|_| {
-            services.served_at.control.get_or_init(|| home.paths().control_socket());
-        })
-        .inspect_err(|error| {
-            let path = home.paths().control_socket();
-            let path = path.display();
-            tracing::warn!(%path, %error, "no control socket; programs of this machine use the websocket");
-        })
-        .ok()
-}
-
-fn reachable(is: bool) -> Result<(), StartError> {
-    if is { Ok(()) } else { Err(StartError::Unreachable) }
-}
-
-/// The addresses for `server.json`, the websocket or the standard streams first.
-fn addresses(websocket: Option<SocketAddr>, control: Option<&PathBuf>) -> Vec<String> {
-    let first = websocket.map_or_else(|| STDIO.to_owned(), |address| format!("ws://{address}"));
-    std::iter::once(first).chain(control.map(|path| format!("{UNIX}{}", path.display()))).collect()
-}
-
-/// Whether a connection may take a descriptor. If few are left, idle threads are unloaded.
-fn room(services: &Arc<App>) -> HasRoom {
-    let services = Arc::clone(services);
-    Arc::new(move || {
-        let has_room = descriptors::have_room_for(1);
-        if !has_room {
-            services.pressure.look();
-        }
-        has_room
-    })
-}
-
-async fn serve<A: Accept>(listener: A, web: Arc<WebState>, accept: CancellationToken) {
-    let door = Acceptor::new(listener, room(&web.services));
-    let routes = http::routes(web);
-    let serving = axum::serve(door, routes).with_graceful_shutdown(accept.cancelled_owned());
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "accepting connections has failed");
-    }
 }
 
 fn store(home: &Home, tasks: &Tasks) -> std::io::Result<Arc<dyn RolloutStore>> {

@@ -136,7 +136,12 @@ impl Home {
 
     /// Address of the server, as `ws://ADDRESS:PORT` or `unix://PATH`.
     pub fn address(&self) -> &str {
-        &self.server.address
+        self.addresses().first().map_or("", String::as_str)
+    }
+
+    /// All addresses of the server, ports first.
+    pub fn addresses(&self) -> &[String] {
+        &self.server.addresses
     }
 
     /// Process id of the server.

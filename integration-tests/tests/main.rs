@@ -14,6 +14,7 @@ mod histories;
 mod imports;
 mod lifecycle;
 mod links;
+mod listening;
 mod lists;
 mod locations;
 mod memory;

@@ -17,7 +17,7 @@ use tokio::runtime;
 
 use super::bridge::{Bridge, BridgeEnd, CarriedSettings, ServerOwner};
 use super::out::causes;
-use super::serve::{self, Serve, Signals, StartArgs, stopped};
+use super::serve::{self, ListenArgs, Serve, Signals, StartArgs, stopped};
 use super::socket::{self, Proxy};
 use super::{client, home_alone};
 
@@ -62,15 +62,15 @@ impl AppServer {
         }
         if let Some(path) = self.listen.as_deref().and_then(socket::named) {
             telemetry::start(Stderr::Queued);
-            return socket::listen(path, self.start, Others::Join);
+            return socket::listen(path, self.start);
         }
         if let Some(listen) = self.listen.filter(|listen| listen != STDIO) {
             return Serve::new(listen, self.start).run();
         }
         telemetry::start(Stderr::Queued);
-        let config = self.start.clone().load(Some(STDIO.to_owned()))?;
+        let config = self.start.clone().load(ListenArgs::at(STDIO))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-        let done = runtime.block_on(speak(MessageTarget::new(self.start, config, Others::Join)));
+        let done = runtime.block_on(speak(MessageTarget::new(self.start, config)));
         // A pending read of standard input must not delay the exit.
         runtime.shutdown_background();
         done.map(|()| ExitCode::SUCCESS)
@@ -81,7 +81,7 @@ impl AppServer {
 /// which then ends with its last other client.
 async fn speak(mut place: MessageTarget) -> anyhow::Result<()> {
     let mut signals = Signals::of_client().context("signals")?;
-    let mut bridge = Bridge::new(place.start.clone().flags(Some(STDIO.to_owned())), &place.config);
+    let mut bridge = Bridge::new(place.start.clone().flags(ListenArgs::at(STDIO)), &place.config);
     let spoken = carry(&mut place, &mut bridge, &mut signals).await;
     if let Err(error) = &spoken {
         bridge.give_up(error).await;
@@ -141,27 +141,17 @@ async fn carry(
     }
 }
 
-/// The reaction to another process that serves the home.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Others {
-    /// Send it the messages.
-    Join,
-    /// Fail.
-    Refuse,
-}
-
 /// The destination of a client's messages.
 pub(super) struct MessageTarget {
     start: StartArgs,
     config: ServerConfig,
-    others: Others,
     /// The server of the home, if it runs in this process.
     server: Option<Arc<Server>>,
 }
 
 impl MessageTarget {
-    pub(super) fn new(start: StartArgs, config: ServerConfig, others: Others) -> Self {
-        Self { start, config, others, server: None }
+    pub(super) fn new(start: StartArgs, config: ServerConfig) -> Self {
+        Self { start, config, server: None }
     }
 
     pub(super) fn home(&self) -> &Path {
@@ -170,7 +160,7 @@ impl MessageTarget {
 
     /// The `-c` settings, for requests to the server of another process.
     pub(super) fn carried_settings(&self) -> CarriedSettings {
-        CarriedSettings::of(self.start.clone().flags(Some(STDIO.to_owned())), &self.config)
+        CarriedSettings::of(self.start.clone().flags(ListenArgs::at(STDIO)), &self.config)
     }
 
     /// The server of the home, if it runs in this process.
@@ -224,7 +214,7 @@ impl MessageTarget {
         if self.server.is_some() {
             return;
         }
-        match self.start.clone().load(Some(STDIO.to_owned())) {
+        match self.start.clone().load(ListenArgs::at(STDIO)) {
             Ok(config) => self.config = config,
             Err(error) => tracing::warn!("the settings of the start stay in force: {}", causes(&error)),
         }
@@ -241,7 +231,7 @@ impl MessageTarget {
                 }
                 Err(StartError::Home(HomeError::Served { holder, home })) => {
                     let serves = holder.doing.as_deref().is_none_or(|doing| doing == SERVE);
-                    if !serves || self.others == Others::Refuse {
+                    if !serves {
                         return Err(NoLink::Now(HomeError::Served { holder, home }.into()));
                     }
                 }

@@ -32,6 +32,7 @@ Set up:
   bugreport   Write a file for an issue, without secrets
   mcp         Add, show, test and remove MCP servers
   url         Print an address that lets a browser in
+  pair        Let the browser of a phone in, by a code for its camera
   origins     Allow the pages of other origins
   token       Create, show and revoke the tokens of programs
   sessions    Show and revoke the sessions of pages

@@ -29,6 +29,7 @@ mod open;
 mod origins;
 mod out;
 mod outputs;
+mod pair;
 mod progress;
 mod questions;
 mod reindex;
@@ -142,6 +143,9 @@ enum SkeinCommand {
     /// Open the page of a home. Where nobody serves the home, a server is started in the background. Without a
     /// browser, print the address. Exit code 1: there is no page.
     Open(open::OpenPage),
+    /// Let the browser of a phone in: print a code for its camera, and ask before it comes in. Exit code 1: it did not, or no phone can
+    /// reach the server.
+    Pair(pair::Pair),
     /// Restore a backup into a home. Exit code 3: the home is in use.
     Restore(restore::Restore),
     /// Ask one thing and print the answer. Exit code 1: the turn failed; 4: nobody could answer a question; 130: it was
@@ -229,6 +233,7 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::Man(manual) => manual.run().map(well),
         SkeinCommand::Mcp(mcp) => wait(mcp.run()),
         SkeinCommand::Open(open) => wait(open.run()).map(well),
+        SkeinCommand::Pair(pair) => wait(pair.run()),
         SkeinCommand::Origins(origins) => wait(origins.run()),
         SkeinCommand::Import(import) => wait(import.run()),
         SkeinCommand::Fsck(fsck) => wait(async { Ok(fsck.run().await) }),

@@ -12,7 +12,8 @@ use tokio::net::UnixStream;
 
 use super::launch::{Started, StartingServer, browse, log_path};
 use super::progress::Waiting;
-use super::{client, home, home_alone, say, url};
+use super::url::{self, PageAddress};
+use super::{client, home, home_alone, say};
 
 #[derive(Debug, Args)]
 pub(super) struct OpenPage {
@@ -34,7 +35,7 @@ impl OpenPage {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
         let stream = reach(&root, self.json).await?;
-        let page = url::fresh(&root, stream, self.scope).await?;
+        let page = url::fresh(&root, stream, self.scope, PageAddress::OfThisMachine).await?;
         let is_shown = !self.print && !self.json && {
             let _waiting = Waiting::of("waiting for the browser", false);
             browse(&page).await

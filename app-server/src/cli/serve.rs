@@ -1,7 +1,7 @@
 //! `skein serve`: starts a server from its settings, and stops it on a signal.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use nix::sys::signal::{self as signals, SaFlags, SigAction, SigHandler, SigSet, sigaction};
+use sd_notify::NotifyState;
 use skein_app_server::telemetry::{self, LogFormat};
 use skein_app_server::{Server, StartError, policy, room};
 use skein_base::tasks;
@@ -19,16 +20,13 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::app_server::Others;
 use super::out::{path, print_error};
-use super::{home_alone, print_line, socket};
+use super::{home_alone, print_line, url};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Where to listen: ws://127.0.0.1:PORT (port 0 takes a free one), or unix://PATH, or unix:// for a socket in the
-    /// home [default: ws://127.0.0.1:4500].
-    #[arg(long, value_name = "URL")]
-    listen: Option<String>,
+    #[command(flatten)]
+    listen: ListenArgs,
     /// The lines of the log, such as debug, or skein_app_server::http=debug,warn [default: $SKEIN_LOG, or info].
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -40,6 +38,36 @@ pub(super) struct Serve {
     background: bool,
     #[command(flatten)]
     start: StartArgs,
+}
+
+/// Where a server listens.
+#[derive(Debug, Default, Clone, Args)]
+pub(super) struct ListenArgs {
+    /// Where to listen; may be given several times. ws://ADDRESS:PORT (port 0 takes a free one), wss:// with a certificate, unix://PATH,
+    /// unix:// for a socket in the home, or systemd:// for the sockets of a service manager [default: ws://127.0.0.1:4500].
+    #[arg(long, value_name = "URL")]
+    pub listen: Vec<String>,
+    /// Short for --listen ws://127.0.0.1:PORT.
+    #[arg(long, value_name = "PORT", conflicts_with = "listen")]
+    pub port: Option<u16>,
+    /// The certificate of wss:// and those that lead to its authority, as PEM. SIGHUP reads it again.
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, as PEM.
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+}
+
+impl ListenArgs {
+    /// Listening at this place only.
+    pub(super) fn at(place: impl Into<String>) -> Self {
+        Self { listen: vec![place.into()], ..Self::default() }
+    }
+
+    fn places(self) -> Vec<String> {
+        let port = self.port.map(|port| format!("ws://{}:{port}", Ipv4Addr::LOCALHOST));
+        self.listen.into_iter().chain(port).collect()
+    }
 }
 
 /// The form of log lines.
@@ -111,7 +139,7 @@ impl WsAuthArgs {
 
 impl StartArgs {
     /// Loads the settings of this start; the log has the warnings.
-    pub(super) fn load(self, listen: Option<String>) -> anyhow::Result<ServerConfig> {
+    pub(super) fn load(self, listen: ListenArgs) -> anyhow::Result<ServerConfig> {
         room::look()?;
         let capability = self.auth.digest()?;
         let config = ServerConfig::load(&Flags { capability, ..self.flags(listen) })
@@ -126,15 +154,23 @@ impl StartArgs {
     }
 
     /// The settings of the command line, without the token of `--ws-auth`.
-    pub(super) fn flags(self, listen: Option<String>) -> Flags {
+    pub(super) fn flags(self, listen: ListenArgs) -> Flags {
         let Self { home, settings, test_fences, guard, auth: _ } = self;
-        Flags { home, listen, guard, test_fences, settings, capability: None }
+        let (tls_cert, tls_key) = (listen.tls_cert.clone(), listen.tls_key.clone());
+        let listen = listen.places();
+        Flags { home, listen, tls_cert, tls_key, guard, test_fences, settings, capability: None }
     }
 }
 
 impl Serve {
     pub(super) fn new(listen: String, start: StartArgs) -> Self {
-        Self { listen: Some(listen), log: None, log_format: LogForm::Text, background: false, start }
+        Self {
+            listen: ListenArgs::at(listen),
+            log: None,
+            log_format: LogForm::Text,
+            background: false,
+            start,
+        }
     }
 
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
@@ -148,17 +184,9 @@ impl Serve {
         telemetry::start_server(self.log.as_deref(), format)
             .context("--log takes a filter such as debug, or skein_app_server::http=debug,warn")?;
         anyhow::ensure!(
-            self.listen.as_deref() != Some(STDIO),
+            !self.listen.listen.iter().any(|place| place == STDIO),
             "skein serve does not speak on standard streams; skein app-server does"
         );
-        if let Some(path) = self.listen.as_deref().and_then(socket::named) {
-            let served = socket::listen(path, self.start, Others::Refuse).map_err(anyhow::Error::downcast);
-            return match served {
-                Ok(code) => Ok(code),
-                Err(Ok(error)) => home_alone::refused(error, false),
-                Err(Err(error)) => Err(error),
-            };
-        }
         let is_for_people = matches!(format, LogFormat::Text) && std::io::stderr().is_terminal();
         let config = self.start.load(self.listen)?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
@@ -181,13 +209,15 @@ async fn serve(config: ServerConfig, is_for_people: bool) -> anyhow::Result<()> 
     warn_of_missing_key(&config);
     let server = Server::start(config).await?;
     let ready = serde_json::json!({
-        "address": server.address().map(|address| format!("ws://{address}")),
+        "address": server.addresses().first(),
+        "addresses": server.addresses(),
         "pid": std::process::id(),
         "home": path(&home),
     });
     let mut announced = ReadyLine::print(ready.to_string())?;
+    notify_manager(&[NotifyState::Ready]);
     if is_for_people {
-        greet(server.address(), &home);
+        greet(server.addresses(), &home);
     }
     let served = tokio::select! {
         error = announced.failed() => Err(error),
@@ -197,13 +227,16 @@ async fn serve(config: ServerConfig, is_for_people: bool) -> anyhow::Result<()> 
     served
 }
 
-/// Four lines for the user at the terminal. The line on stdout is for programs.
-fn greet(address: Option<SocketAddr>, home: &Path) {
-    let Some(address) = address else { return };
-    let lines = format!(
-        "address  ws://{address}\npage     http://{address}/ (skein open lets a browser in)\nhome     {}\nCtrl-C stops it\n",
-        path(home)
-    );
+/// A few lines for the user at the terminal. The line on stdout is for programs.
+fn greet(addresses: &[String], home: &Path) {
+    let mut lines = String::new();
+    for address in addresses {
+        lines += &format!("address  {address}\n");
+    }
+    if let Some(page) = addresses.iter().find_map(|address| url::page(address)) {
+        lines += &format!("page     {page}/ (skein open lets a browser in)\n");
+    }
+    lines += &format!("home     {}\nCtrl-C stops it\n", path(home));
     print_error(&lines);
 }
 
@@ -272,7 +305,11 @@ pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
         }
         let reload = async {
             if let Some(server) = server {
+                if let Ok(now) = NotifyState::monotonic_usec_now() {
+                    notify_manager(&[NotifyState::Reloading, now]);
+                }
                 server.reload().await;
+                notify_manager(&[NotifyState::Ready]);
             }
         };
         asked = tokio::select! {
@@ -285,6 +322,7 @@ pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
 
 /// Stops the server; another signal shortens every wait.
 pub(super) async fn stop(server: &Server, signals: &mut Signals) {
+    notify_manager(&[NotifyState::Stopping]);
     let mut stop = pin!(server.stop());
     loop {
         tokio::select! {
@@ -295,6 +333,13 @@ pub(super) async fn stop(server: &Server, signals: &mut Signals) {
                 SignalAction::Reload | SignalAction::Pause => {}
             },
         }
+    }
+}
+
+/// Tells a service manager that waits for it (sd_notify(3)). Nobody waits where NOTIFY_SOCKET is not set.
+fn notify_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager cannot be told about this service");
     }
 }
 

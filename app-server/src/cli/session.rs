@@ -14,12 +14,12 @@ use skein_protocol::table::Method;
 use skein_store::home::STDIO;
 use tokio::runtime;
 
-use super::app_server::{MessageTarget, Others};
+use super::app_server::MessageTarget;
 use super::client::CliClient;
 use super::conversation::input::Interrupts;
 use super::progress::Waiting;
 use super::say;
-use super::serve::StartArgs;
+use super::serve::{ListenArgs, StartArgs};
 
 /// A connection to the home's server, which may be in this process.
 pub(super) struct HomeClient {
@@ -38,9 +38,9 @@ impl HomeClient {
             telemetry::start(Stderr::Direct);
         }
         let start = StartArgs { home, ..StartArgs::default() };
-        let config = start.clone().load(Some(STDIO.to_owned()))?;
+        let config = start.clone().load(ListenArgs::at(STDIO))?;
         let missing = config.missing_key(|name| std::env::var_os(name));
-        let mut target = MessageTarget::new(start, config, Others::Join);
+        let mut target = MessageTarget::new(start, config);
         let waiting = Waiting::of(&format!("waiting for the server of {}", target.home().display()), json);
         let link = target.link(0).await?;
         let client = CliClient::greet(link).await?;

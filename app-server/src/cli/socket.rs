@@ -29,9 +29,9 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
 
-use super::app_server::{MessageTarget, Others};
+use super::app_server::MessageTarget;
 use super::bridge::CarriedSettings;
-use super::serve::{self, ReadyLine, Signals, StartArgs, stopped};
+use super::serve::{self, ListenArgs, ReadyLine, Signals, StartArgs, stopped};
 use super::{client, home, out, relay};
 
 /// The path in `unix://PATH`, if any; `None` for another kind of address.
@@ -44,10 +44,10 @@ pub(super) fn named(listen: &str) -> Option<Option<PathBuf>> {
 ///
 /// # Errors
 /// The socket or the home is not available.
-pub(super) fn listen(path: Option<PathBuf>, start: StartArgs, others: Others) -> anyhow::Result<ExitCode> {
-    let config = start.clone().load(Some(STDIO.to_owned()))?;
+pub(super) fn listen(path: Option<PathBuf>, start: StartArgs) -> anyhow::Result<ExitCode> {
+    let config = start.clone().load(ListenArgs::at(STDIO))?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let done = runtime.block_on(serve_at(path, MessageTarget::new(start, config, others)));
+    let done = runtime.block_on(serve_at(path, MessageTarget::new(start, config)));
     // A read that hangs on a disk must not delay the exit.
     runtime.shutdown_background();
     done.map(|()| ExitCode::SUCCESS)

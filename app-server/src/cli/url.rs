@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use skein_app_server::policy::TICKET_ANSWER_BYTES;
 use skein_protocol::access::Access;
 use skein_store::home::Home;
@@ -23,8 +23,14 @@ use zeroize::Zeroizing;
 use super::outputs::PageOutcome;
 use super::{client, home, print_json, print_line};
 
-/// The scheme of a server's address.
-const WEBSOCKET: &str = "ws://";
+/// The machine whose browser opens a page.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum PageAddress {
+    /// The server's own: a port comes first.
+    OfThisMachine,
+    /// Perhaps another one: the setting `public_url` comes first.
+    OfAnyMachine,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct PageUrl {
@@ -57,7 +63,7 @@ impl PageUrl {
         let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
         // The first question, as it is the one about whether a server runs.
         let stream = client::stream(&root).await?;
-        print_page(&fresh(&root, stream, self.scope).await?, self.json)
+        print_page(&fresh(&root, stream, self.scope, PageAddress::OfAnyMachine).await?, self.json)
     }
 }
 
@@ -71,17 +77,23 @@ pub(super) async fn fresh(
     root: &Path,
     stream: UnixStream,
     scope: Access,
+    whose: PageAddress,
 ) -> anyhow::Result<Zeroizing<String>> {
-    let address = address(root)?;
+    let page = page_of(root, whose)?;
     let ticket = client::in_time(ticket(stream, scope)).await.context("no ticket")?;
-    Ok(page(address, &ticket))
+    Ok(Zeroizing::new(format!("{page}/#ticket={}", *ticket)))
 }
 
-/// The TCP address of the home's server.
-fn address(root: &Path) -> anyhow::Result<SocketAddr> {
+/// The page of the home's server.
+pub(super) fn page_of(root: &Path, whose: PageAddress) -> anyhow::Result<String> {
     let addresses = Home::read_server_json(root)?.map(|server| server.addresses).unwrap_or_default();
-    let address = addresses.iter().find_map(|address| address.strip_prefix(WEBSOCKET)?.parse().ok());
-    address.with_context(|| {
+    let public = || addresses.iter().find(|address| address.starts_with("http")).cloned();
+    let port = || addresses.iter().find_map(|address| page(address));
+    let page = match whose {
+        PageAddress::OfThisMachine => port().or_else(public),
+        PageAddress::OfAnyMachine => public().or_else(port),
+    };
+    page.with_context(|| {
         format!(
             "the server of {} has no TCP port, which a browser needs: start it with skein serve --listen \
              ws://127.0.0.1:4500",
@@ -90,14 +102,21 @@ fn address(root: &Path) -> anyhow::Result<SocketAddr> {
     })
 }
 
-/// The address of the page with a ticket. It names an IP address, as another program may listen at `localhost`.
-fn page(address: SocketAddr, ticket: &str) -> Zeroizing<String> {
+/// The page at a place where a server listens, without a slash at its end; `None` for a socket. It names an IP address where
+/// the place does, as another program may listen at `localhost`.
+pub(super) fn page(place: &str) -> Option<String> {
+    let (scheme, authority) = match place.split_once("://")? {
+        ("ws", authority) => ("http", authority),
+        ("wss", authority) => ("https", authority),
+        _ => return None,
+    };
+    let Ok(address) = authority.parse::<SocketAddr>() else { return Some(format!("{scheme}://{authority}")) };
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    Zeroizing::new(format!("http://{}/#ticket={ticket}", SocketAddr::new(ip, address.port())))
+    Some(format!("{scheme}://{}", SocketAddr::new(ip, address.port())))
 }
 
 /// Asks for a ticket with this access.
@@ -105,12 +124,23 @@ async fn ticket(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     scope: Access,
 ) -> anyhow::Result<Zeroizing<String>> {
+    let body = exchange(stream, "/auth/ticket", Some(&json!({ "scope": scope }))).await?;
+    plain_ticket(&body)
+}
+
+/// The body of the answer to a `POST` of this JSON, or else to a `GET`.
+///
+/// # Errors
+/// The server refuses, or its answer breaks off.
+pub(super) async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let body = Full::new(Bytes::from(json!({ "scope": scope }).to_string()));
-    let request = Request::post("/auth/ticket")
-        .header(HOST, "localhost")
-        .header(CONTENT_TYPE, "application/json")
-        .body(body)?;
+    let request = if body.is_some() { Request::post(path) } else { Request::get(path) };
+    let body = Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default()));
+    let request = request.header(HOST, "localhost").header(CONTENT_TYPE, "application/json").body(body)?;
     let answer = async {
         let (head, body) = requests.send_request(request).await?.into_parts();
         let body = Limited::new(body, TICKET_ANSWER_BYTES).collect().await;
@@ -125,13 +155,21 @@ async fn ticket(
     }
 }
 
-fn read(status: StatusCode, body: &[u8]) -> anyhow::Result<Zeroizing<String>> {
-    if status != StatusCode::OK {
+fn read(status: StatusCode, body: &[u8]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    if !status.is_success() {
         if let Ok(RefusalBody { reason, message }) = serde_json::from_slice(body) {
             bail!("the server refuses ({reason}): {message}");
         }
         bail!("the server answers {status}; it may be of another version");
     }
+    Ok(Zeroizing::new(body.to_vec()))
+}
+
+/// The ticket in an answer.
+///
+/// # Errors
+/// There is none, or it is malformed.
+pub(super) fn plain_ticket(body: &[u8]) -> anyhow::Result<Zeroizing<String>> {
     // The error of the parser could quote the secret.
     let Ok(MadeTicket { ticket }) = serde_json::from_slice(body) else {
         bail!("the answer has no ticket; the server may be of another version");
@@ -150,21 +188,34 @@ mod tests {
 
     #[test]
     fn the_address_names_the_ip_address_that_the_server_listens_at() {
-        for (address, expected) in [
-            ("127.0.0.1:4500", "http://127.0.0.1:4500/#ticket=abc-_1"),
-            ("[::1]:4500", "http://[::1]:4500/#ticket=abc-_1"),
-            ("127.0.0.2:80", "http://127.0.0.2:80/#ticket=abc-_1"),
-            ("0.0.0.0:4500", "http://127.0.0.1:4500/#ticket=abc-_1"),
-            ("[::]:4500", "http://[::1]:4500/#ticket=abc-_1"),
+        for (place, expected) in [
+            ("ws://127.0.0.1:4500", Some("http://127.0.0.1:4500")),
+            ("ws://[::1]:4500", Some("http://[::1]:4500")),
+            ("wss://127.0.0.2:443", Some("https://127.0.0.2:443")),
+            ("ws://0.0.0.0:4500", Some("http://127.0.0.1:4500")),
+            ("ws://[::]:4500", Some("http://[::1]:4500")),
+            ("wss://box.example.org:443", Some("https://box.example.org:443")),
+            ("unix:///run/s", None),
         ] {
-            assert_eq!(page(address.parse().unwrap(), "abc-_1").as_str(), expected);
+            assert_eq!(page(place).as_deref(), expected, "{place}");
         }
+    }
+
+    #[test]
+    fn the_public_address_is_for_links_and_a_port_for_the_browser_here() {
+        let home = tempfile::tempdir().unwrap();
+        let owned = Home::open(home.path()).unwrap();
+        let places = ["ws://127.0.0.1:4500", "unix:///s", "https://box.example.org"];
+        owned.publish(places.map(str::to_owned).to_vec()).unwrap();
+        let page = |whose| page_of(home.path(), whose).unwrap();
+        assert_eq!(page(PageAddress::OfThisMachine), "http://127.0.0.1:4500");
+        assert_eq!(page(PageAddress::OfAnyMachine), "https://box.example.org");
     }
 
     #[test]
     fn a_server_without_a_port_is_named_with_the_remedy() {
         let home = tempfile::tempdir().unwrap();
-        let error = address(home.path()).unwrap_err().to_string();
+        let error = page_of(home.path(), PageAddress::OfThisMachine).unwrap_err().to_string();
         assert!(error.contains("no TCP port") && error.contains("skein serve --listen"), "{error}");
     }
 

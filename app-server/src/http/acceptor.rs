@@ -15,11 +15,11 @@ use skein_base::clock::Clock;
 use skein_base::system::peers::UnixPeer;
 use skein_config::access::Door;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
 use self::syntax::SyntaxAnswers;
+use super::tls::ServedCertificate;
 use crate::connection::heartbeat::ClientLiveness;
 use crate::policy;
 
@@ -41,8 +41,21 @@ pub(crate) trait Accept: Send + 'static {
 pub(crate) enum Peer {
     /// A process of the server's user, at a unix socket.
     Unix(Arc<UnixPeer>),
-    /// The addresses of a TCP connection: the server's end, and the other.
-    Tcp { local: SocketAddr, peer: SocketAddr },
+    /// A TCP connection.
+    Tcp(TcpPeer),
+}
+
+/// The other end of a TCP connection.
+#[derive(Debug, Clone)]
+pub(crate) struct TcpPeer {
+    /// The address of the server's end.
+    pub(crate) local: SocketAddr,
+    /// The address of the other end.
+    pub(crate) peer: SocketAddr,
+    /// The door that it came by.
+    pub(crate) door: Door,
+    /// The certificate that it was shown, where the port speaks TLS.
+    pub(crate) certificate: Option<Arc<ServedCertificate>>,
 }
 
 impl Peer {
@@ -50,24 +63,16 @@ impl Peer {
     pub(crate) fn door(&self) -> Door {
         match self {
             Self::Unix(_) => Door::Unix,
-            Self::Tcp { local, .. } if local.ip().to_canonical().is_loopback() => Door::Loopback,
-            Self::Tcp { .. } => Door::Remote,
+            Self::Tcp(tcp) => tcp.door,
         }
     }
-}
 
-impl Accept for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept(&mut self) -> io::Result<(TcpStream, Peer)> {
-        let (stream, peer) = TcpListener::accept(self).await?;
-        // A listener of any address has connections to several.
-        let local = stream.local_addr()?;
-        // Otherwise each answer after a small frame waits for a delayed acknowledgement.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
+    /// The certificate that it was shown.
+    pub(crate) fn certificate(&self) -> Option<&ServedCertificate> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tcp(tcp) => tcp.certificate.as_deref(),
         }
-        Ok((stream, Peer::Tcp { local, peer }))
     }
 }
 
@@ -144,9 +149,9 @@ impl Visitor {
         Arc::clone(&self.0.life)
     }
 
-    /// A head of a request has come, which gets an answer.
-    pub(crate) fn ask(&self) {
-        self.0.asked.store(true, Ordering::Release);
+    /// A head of a request has come, which gets an answer. Whether it is the first one of the connection.
+    pub(crate) fn ask(&self) -> bool {
+        !self.0.asked.swap(true, Ordering::AcqRel)
     }
 
     fn has_asked(&self) -> bool {

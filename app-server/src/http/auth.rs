@@ -1,25 +1,30 @@
 //! `/auth/session` and `/auth/ticket`: how a page comes to its credential, learns about it, and ends it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Extension, Request, State};
+use axum::extract::{ConnectInfo, Extension, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use skein_base::clock::WallMs;
 use skein_base::tasks::BlockingPool;
 use skein_config::access::{
-    Admission, CredentialKind, Grant, Identity, NewSession, RedeemError, Secret, TooManyTickets, WebOrigin,
+    Admission, CredentialKind, Grant, Identity, NewSession, RedeemError, Redeemed, Secret, SentSecret,
+    TooManyTickets, WebOrigin,
 };
 use skein_protocol::access::Access;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::acceptor::Visitor;
 use super::access::{self, AccessRefusal, Asker, RefusalReason};
+use super::pairing::{self, PairingDevice};
 use super::routes::WebState;
 use crate::policy;
 
@@ -28,6 +33,9 @@ use crate::policy;
 #[serde(deny_unknown_fields)]
 struct TicketBody {
     ticket: String,
+    /// The secret of the page's wait for a pairing.
+    #[serde(default)]
+    claim: Option<String>,
 }
 
 /// The body of `POST /auth/ticket`.
@@ -35,6 +43,13 @@ struct TicketBody {
 #[serde(deny_unknown_fields)]
 struct ScopeBody {
     scope: Option<Access>,
+}
+
+/// The body of `POST /auth/pair/ID`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConsentBody {
+    accept: bool,
 }
 
 /// A session or token, as its bearer sees it. Times are Unix seconds.
@@ -64,20 +79,84 @@ pub(super) async fn redeem(
     (State(web), _, Extension(admission), Extension(asker)): AuthRequest,
     request: Request,
 ) -> Response {
-    let name = label(request.headers());
+    let (name, device) = (label(request.headers()), pairing::device(agent(request.headers())));
     let redeemed = async {
-        let TicketBody { ticket } = body(request).await?;
+        let TicketBody { ticket, claim } = body(request).await?;
         let ticket = Zeroizing::new(ticket);
         // `admit` lets only pages pass.
         let origin = admission.origin.ok_or_else(|| AccessRefusal::origin(None))?;
+        let device = PairingDevice { name: device, address: asker.address() };
+        let now = web.services.clock.now();
+        if let Some(claim) = web.pairings.meet(&ticket, claim.as_deref(), device, now)? {
+            return Ok(Redeeming::Waits(claim));
+        }
         let credentials = &web.services.credentials;
         let redeemed = credentials.redeem(&ticket, NewSession { origin, name }).map_err(not_redeemed)?;
         credentials.write(&web.services.tasks).await;
-        Ok(redeemed)
+        Ok(Redeeming::Done(redeemed))
     };
     match redeemed.await {
-        Ok(redeemed) => answer(Some(&redeemed.secret), &redeemed.grant, Some(redeemed.expires_at)),
+        Ok(Redeeming::Done(redeemed)) => {
+            answer(Some(&redeemed.secret), &redeemed.grant, Some(redeemed.expires_at))
+        }
+        Ok(Redeeming::Waits(claim)) => {
+            (StatusCode::ACCEPTED, Json(json!({ "claim": claim.expose() }))).into_response()
+        }
         Err(refusal) => access::refused(&web, &asker, refusal),
+    }
+}
+
+/// The outcome of a page's ticket.
+enum Redeeming {
+    /// It is a session now.
+    Done(Redeemed),
+    /// A person at a terminal is asked; the page asks again with this secret.
+    Waits(SentSecret),
+}
+
+/// `POST /auth/pair`: a local program makes a ticket whose page waits for the consent of a person at a terminal.
+pub(super) async fn pair(
+    (State(web), _, Extension(admission), _): AuthRequest,
+    request: Request,
+) -> Response {
+    let made = async {
+        let ScopeBody { scope } = body(request).await?;
+        let (ticket, expires_at) = make_ticket(&web, &admission, scope, skein_config::policy::PAIRING_LIFE)?;
+        let id = web.pairings.open(ticket.digest(), &web.services.clock);
+        Ok((id, ticket, expires_at))
+    };
+    match made.await {
+        Ok((id, ticket, expires_at)) => {
+            Json(json!({ "id": id, "ticket": ticket.expose(), "expiresAt": expires_at.seconds() }))
+                .into_response()
+        }
+        Err(refusal) => AccessRefusal::into_response(refusal),
+    }
+}
+
+/// `GET /auth/pair/ID`: the page that waits, if one does.
+pub(super) async fn paired((State(web), _, _, _): AuthRequest, Path(id): Path<Uuid>) -> Response {
+    Json(web.pairings.look(id, web.services.clock.now())).into_response()
+}
+
+/// `POST /auth/pair/ID`: the person's decision about the page that waits.
+pub(super) async fn decide_pairing(
+    (State(web), _, _, _): AuthRequest,
+    Path(id): Path<Uuid>,
+    request: Request,
+) -> Response {
+    let ConsentBody { accept } = match body(request).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into_response(),
+    };
+    match web.pairings.decide(id, accept, web.services.clock.now()) {
+        Some(ticket) => {
+            if !accept {
+                web.services.credentials.withdraw_ticket(&ticket);
+            }
+            StatusCode::NO_CONTENT.into_response()
+        }
+        None => RefusalReason::NotFound.refusal("no page waits for this pairing").into_response(),
     }
 }
 
@@ -115,14 +194,7 @@ pub(super) async fn ticket(
 ) -> Response {
     let made = async {
         let ScopeBody { scope } = body(request).await?;
-        let scope = scope.unwrap_or(admission.access.min(Access::Chat));
-        if scope > admission.access {
-            let text = format!("a ticket has at most the scope of its maker, which is {}", admission.access);
-            return Err(RefusalReason::Forbidden.refusal(text));
-        }
-        let maker = bearer(&admission).ok().map(|grant| grant.id);
-        let made = web.services.credentials.create_ticket(scope, admission.door, maker);
-        made.map_err(|error: TooManyTickets| RefusalReason::Busy.refusal(error.to_string()))
+        make_ticket(&web, &admission, scope, skein_config::policy::TICKET_LIFE)
     };
     match made.await {
         Ok((secret, expires_at)) => {
@@ -131,6 +203,22 @@ pub(super) async fn ticket(
         }
         Err(refusal) => refusal.into_response(),
     }
+}
+
+fn make_ticket(
+    web: &WebState,
+    admission: &Admission,
+    scope: Option<Access>,
+    life: Duration,
+) -> Result<(Secret, WallMs), AccessRefusal> {
+    let scope = scope.unwrap_or(admission.access.min(Access::Chat));
+    if scope > admission.access {
+        let text = format!("a ticket has at most the scope of its maker, which is {}", admission.access);
+        return Err(RefusalReason::Forbidden.refusal(text));
+    }
+    let maker = bearer(admission).ok().map(|grant| grant.id);
+    let made = web.services.credentials.create_ticket(scope, admission.door, maker, life);
+    made.map_err(|error: TooManyTickets| RefusalReason::Busy.refusal(error.to_string()))
 }
 
 fn answer(secret: Option<&Secret>, grant: &Grant, expires: Option<WallMs>) -> Response {
@@ -165,8 +253,11 @@ fn not_redeemed(error: RedeemError) -> AccessRefusal {
 
 /// The label of a session: the browser, as it names itself.
 fn label(headers: &HeaderMap) -> String {
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    agent.unwrap_or("a page").chars().take(skein_config::policy::SHOWN_STRANGER).collect()
+    agent(headers).chars().take(skein_config::policy::SHOWN_STRANGER).collect()
+}
+
+fn agent(headers: &HeaderMap) -> &str {
+    headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("a page")
 }
 
 /// The refusal of a body that does not arrive.

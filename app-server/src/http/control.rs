@@ -33,10 +33,14 @@ impl Control {
     /// # Errors
     /// As [`socket::listen_at`].
     pub(crate) fn listen(paths: &HomePaths, refusals: Arc<Refusals>) -> io::Result<Self> {
-        let listener = UnixListener::from_std(socket::listen_at(paths)?)?;
+        Ok(Self::at(UnixListener::from_std(socket::listen_at(paths)?)?, refusals))
+    }
+
+    /// Serves another unix socket by the same rules.
+    pub(crate) fn at(listener: UnixListener, refusals: Arc<Refusals>) -> Self {
         // One at a time: the others wait at their own socket.
         let (entrance, brought) = mpsc::channel(1);
-        Ok(Self { listener, user: geteuid(), refusals, log: RefusalLog::default(), brought, entrance })
+        Self { listener, user: geteuid(), refusals, log: RefusalLog::default(), brought, entrance }
     }
 
     /// Takes connections that another unix socket of this process has accepted.

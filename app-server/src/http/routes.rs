@@ -18,6 +18,8 @@ use skein_protocol::access::Access;
 use super::acceptor::Visitor;
 use super::access::{self, AccessRefusal, Need, RefusalLog, RefusalReason, SUBPROTOCOL, WrongCredentials};
 use super::metrics::{self, Scrape};
+use super::pairing::Pairings;
+use super::places::{ConnectRates, Places};
 use super::{auth, page};
 use crate::app::App;
 use crate::connection::Connections;
@@ -31,6 +33,9 @@ pub(crate) struct WebState {
     router: Arc<Router>,
     connections: Connections,
     pub(super) wrong_credentials: WrongCredentials,
+    pub(super) pairings: Pairings,
+    places: Arc<Places>,
+    pub(super) connect_rates: ConnectRates,
     pub(super) refusal_log: RefusalLog,
     /// Cleared when the server begins to stop.
     pub(crate) ready: AtomicBool,
@@ -44,6 +49,9 @@ impl WebState {
             router: Arc::new(router),
             connections: Connections::default(),
             wrong_credentials: WrongCredentials::default(),
+            pairings: Pairings::default(),
+            places: Arc::default(),
+            connect_rates: ConnectRates::default(),
             refusal_log: RefusalLog::default(),
             ready: AtomicBool::new(true),
         }
@@ -61,6 +69,9 @@ const SESSION: &str = "/auth/session";
 const SESSION_METHODS: &str = "GET, POST, DELETE";
 /// Tickets for pages.
 const TICKET: &str = "/auth/ticket";
+/// Pairings of a phone: a ticket whose page waits for consent, and the consent.
+const PAIR: &str = "/auth/pair";
+const PAIRING: &str = "/auth/pair/";
 
 /// The routes: the websocket, the page, health checks and metrics. All have the same access control.
 pub(crate) fn routes(web: Arc<WebState>) -> IntoMakeServiceWithConnectInfo<HttpRouter, Visitor> {
@@ -73,6 +84,8 @@ pub(crate) fn routes(web: Arc<WebState>) -> IntoMakeServiceWithConnectInfo<HttpR
         .route("/metrics", get(numbers))
         .route(SESSION, get(auth::show).post(auth::redeem).delete(auth::end))
         .route(TICKET, post(auth::ticket))
+        .route(PAIR, post(auth::pair))
+        .route("/auth/pair/{id}", get(auth::paired).post(auth::decide_pairing))
         .layer(middleware::from_fn_with_state(Arc::clone(&web), access::guard))
         .with_state(web)
         .into_make_service_with_connect_info::<Visitor>()
@@ -92,7 +105,9 @@ pub(crate) fn need(door: Door, parts: &Parts) -> Result<Need, AccessRefusal> {
         "/metrics" => (Need::Access(Access::Read), "GET, HEAD"),
         SESSION if parts.method == Method::POST => (Need::Ticket, SESSION_METHODS),
         SESSION => (Need::Bearer, SESSION_METHODS),
-        TICKET => (Need::NoBrowser, "POST"),
+        TICKET | PAIR => (Need::NoBrowser, "POST"),
+        // Only a program with full access at a socket of the server's user asks a person.
+        path if path.starts_with(PAIRING) && door == Door::Unix => (Need::Access(Access::Admin), "GET, POST"),
         _ => return Err(RefusalReason::NotFound.refusal("there is nothing here; the websocket is at /")),
     };
     if methods.split(", ").any(|method| method == parts.method.as_str()) {
@@ -154,12 +169,18 @@ fn websocket(
     admission: Admission,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let (admission, most) = (Arc::new(admission), web.services.config().limits.message_bytes);
+    let limits = web.services.config().limits;
+    let place = match web.places.take(&admission, &limits) {
+        Ok(place) => place,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let (admission, most) = (Arc::new(admission), limits.message_bytes);
     let upgrade = upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(policy::READ_BUFFER);
     upgrade.protocols([SUBPROTOCOL]).on_upgrade(move |socket| async move {
         let services = Arc::clone(&web.services);
         let tasks = services.tasks.clone();
         let serving = tasks.spawn("connection", async move {
+            let _place = place;
             let router = Arc::clone(&web.router);
             web.connections.serve(services, router, socket, visitor.come_in(), admission).await;
         });

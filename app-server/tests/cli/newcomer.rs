@@ -47,8 +47,8 @@ const WRONG: [Wrong<'static>; 58] = [
     ("mcp nonsense", 2, &["there is no command mcp nonsense", "skein mcp --help"]),
     ("nonsense", 2, &["there is no command nonsense", "skein --help"]),
     ("--nonsense", 2, &["--nonsense", "--help"]),
-    ("serve --port 1", 2, &["--port", "--help"]),
-    ("serve --listen wss://127.0.0.1:1", 1, &["--listen", "wss:// is not supported", "ws://127.0.0.1:PORT"]),
+    ("serve --prot 1", 2, &["--prot", "--help"]),
+    ("serve --listen wss://127.0.0.1:1", 1, &["--listen", "wss:// needs a certificate", "--tls-cert FILE"]),
     ("serve --listen https://127.0.0.1:1", 1, &["--listen", "https:// is not supported"]),
     ("serve --listen tcp://127.0.0.1:1", 1, &["--listen", "tcp:// is not supported"]),
     ("serve --listen 127.0.0.1:1", 1, &["--listen", "127.0.0.1:1", "ws://127.0.0.1:PORT"]),
@@ -142,7 +142,7 @@ fn wrong_calls_of_a_server_are_answered_with_what_is_meant() {
         (
             vec!["serve", "--home", "other", "--listen", &port],
             1,
-            vec!["Address already in use".to_owned(), "--listen".to_owned()],
+            vec!["another program serves there".to_owned(), "--listen".to_owned()],
         ),
     ] {
         let mut command = skein(&arguments);

@@ -29,7 +29,8 @@ const START_BOUND: Duration = Duration::from_secs(20);
 pub(super) struct Server {
     child: Child,
     pub(super) pid: u32,
-    pub(super) address: String,
+    /// Each address, the first port first.
+    pub(super) addresses: Vec<String>,
     exit: Option<Exit>,
 }
 
@@ -68,7 +69,7 @@ pub enum Exit {
 /// The ready line of a server.
 #[derive(Debug, Deserialize)]
 struct Ready {
-    address: String,
+    addresses: Vec<String>,
     pid: u32,
 }
 
@@ -80,8 +81,10 @@ impl Server {
         let opened = setup.user.map(|_| OpenProgram::open(&program)).transpose()?;
         let mut command = command(setup, &opened.as_ref().map_or(program, OpenProgram::path))?;
         command
-            .args(["serve", "--listen", &setup.listen, "--test-fences", "--home"])
+            .args(["serve", "--test-fences", "--home"])
             .arg(folder.join("home"))
+            .args(setup.listen.iter().flat_map(|address| ["--listen", address]))
+            .args(&setup.arguments)
             .env_remove("SKEIN_HOME")
             .env_remove("ANTHROPIC_API_KEY")
             .env_remove("OPENAI_API_KEY")
@@ -114,7 +117,7 @@ impl Server {
             (child_pid, child_pid)
         };
         anyhow::ensure!(ready.pid == own_pid, "the server reports pid {}", ready.pid);
-        Ok(Self { child, pid, address: ready.address, exit: None })
+        Ok(Self { child, pid, addresses: ready.addresses, exit: None })
     }
 
     pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {

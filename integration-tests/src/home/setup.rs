@@ -26,8 +26,10 @@ pub struct Setup {
     pub(super) pid_one: bool,
     /// The user who runs the server and owns the home; none means that of the test.
     pub(super) user: Option<u32>,
-    /// The address in `--listen`.
-    pub(super) listen: String,
+    /// Each `--listen`.
+    pub(super) listen: Vec<String>,
+    /// Other arguments of the server.
+    pub(super) arguments: Vec<String>,
     /// Soft limit of open files for the server.
     pub(super) soft_files: Option<u64>,
     /// Hard limit of open files for the server.
@@ -55,7 +57,8 @@ impl Default for Setup {
             left: None,
             pid_one: false,
             user: None,
-            listen: "ws://127.0.0.1:0".to_owned(),
+            listen: vec!["ws://127.0.0.1:0".to_owned()],
+            arguments: Vec::new(),
             soft_files: None,
             hard_files: None,
         }
@@ -101,7 +104,19 @@ impl Setup {
 
     /// Listens at this address instead of a free port of 127.0.0.1.
     pub fn listen(mut self, address: &str) -> Self {
-        address.clone_into(&mut self.listen);
+        self.listen = vec![address.to_owned()];
+        self
+    }
+
+    /// Listens at this address, too.
+    pub fn also_at(mut self, address: &str) -> Self {
+        self.listen.push(address.to_owned());
+        self
+    }
+
+    /// Adds an argument of the server with its value.
+    pub fn argument(mut self, name: &str, value: impl AsRef<Path>) -> Self {
+        self.arguments.extend([name.to_owned(), value.as_ref().display().to_string()]);
         self
     }
 

@@ -56,6 +56,7 @@ pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problem
     let mut config = ServerConfig {
         home: start.home,
         listen: start.listen,
+        tls: start.tls,
         guard: start.guard,
         test_fences: start.test_fences,
         capability: start.capability,
@@ -92,6 +93,10 @@ fn warn_of_risks(config: &ServerConfig, root: &mut Section<'_>) {
     if config.auth.local == LocalPrograms::Any {
         let risk = "\"any\" lets programs of every user of this machine in without a credential";
         root.risk(&["auth", "local"], None, risk);
+    }
+    if config.listen_rules.plain {
+        let risk = "true sends messages and credentials to other machines without encryption";
+        root.risk(&["listen", "plain"], None, risk);
     }
 }
 

@@ -11,6 +11,7 @@ pub mod edit;
 mod helpers;
 mod keys;
 mod kinds;
+mod listen;
 mod models;
 mod origin;
 mod peer;
@@ -33,7 +34,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use problem::Problems;
@@ -42,11 +43,12 @@ use serde::{Deserialize, Serialize};
 use skein_protocol::budget::ThreadBudget;
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 use skein_provider::spec::ProviderSpec;
-use skein_store::home::{STDIO, Variable, default_home};
+use skein_store::home::{Variable, default_home};
 
 pub use client::{ClientSettings, FlagOverrides};
 pub use context::{ContextConfig, ContextOverride, DocsPolicy};
 pub use keys::harmful_key;
+pub use listen::{ListenAt, ListenHost, ListenRules, PublicUrl, TlsFiles};
 pub use models::{EveryModel, ModelConfig, ModelTerms};
 pub use origin::Origin;
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
@@ -75,10 +77,12 @@ pub struct ServerConfig {
     /// The folder with everything that lasts: rollouts, index, settings.
     #[serde(skip)]
     pub home: PathBuf,
-    /// The address of the websocket listener, beside the home's control socket; `None` for no listener. Always a loopback
-    /// address; port 0 takes a free one.
+    /// Where the server listens, beside the home's control socket.
     #[serde(skip)]
-    pub listen: Option<SocketAddr>,
+    pub listen: Vec<ListenAt>,
+    /// The files for addresses with TLS.
+    #[serde(skip)]
+    pub tls: Option<TlsFiles>,
     /// The program that is run again as the guard of a helper.
     #[serde(skip)]
     pub guard: GuardProgram,
@@ -147,6 +151,16 @@ pub struct ServerConfig {
     pub heartbeat: Heartbeat,
     /// The time for a stop.
     pub shutdown: ShutdownTimes,
+    /// The address by which a proxy or a tunnel brings clients, such as "https://box.example.org".
+    #[schemars(with = "Option<String>", example = "https://box.example.org")]
+    pub public_url: Option<PublicUrl>,
+    /// The proxies whose `X-Forwarded-For` names the client, in logs and for the limit of wrong credentials.
+    #[serde(deserialize_with = "listen::proxies")]
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Rules for addresses that other machines reach.
+    #[serde(rename = "listen")]
+    pub listen_rules: ListenRules,
     /// The access of programs without a credential.
     pub auth: Auth,
     /// The pages that may connect.
@@ -179,8 +193,12 @@ pub enum GuardProgram {
 pub struct Flags {
     /// `--home`.
     pub home: Option<PathBuf>,
-    /// `--listen`, as `ws://ADDRESS:PORT`.
-    pub listen: Option<String>,
+    /// Each `--listen`; without one the usual address.
+    pub listen: Vec<String>,
+    /// `--tls-cert`.
+    pub tls_cert: Option<PathBuf>,
+    /// `--tls-key`.
+    pub tls_key: Option<PathBuf>,
     /// `--guard`.
     pub guard: Option<PathBuf>,
     /// `--test-fences`.
@@ -208,7 +226,8 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             home: PathBuf::new(),
-            listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), policy::DEFAULT_PORT)),
+            listen: vec![ListenAt::usual()],
+            tls: None,
             guard: GuardProgram::ThisProgram,
             test_fences: false,
             capability: None,
@@ -235,6 +254,9 @@ impl Default for ServerConfig {
             limits: Limits::default(),
             heartbeat: Heartbeat::default(),
             shutdown: ShutdownTimes::default(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            listen_rules: ListenRules::default(),
             auth: Auth::default(),
             browser: Browser::default(),
             warnings: Vec::new(),
@@ -262,12 +284,7 @@ impl ServerConfig {
         config.guard = flags.guard.clone().map_or(GuardProgram::ThisProgram, GuardProgram::Path);
         config.test_fences = flags.test_fences;
         config.capability = flags.capability;
-        if let Some(listen) = flags.listen.as_deref() {
-            match parse_listen(listen) {
-                Ok(listen) => config.listen = listen,
-                Err(error) => problems.push(error),
-            }
-        }
+        (config.listen, config.tls) = listen::read(flags, &mut problems);
         let file = config.home.join(FILE);
         let text = tree::read(&file);
         config.origin = Some(Origin::new(flags, &file, &text));
@@ -300,33 +317,4 @@ pub fn home(flag: Option<&Path>, variable: Variable<'_>) -> Result<PathBuf, Conf
         None => default_home(variable).map_err(|error| wrong(error.to_string()))?,
     };
     std::path::absolute(&chosen).map_err(|error| wrong(format!("{}: {error}", chosen.display())))
-}
-
-/// Reads `ws://ADDRESS:PORT`, or [`STDIO`] for none. Only loopback addresses, until clients can be told apart.
-fn parse_listen(text: &str) -> Result<Option<SocketAddr>, ConfigError> {
-    if text == STDIO {
-        return Ok(None);
-    }
-    let expected = "write ws://127.0.0.1:PORT (port 0 takes a free one) or unix://PATH";
-    let wrong = |what: String| ConfigError::new(Place::Flag("--listen".to_owned()), "", what, expected);
-    let Some(rest) = text.strip_prefix("ws://") else {
-        return Err(match text.split_once("://") {
-            Some((scheme @ ("wss" | "https"), _)) => {
-                wrong(format!("{scheme}:// is not supported: a proxy in front of Skein can do TLS"))
-            }
-            Some((scheme, _)) => wrong(format!("{scheme}:// is not supported")),
-            None => wrong(format!("{text:?} is not a websocket address")),
-        });
-    };
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let named = rest.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    let address: SocketAddr = named
-        .as_deref()
-        .unwrap_or(rest)
-        .parse()
-        .map_err(|_| wrong(format!("{rest:?} is not an address with a port")))?;
-    if !address.ip().is_loopback() {
-        return Err(wrong(format!("{} can be reached from other machines", address.ip())));
-    }
-    Ok(Some(address))
 }

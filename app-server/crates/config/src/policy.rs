@@ -34,6 +34,12 @@ pub const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Concurrent thread and helper requests of one connection. Origin: guess; far above a person's use.
 pub(crate) const REQUESTS_IN_FLIGHT: usize = 64;
+/// Open websockets. Origin: a promise; fewer where the descriptors end.
+pub(crate) const CONNECTIONS: usize = 10_000;
+/// Open websockets with one credential. Origin: a promise; a person's tabs and programs, far below what would hold others up.
+pub(crate) const CONNECTIONS_PER_CREDENTIAL: usize = 100;
+/// New connections a second from one address of another machine. Origin: a promise; a house full of tabs that come back.
+pub(crate) const CONNECTS_PER_ADDRESS: usize = 100;
 /// Commands waiting for one thread's owner. Origin: guess; the owner never waits, so a full mailbox is overload.
 pub(crate) const MAILBOX: usize = 64;
 /// The most events replayed to a resuming client; beyond that it gets the full state. Origin: a promise.
@@ -107,7 +113,9 @@ pub(crate) const PROJECT_DOC_MOST: usize = 1024 * 1024;
 // --- tickets, sessions and tokens ---
 
 /// How long a ticket can be redeemed. Origin: a browser opens a page in seconds, and others may see its command line.
-pub(crate) const TICKET_LIFE: Duration = Duration::from_secs(30);
+pub const TICKET_LIFE: Duration = Duration::from_secs(30);
+/// How long the ticket of a pairing can be redeemed. Origin: a person takes a phone, and reads a code with it.
+pub const PAIRING_LIFE: Duration = Duration::from_mins(5);
 /// Tickets that may be open. Origin: guess; a person opens a few pages within the life of a ticket.
 pub(crate) const OPEN_TICKETS: usize = 64;
 /// Tickets that the bearer of a credential may have open, so that none uses all of them up. Origin: guess; an eighth of all.

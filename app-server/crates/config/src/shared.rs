@@ -84,7 +84,9 @@ impl ServerConfig {
             }
         };
         keep("home", self.home != running.home);
-        keep("listen", self.listen != running.listen);
+        keep("listen", self.listen != running.listen || self.tls != running.tls);
+        keep("public_url", self.public_url != running.public_url);
+        keep("listen.plain", self.listen_rules != running.listen_rules);
         keep("guard", self.guard != running.guard);
         keep("test_fences", self.test_fences != running.test_fences);
         keep("helpers.containment", self.helper_rules.containment != running.helper_rules.containment);
@@ -92,7 +94,10 @@ impl ServerConfig {
         keep("helpers.liveness", self.helper_rules.liveness != running.helper_rules.liveness);
         keep("limits.mailbox", self.limits.mailbox != running.limits.mailbox);
         self.home.clone_from(&running.home);
-        self.listen = running.listen;
+        self.listen.clone_from(&running.listen);
+        self.tls.clone_from(&running.tls);
+        self.public_url.clone_from(&running.public_url);
+        self.listen_rules = running.listen_rules;
         self.guard.clone_from(&running.guard);
         self.test_fences = running.test_fences;
         self.helper_rules = running.helper_rules;

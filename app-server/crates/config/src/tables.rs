@@ -18,6 +18,7 @@ const LEAST_BYTES: i64 = 64 * 1024;
 const MOST_BYTES: i64 = 1024 * 1024 * 1024;
 const MOST_QUEUED: i64 = 65_536;
 const MOST_REPLAYED: i64 = 1_000_000;
+const MOST_CONNECTIONS: i64 = 1_000_000;
 const MOST_THREADS: usize = 1_000_000;
 const MOST_ROUNDS: i64 = 1_000_000;
 const MOST_TOKENS: i64 = 1_000_000_000_000;
@@ -326,6 +327,18 @@ pub struct Limits {
     #[serde(deserialize_with = "whole::<1, MOST_QUEUED, _, _>")]
     #[schemars(range(min = 1, max = MOST_QUEUED))]
     pub requests_in_flight: usize,
+    /// Websockets that may be open at once.
+    #[serde(deserialize_with = "whole::<1, MOST_CONNECTIONS, _, _>")]
+    #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
+    pub connections: usize,
+    /// Websockets that may be open at once with one token or session.
+    #[serde(deserialize_with = "whole::<1, MOST_CONNECTIONS, _, _>")]
+    #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
+    pub connections_per_credential: usize,
+    /// New connections a second from one address of another machine.
+    #[serde(deserialize_with = "whole::<1, MOST_CONNECTIONS, _, _>")]
+    #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
+    pub connects_per_address: usize,
     /// Commands that may wait for the owner of one thread.
     #[serde(deserialize_with = "whole::<1, MOST_QUEUED, _, _>")]
     #[schemars(range(min = 1, max = MOST_QUEUED))]
@@ -372,6 +385,9 @@ impl Default for Limits {
             answer_bytes: policy::ANSWER_BYTES,
             outbox_bytes: policy::OUTBOX_BYTES,
             requests_in_flight: policy::REQUESTS_IN_FLIGHT,
+            connections: policy::CONNECTIONS,
+            connections_per_credential: policy::CONNECTIONS_PER_CREDENTIAL,
+            connects_per_address: policy::CONNECTS_PER_ADDRESS,
             mailbox: policy::MAILBOX,
             replay: policy::REPLAY,
             loaded_threads: None,

@@ -2,14 +2,16 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpStream;
 
+use super::super::doors::TcpDoor;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn nobody() -> Peer {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    Peer::Tcp { local: nowhere, peer: nowhere }
+    Peer::Tcp(TcpPeer { local: nowhere, peer: nowhere, door: Door::Loopback, certificate: None })
 }
 
 fn socket(room: usize) -> (DuplexStream, Socket<DuplexStream>, Visitor) {
@@ -133,8 +135,8 @@ async fn bytes_that_come_and_room_that_is_made_are_signs_of_life() {
 
 #[tokio::test]
 async fn only_so_many_may_stand_before_the_door() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpDoor::local();
+    let address = listener.address();
     let mut door = Acceptor::with_places(listener, Arc::new(|| true), 2);
     let mut clients = Vec::new();
     for _ in 0..4 {
@@ -153,8 +155,8 @@ async fn only_so_many_may_stand_before_the_door() {
 
 #[tokio::test]
 async fn a_client_waits_while_descriptors_are_kept_for_files() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpDoor::local();
+    let address = listener.address();
     let looks = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&looks);
     let mut door = Acceptor::new(listener, Arc::new(move || counted.fetch_add(1, Ordering::Relaxed) >= 2));

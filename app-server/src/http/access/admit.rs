@@ -63,8 +63,8 @@ pub(crate) struct Facts {
 
 /// Whether the decision depends on the user at the other end, so that the kernel has to be asked. It is not asked for
 /// requests that need nothing.
-pub(crate) fn asks_for_user(rules: AccessRules<'_>, door: Door, need: Need, head: &RequestHead) -> bool {
-    let may_be_local = door == Door::Loopback && rules.local != LocalPrograms::Any;
+pub(crate) fn asks_for_user(rules: AccessRules<'_>, need: Need, head: &RequestHead) -> bool {
+    let may_be_local = head.door == Door::Loopback && rules.local != LocalPrograms::Any;
     let holds_secret = !matches!(need, Need::Page | Need::Open);
     may_be_local
         && holds_secret
@@ -77,11 +77,12 @@ pub(crate) fn asks_for_user(rules: AccessRules<'_>, door: Door, need: Need, head
 /// The answer to a request that does not pass.
 pub(crate) fn admit(
     rules: AccessRules<'_>,
-    (door, need): (Door, Need),
+    need: Need,
     head: &RequestHead,
     facts: Facts,
 ) -> Result<Admission, AccessRefusal> {
-    let origin = page(rules, (door, need), head)?;
+    let door = head.door;
+    let origin = page(rules, need, head)?;
     let is_own_page = origin.as_ref().is_some_and(|origin| is_own(head, origin));
     let anonymous = |origin| Admission {
         door,
@@ -107,7 +108,7 @@ pub(crate) fn admit(
     }
     let (identity, access) = match facts.credential {
         Some(found) => bearer(rules, door, (found.map_err(wrong)?, facts.user), origin.as_ref())?,
-        None => local_program(rules, (door, need), head, facts.user)?,
+        None => local_program(rules, need, head, facts.user)?,
     };
     let (identity, access) = match helper {
         Some(name) => (helper_with(name, identity), access.min(Access::Chat)),
@@ -141,17 +142,13 @@ fn stands_on_user(identity: &Identity) -> bool {
 }
 
 /// The origin of the page that sends the request, if a page does.
-fn page(
-    rules: AccessRules<'_>,
-    (door, need): (Door, Need),
-    head: &RequestHead,
-) -> Result<Option<WebOrigin>, AccessRefusal> {
+fn page(rules: AccessRules<'_>, need: Need, head: &RequestHead) -> Result<Option<WebOrigin>, AccessRefusal> {
     let origin = match &head.sender {
         Sender::Program => return Ok(None),
-        _ if !takes_pages(door) => {
+        _ if !takes_pages(head.door) => {
             return Err(RefusalReason::Origin.refusal("no page may use a unix socket; it connects to a port"));
         }
-        Sender::Page(origin) if is_allowed(rules, door, head, origin) => origin,
+        Sender::Page(origin) if is_allowed(rules, head, origin) => origin,
         // A file of the page holds no secret, and a script of another page cannot read it.
         Sender::Page(_) | Sender::MalformedPage if need == Need::Page => return Ok(None),
         Sender::Page(origin) => return Err(AccessRefusal::origin(Some(origin))),
@@ -169,13 +166,13 @@ pub(crate) fn takes_pages(door: Door) -> bool {
     door != Door::Unix
 }
 
-/// Whether a page of this origin may send requests to this door: a page of the server itself, or one of the settings.
-pub(crate) fn is_allowed(rules: AccessRules<'_>, door: Door, head: &RequestHead, origin: &WebOrigin) -> bool {
-    takes_pages(door) && (is_own(head, origin) || rules.browser.allows(origin))
+/// Whether a page of this origin may send the request: a page of the server itself, or one of the settings.
+pub(crate) fn is_allowed(rules: AccessRules<'_>, head: &RequestHead, origin: &WebOrigin) -> bool {
+    takes_pages(head.door) && (is_own(head, origin) || rules.browser.allows(origin))
 }
 
 fn is_own(head: &RequestHead, origin: &WebOrigin) -> bool {
-    WebOrigin::own(&head.host).as_ref() == Some(origin)
+    head.own.as_ref() == Some(origin) || (head.is_public && head.sender.page() == Some(origin))
 }
 
 /// Refuses a helper; the name of one that may connect.
@@ -210,12 +207,12 @@ fn is_local_program(head: &RequestHead) -> bool {
 /// A request without a credential passes from a local program only.
 fn local_program(
     rules: AccessRules<'_>,
-    (door, need): (Door, Need),
+    need: Need,
     head: &RequestHead,
     user: User,
 ) -> Result<(Identity, Access), AccessRefusal> {
     let missing = |message: &str| Err(RefusalReason::Missing.refusal(message));
-    let passes = match door {
+    let passes = match head.door {
         Door::Unix => true,
         Door::Remote => false,
         Door::Loopback => match rules.local {

@@ -10,7 +10,7 @@ use skein_base::tasks::BlockingPool;
 use skein_config::access::CredentialRefusal;
 use skein_helpers::{Caller, Helpers};
 
-use super::super::acceptor::{Peer, Visitor};
+use super::super::acceptor::{Peer, TcpPeer, Visitor};
 use super::super::routes::WebState;
 use super::admit::{AccessRules, Facts, HelperCaller, Need, User, asks_for_user};
 use super::head::RequestHead;
@@ -44,7 +44,7 @@ pub(super) async fn gather(
     let services = &web.services;
     let credential =
         head.credential.as_ref().map(|secret| services.credentials.check(secret.expose()).map_err(wrong));
-    let asks = asks_for_user(rules, visitor.door(), need, head);
+    let asks = asks_for_user(rules, need, head);
     let peer = visitor.peer().clone();
     // Helpers are few; without one, nothing of theirs is read.
     let helpers = Some(Arc::clone(&services.helpers)).filter(|helpers| helpers.has_living());
@@ -74,10 +74,10 @@ fn wrong(reason: CredentialRefusal) -> RefusalReason {
 fn user_at_once(peer: &Peer, asks: bool) -> Option<(User, Option<u32>)> {
     match peer {
         Peer::Unix(unix) => Some((User::Same, Some(unix.uid))),
-        Peer::Tcp { .. } if !asks => Some(UNKNOWN),
-        Peer::Tcp { local, peer } => match peers::peer_of_tcp_at_once(*local, *peer) {
+        Peer::Tcp(_) if !asks => Some(UNKNOWN),
+        Peer::Tcp(tcp) => match peers::peer_of_tcp_at_once(tcp.local, tcp.peer) {
             Err(Unknown::NotAtOnce) => None,
-            found => Some(user(peer, &found)),
+            found => Some(user(&tcp.peer, &found)),
         },
     }
 }
@@ -93,8 +93,8 @@ fn owner(
             let caller = helpers.map_or(Ok(None), |helpers| helpers.helper_of_peer(unix));
             ((User::Same, Some(unix.uid)), caller.map(|caller| caller.map(helper_caller)))
         }
-        Peer::Tcp { .. } if !asks && helpers.is_none() => (UNKNOWN, Ok(None)),
-        Peer::Tcp { local, peer } => {
+        Peer::Tcp(_) if !asks && helpers.is_none() => (UNKNOWN, Ok(None)),
+        Peer::Tcp(TcpPeer { local, peer, .. }) => {
             let found = peers::peer_of_tcp(*local, *peer);
             let caller = helpers.map_or(Ok(None), |helpers| {
                 let owner = found.as_ref().ok();

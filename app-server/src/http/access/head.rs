@@ -1,11 +1,13 @@
 //! The head of a request, as far as the decision about it needs it. Reading a head has no effect.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use skein_config::PublicUrl;
 use skein_config::access::{Door, SentSecret, WebOrigin};
 
+use super::super::tls::ServedCertificate;
 use super::refusal::{AccessRefusal, RefusalReason};
 
 /// The subprotocol of a client that sends its credential with the handshake. The server selects it in the answer.
@@ -42,11 +44,24 @@ impl Sender {
     }
 }
 
+/// The way by which a request has come, as the connection and the settings know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entrance<'a> {
+    pub(crate) door: Door,
+    /// The certificate that the client was shown, where the port speaks TLS.
+    pub(crate) certificate: Option<&'a ServedCertificate>,
+    pub(crate) public_url: Option<&'a PublicUrl>,
+}
+
 /// The parts of a head that a decision looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestHead {
-    /// The `Host`, in lower case; empty on a unix socket without one.
-    pub(crate) host: String,
+    /// The door, which is the remote one for all that comes by `public_url`: from there comes the whole network of a proxy.
+    pub(crate) door: Door,
+    /// Whether it has come by `public_url`.
+    pub(crate) is_public: bool,
+    /// The origin of the pages that the server serves at the request's `Host`.
+    pub(crate) own: Option<WebOrigin>,
     pub(crate) sender: Sender,
     /// Whether a proxy or a tunnel has passed the request on.
     pub(crate) is_forwarded: bool,
@@ -57,31 +72,42 @@ pub(crate) struct RequestHead {
 }
 
 impl RequestHead {
-    /// Reads the head of a request at this door.
+    /// Reads the head of a request at this entrance.
     ///
     /// # Errors
     /// The refusal of a head that nobody may send.
-    pub(crate) fn read(door: Door, parts: &Parts) -> Result<Self, AccessRefusal> {
+    pub(crate) fn read(entrance: Entrance<'_>, parts: &Parts) -> Result<Self, AccessRefusal> {
         let headers = &parts.headers;
-        let host = host(door, headers, &parts.uri)?;
+        let host = host(entrance, headers, &parts.uri)?;
         no_secret_in_address(&parts.uri)?;
         no_body_behind_an_upgrade(headers)?;
-        let sender = sender(headers, &host)?;
+        let public = entrance.public_url.filter(|_| entrance.door != Door::Unix);
+        let by_host = public.filter(|url| url.host() == host);
+        let own = match by_host {
+            Some(url) => Some(url.origin().clone()),
+            None if entrance.certificate.is_some() => WebOrigin::own("https", &host),
+            None => WebOrigin::own("http", &host),
+        };
+        let sender = sender(headers, own.as_ref())?;
+        // A proxy may send a Host of its own.
+        let is_public = by_host.is_some() || public.is_some_and(|url| sender.page() == Some(url.origin()));
         Ok(Self {
+            door: if is_public { Door::Remote } else { entrance.door },
+            is_public,
+            own,
             is_forwarded: is_forwarded(headers),
             credential: credential(headers)?,
             is_worker_script: headers.get(SERVICE_WORKER).is_some_and(|value| value == "script"),
             sender,
-            host,
         })
     }
 }
 
 /// The `Host` of a request. Unix sockets have no host, so theirs is not looked at.
-fn host(door: Door, headers: &HeaderMap, target: &Uri) -> Result<String, AccessRefusal> {
+fn host(entrance: Entrance<'_>, headers: &HeaderMap, target: &Uri) -> Result<String, AccessRefusal> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
-    if door == Door::Unix {
+    if entrance.door == Door::Unix {
         let host = first.and_then(|host| host.to_str().ok()).unwrap_or_default();
         return Ok(host.to_ascii_lowercase());
     }
@@ -96,21 +122,43 @@ fn host(door: Door, headers: &HeaderMap, target: &Uri) -> Result<String, AccessR
     if host.contains('@') {
         return Err(RefusalReason::Host.refusal("a Host has no credentials"));
     }
-    if is_loopback(&host) { Ok(host) } else { Err(AccessRefusal::misdirected()) }
+    if is_served(entrance, &host) { Ok(host) } else { Err(AccessRefusal::misdirected(entrance.door)) }
 }
 
-/// Whether a `Host` in lower case names this machine, with or without a port. Pages of it have an origin.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    if WebOrigin::own(host).is_none() {
+/// Whether the server answers requests with this `Host`, in lower case. A name that anybody can lead here would make the
+/// page of a stranger a page of the server; nobody can do that with an address.
+fn is_served(entrance: Entrance<'_>, host: &str) -> bool {
+    if WebOrigin::own("http", host).is_none() {
         return false;
     }
-    if let Ok(address) = host.parse::<SocketAddr>() {
-        return address.ip().is_loopback();
+    if entrance.public_url.is_some_and(|url| url.host() == host) {
+        return true;
     }
-    let name = host.split_once(':').map_or(host, |(name, _)| name);
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let ip = bracketed.unwrap_or(name).parse::<IpAddr>();
-    name == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    let name = without_port(host);
+    if is_loopback(name) {
+        return true;
+    }
+    entrance.door == Door::Remote
+        && (address(name).is_some()
+            || entrance.certificate.is_some_and(|certificate| certificate.names(name)))
+}
+
+/// A host of a `Host`, without its port.
+fn without_port(host: &str) -> &str {
+    if host.starts_with('[') {
+        return host.find(']').and_then(|end| host.get(..=end)).unwrap_or(host);
+    }
+    host.split_once(':').map_or(host, |(name, _)| name)
+}
+
+/// The address that a host is, rather than a name.
+fn address(host: &str) -> Option<IpAddr> {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
+}
+
+/// Whether a host without a port names this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || address(host).is_some_and(|ip| ip.is_loopback())
 }
 
 fn no_secret_in_address(target: &Uri) -> Result<(), AccessRefusal> {
@@ -142,7 +190,7 @@ pub(super) fn origin(headers: &HeaderMap) -> Option<WebOrigin> {
     origin.to_str().ok().and_then(WebOrigin::parse)
 }
 
-fn sender(headers: &HeaderMap, host: &str) -> Result<Sender, AccessRefusal> {
+fn sender(headers: &HeaderMap, own: Option<&WebOrigin>) -> Result<Sender, AccessRefusal> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let is_page = origins.next().is_some();
     if origins.next().is_some() {
@@ -153,9 +201,7 @@ fn sender(headers: &HeaderMap, host: &str) -> Result<Sender, AccessRefusal> {
     }
     Ok(match headers.get(SEC_FETCH_SITE) {
         None => Sender::Program,
-        Some(site) if site == "same-origin" => {
-            WebOrigin::own(host).map_or(Sender::MalformedPage, Sender::Page)
-        }
+        Some(site) if site == "same-origin" => own.cloned().map_or(Sender::MalformedPage, Sender::Page),
         Some(_) => Sender::Browser,
     })
 }

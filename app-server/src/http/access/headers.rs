@@ -32,6 +32,15 @@ pub(super) fn finish(mut answer: Response, page: Option<&WebOrigin>, seen_by_all
     answer
 }
 
+/// Tells browsers to come by TLS only. It holds for every port of the host, so that only the settings can say that the host
+/// has nothing else (RFC 6797).
+pub(super) fn only_by_tls(mut answer: Response) -> Response {
+    answer
+        .headers_mut()
+        .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    answer
+}
+
 /// Whether a browser asks which requests a page may send (the Fetch standard's CORS preflight).
 pub(super) fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)

@@ -2,14 +2,18 @@
 //! ones get 429, and the log one line a minute. A right one always passes.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
+use axum::http::{HeaderMap, HeaderName};
 use tokio::time::Instant;
 
 use super::super::acceptor::Peer;
 use super::refusal::AccessRefusal;
 use crate::policy;
+
+/// The addresses through which a request has come; each proxy adds the one that it has seen.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The sender of requests that are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,10 +29,30 @@ impl PeerKey {
     pub(super) fn of(peer: &Peer, uid: Option<u32>) -> Self {
         match (peer, uid) {
             (Peer::Unix(unix), _) => Self::User(unix.uid),
-            (Peer::Tcp { .. }, Some(uid)) => Self::User(uid),
-            (Peer::Tcp { peer, .. }, None) => Self::Address(peer.ip().to_canonical()),
+            (Peer::Tcp(_), Some(uid)) => Self::User(uid),
+            (Peer::Tcp(tcp), None) => Self::Address(tcp.peer.ip().to_canonical()),
         }
     }
+
+    /// The address; `None` for a user of this machine.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::User(_) => None,
+            Self::Address(address) => Some(address),
+        }
+    }
+}
+
+/// The client of a proxy that the settings trust: the last address of `X-Forwarded-For`, which the proxy itself has added. Only
+/// logs and the limit of wrong credentials use it; it lets nobody in.
+pub(super) fn named_by_proxy(peer: &Peer, headers: &HeaderMap, trusted: &[IpAddr]) -> Option<PeerKey> {
+    let Peer::Tcp(tcp) = peer else { return None };
+    let proxy = tcp.peer.ip().to_canonical();
+    trusted.iter().find(|trusted| trusted.to_canonical() == proxy)?;
+    let last = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
+    let last = last.rsplit(',').next()?.trim();
+    let address = last.parse().or_else(|_| last.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|ip: IpAddr| PeerKey::Address(ip.to_canonical()))
 }
 
 #[derive(Debug)]
@@ -88,12 +112,41 @@ impl RefusalLog {
 mod tests {
     use std::time::Duration;
 
+    use axum::http::HeaderValue;
     use skein_base::clock::Clock;
+    use skein_config::access::Door;
 
     use super::*;
+    use crate::http::acceptor::TcpPeer;
     use crate::http::access::refusal::RefusalReason;
 
     const PEER: PeerKey = PeerKey::User(7);
+
+    #[test]
+    fn only_a_trusted_proxy_names_the_client_by_the_address_that_it_has_added() {
+        let peer = |ip: [u8; 4]| {
+            let (local, peer) = (([127, 0, 0, 1], 1).into(), (ip, 2).into());
+            Peer::Tcp(TcpPeer { local, peer, door: Door::Loopback, certificate: None })
+        };
+        let named = |peer: &Peer, sent: &[&'static str]| {
+            let headers = sent.iter().map(|sent| (FORWARDED_FOR, HeaderValue::from_static(sent))).collect();
+            named_by_proxy(peer, &headers, &["127.0.0.1".parse().unwrap()]).and_then(PeerKey::address)
+        };
+        let proxy = peer([127, 0, 0, 1]);
+        for (sent, address) in [
+            (vec!["10.0.0.7"], Some("10.0.0.7")),
+            (vec!["1.1.1.1, 10.0.0.7"], Some("10.0.0.7")),
+            (vec!["1.1.1.1", "10.0.0.7"], Some("10.0.0.7")),
+            (vec!["[2001:db8::1]:80"], Some("2001:db8::1")),
+            (vec!["::ffff:10.0.0.7"], Some("10.0.0.7")),
+            (vec!["unknown"], None),
+            (vec![""], None),
+            (vec![], None),
+        ] {
+            assert_eq!(named(&proxy, &sent), address.map(|address| address.parse().unwrap()), "{sent:?}");
+        }
+        assert_eq!(named(&peer([10, 0, 0, 9]), &["10.0.0.7"]), None, "a stranger names nobody");
+    }
 
     fn wrong() -> AccessRefusal {
         RefusalReason::Unknown.refusal("wrong")

@@ -9,6 +9,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -18,12 +19,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 pub(crate) use admit::Need;
-use head::RequestHead;
 pub(crate) use head::SUBPROTOCOL;
+use head::{Entrance, RequestHead};
 pub(crate) use limiter::{PeerKey, RefusalLog, WrongCredentials};
 pub(crate) use refusal::{AccessRefusal, RefusalReason};
-use skein_config::access::{Admission, Door, WebOrigin};
-use skein_config::{LocalPrograms, ServerConfig};
+use skein_config::access::{Admission, WebOrigin};
+use skein_config::{LocalPrograms, PublicUrl, ServerConfig};
 
 use self::facts::Gathered;
 use super::acceptor::Visitor;
@@ -37,6 +38,13 @@ pub(crate) struct Asker {
     page: Option<WebOrigin>,
 }
 
+impl Asker {
+    /// The address of the client, where no kernel names its user.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.peer.address()
+    }
+}
+
 /// Passes a request on with its admission, or refuses it.
 pub(crate) async fn guard(
     State(web): State<Arc<WebState>>,
@@ -44,28 +52,31 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    visitor.ask();
     let (mut parts, body) = request.into_parts();
     let seen_by_all = parts.uri.path() == routes::HEALTH;
-    let mut head = match RequestHead::read(visitor.door(), &parts) {
+    let config = web.services.config();
+    let client = limiter::named_by_proxy(visitor.peer(), &parts.headers, &config.trusted_proxies);
+    let peer = client.unwrap_or_else(|| PeerKey::of(visitor.peer(), None));
+    let read = begins(&web, &visitor).and_then(|()| RequestHead::read(entrance(&config, &visitor), &parts));
+    let mut head = match read {
         Ok(head) => head,
         Err(refusal) => {
-            let listed = |origin: &WebOrigin| {
-                admit::takes_pages(visitor.door()) && web.services.config().browser.allows(origin)
-            };
-            let page = head::origin(&parts.headers).filter(listed);
-            let asker = Asker { peer: PeerKey::of(visitor.peer(), None), page: None };
+            let page = listed_page(&config, &visitor, &parts);
+            let asker = Asker { peer, page: None };
             return headers::finish(refused(&web, &asker, refusal), page.as_ref(), seen_by_all);
         }
     };
     if head.is_worker_script {
         return headers::finish(no_worker(), None, seen_by_all);
     }
-    let page = allowed_page(&web, visitor.door(), &head);
+    let page = allowed_page(&web, &head);
     // The command that allows a page helps at a port only.
-    let sent = head.sender.page().filter(|_| admit::takes_pages(visitor.door()));
-    let mut asker = Asker { peer: PeerKey::of(visitor.peer(), None), page: sent.cloned() };
+    let sent = head.sender.page().filter(|_| admit::takes_pages(head.door));
+    let mut asker = Asker { peer, page: sent.cloned() };
     let decided = decide(&web, &visitor, &head, &parts, &mut asker).await;
+    if let Some(client) = client {
+        asker.peer = client;
+    }
     // From here on nobody needs the secret.
     head.credential = None;
     head::remove_credential(&mut parts.headers);
@@ -78,7 +89,27 @@ pub(crate) async fn guard(
         }
         Err(refusal) => refused(&web, &asker, refusal),
     };
-    headers::finish(answer, page.as_ref(), seen_by_all)
+    let answer = headers::finish(answer, page.as_ref(), seen_by_all);
+    let is_secure = head.is_public && config.public_url.as_ref().is_some_and(PublicUrl::is_secure);
+    if is_secure { headers::only_by_tls(answer) } else { answer }
+}
+
+fn entrance<'a>(config: &'a ServerConfig, visitor: &'a Visitor) -> Entrance<'a> {
+    let (door, certificate) = (visitor.door(), visitor.peer().certificate());
+    Entrance { door, certificate, public_url: config.public_url.as_ref() }
+}
+
+/// Counts a connection at its first request.
+fn begins(web: &WebState, visitor: &Visitor) -> Result<(), AccessRefusal> {
+    let services = &web.services;
+    let counts = || web.connect_rates.begin(visitor.peer(), &services.config().limits, services.clock.now());
+    if visitor.ask() { counts() } else { Ok(()) }
+}
+
+/// The page of a head that nobody may send, if the settings list it: it may read the refusal.
+fn listed_page(config: &ServerConfig, visitor: &Visitor, parts: &Parts) -> Option<WebOrigin> {
+    let listed = |origin: &WebOrigin| admit::takes_pages(visitor.door()) && config.browser.allows(origin);
+    head::origin(&parts.headers).filter(listed)
 }
 
 /// The admission; `None` for a preflight of an allowed page.
@@ -91,11 +122,11 @@ async fn decide(
 ) -> Result<Option<Admission>, AccessRefusal> {
     let config = web.services.config();
     let rules = rules(&config);
-    let need = routes::need(visitor.door(), parts);
+    let need = routes::need(head.door, parts);
     if let Err(refusal) = &need
         && headers::is_preflight(parts)
         && refusal.reason == RefusalReason::Method
-        && allowed_page(web, visitor.door(), head).is_some()
+        && allowed_page(web, head).is_some()
     {
         return Ok(None);
     }
@@ -104,14 +135,12 @@ async fn decide(
         // An unknown route says nothing to a foreign page either.
         Err(refusal) => {
             let nobody = facts::nobody();
-            return Err(admit::admit(rules, (visitor.door(), Need::Open), head, nobody)
-                .err()
-                .unwrap_or(refusal));
+            return Err(admit::admit(rules, Need::Open, head, nobody).err().unwrap_or(refusal));
         }
     };
     let Gathered { facts, uid } = facts::gather(web, visitor, (rules, need), head).await;
     asker.peer = PeerKey::of(visitor.peer(), uid);
-    let admission = admit::admit(rules, (visitor.door(), need), head, facts)?;
+    let admission = admit::admit(rules, need, head, facts)?;
     // Only now: a stolen credential that is refused must not live longer for it.
     if let Some(id) = admission.credential() {
         web.services.credentials.record_use(id);
@@ -126,10 +155,10 @@ fn rules(config: &ServerConfig) -> admit::AccessRules<'_> {
 }
 
 /// The origin of the page that sends the request, if the settings allow it and pages may use this door.
-fn allowed_page(web: &WebState, door: Door, head: &RequestHead) -> Option<WebOrigin> {
+fn allowed_page(web: &WebState, head: &RequestHead) -> Option<WebOrigin> {
     let config = web.services.config();
     let rules = rules(&config);
-    head.sender.page().filter(|origin| admit::is_allowed(rules, door, head, origin)).cloned()
+    head.sender.page().filter(|origin| admit::is_allowed(rules, head, origin)).cloned()
 }
 
 /// The answer to a refused request, after log and counters.

@@ -1,9 +1,11 @@
 //! The answers to requests that do not pass: one status, one reason, and a sentence with the way out.
 
+use std::time::Duration;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use skein_config::access::WebOrigin;
+use skein_config::access::{Door, WebOrigin};
 
 use crate::policy;
 
@@ -66,6 +68,8 @@ pub(crate) enum RefusalReason {
     TooMany,
     /// 503: too many tickets are open, or processes begin too fast to see whether a helper connects.
     Busy,
+    /// 503: too many connections are open, or begin.
+    Full,
 }
 
 impl RefusalReason {
@@ -100,6 +104,7 @@ impl RefusalReason {
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "mediaType"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "tooMany"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "full"),
         }
     }
 
@@ -133,8 +138,15 @@ pub(crate) struct AccessRefusal {
 
 impl AccessRefusal {
     /// 421: a `Host` that is not served.
-    pub(crate) fn misdirected() -> Self {
-        RefusalReason::Misdirected.refusal("this host is not served here: use 127.0.0.1, [::1] or localhost")
+    pub(crate) fn misdirected(door: Door) -> Self {
+        RefusalReason::Misdirected.refusal(match door {
+            Door::Remote => {
+                "this host is not served here: use the server's address, a name of its certificate, or that of its setting public_url"
+            }
+            Door::Loopback | Door::Unix => {
+                "this host is not served here: use 127.0.0.1, [::1] or localhost"
+            }
+        })
     }
 
     /// 403: a page that is not allowed, with the command that allows it if the text is safe to paste. An opaque origin and a very
@@ -167,6 +179,14 @@ impl AccessRefusal {
             header,
             ..RefusalReason::TooMany.refusal("too many wrong credentials; a right one passes at any time")
         }
+    }
+
+    /// 503: this limit of connections is reached.
+    pub(crate) fn full(limit: &str, most: usize, wait: Duration) -> Self {
+        let header = Some((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
+        let text =
+            format!("{most} connections are the limit ({limit}); close some, or raise it in config.toml");
+        Self { header, ..RefusalReason::Full.refusal(text) }
     }
 
     /// 503: nobody can say yet whether a helper connects.

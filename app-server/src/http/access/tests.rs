@@ -3,16 +3,17 @@
 mod fuzz;
 
 use axum::http::{HeaderMap, HeaderName, Request};
+use serde_json::json;
 use skein_base::system::proc::Unsettled;
 use skein_config::access::{
     Admission, CredentialKind, Door, Grant, Identity, OriginPattern, SentSecret, WebOrigin,
 };
-use skein_config::{Browser, LocalPrograms};
+use skein_config::{Browser, LocalPrograms, ServerConfig};
 use skein_protocol::access::Access;
 use uuid::Uuid;
 
 use super::admit::{AccessRules, Facts, HelperCaller, Need, User, admit, asks_for_user};
-use super::head::{RequestHead, Sender};
+use super::head::{Entrance, RequestHead, Sender};
 use super::refusal::RefusalReason;
 
 const DOORS: [Door; 3] = [Door::Unix, Door::Loopback, Door::Remote];
@@ -43,16 +44,11 @@ impl Case {
     fn decide(&self) -> Result<Admission, RefusalReason> {
         let origins = vec![OriginPattern::parse("http://localhost:5173").unwrap()];
         let rules = AccessRules { local: self.local, browser: &Browser { origins, ..Browser::default() } };
-        admit(rules, (self.door, self.need), &self.head, self.facts.clone()).map_err(|refusal| refusal.reason)
+        admit(rules, self.need, &self.head, self.facts.clone()).map_err(|refusal| refusal.reason)
     }
 
     fn asks(&self) -> bool {
-        asks_for_user(
-            AccessRules { local: self.local, browser: &Browser::default() },
-            self.door,
-            self.need,
-            &self.head,
-        )
+        asks_for_user(AccessRules { local: self.local, browser: &Browser::default() }, self.need, &self.head)
     }
 
     fn is_program(&self) -> bool {
@@ -109,7 +105,9 @@ fn cases() -> Vec<Case> {
                     helpers().into_iter().flat_map(|h| [(h.clone(), false), (h, true)])
                 {
                     let head = RequestHead {
-                        host: "127.0.0.1:4500".to_owned(),
+                        door,
+                        is_public: false,
+                        own: Some(origin("http://127.0.0.1:4500")),
                         sender: sender.clone(),
                         is_forwarded,
                         credential: credential.as_ref().map(|_| SentSecret::new("secret")),
@@ -277,9 +275,9 @@ fn a_helper_comes_in_only_if_its_settings_say_so_and_never_as_admin() {
 fn nobody_comes_in_while_it_is_not_known_whether_a_helper_connects() {
     all(|case| holds_secret(case) && case.facts.helper.is_err(), |_, decided| decided.is_err());
     let case = cases().into_iter().find(|case| case.facts.helper.is_err() && case.is_program());
-    let Case { local, door, head, facts, .. } = case.unwrap();
+    let Case { local, head, facts, .. } = case.unwrap();
     let rules = AccessRules { local, browser: &Browser::default() };
-    let refusal = admit(rules, (door, Need::Access(Access::Read)), &head, facts).unwrap_err();
+    let refusal = admit(rules, Need::Access(Access::Read), &head, facts).unwrap_err();
     let answer = axum::response::IntoResponse::into_response(refusal);
     assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "1"));
     all(
@@ -298,18 +296,18 @@ fn is_helper(admission: &Admission, case: &Case) -> bool {
 #[test]
 fn a_helper_that_has_ended_is_refused_with_its_own_sentence() {
     let case = cases().into_iter().find(|case| case.facts.helper == former() && case.is_program());
-    let Case { local, door, head, facts, .. } = case.unwrap();
+    let Case { local, head, facts, .. } = case.unwrap();
     let rules = AccessRules { local, browser: &Browser::default() };
-    let refusal = admit(rules, (door, Need::Access(Access::Read)), &head, facts).unwrap_err();
+    let refusal = admit(rules, Need::Access(Access::Read), &head, facts).unwrap_err();
     assert_eq!(refusal.message, "a process of a helper that has ended may not connect");
 }
 
 #[test]
 fn a_page_at_a_unix_socket_gets_no_command_that_does_not_help() {
     let case = cases().into_iter().find(|case| case.door == Door::Unix && case.head.sender.page().is_some());
-    let Case { local, door, head, facts, .. } = case.unwrap();
+    let Case { local, head, facts, .. } = case.unwrap();
     let rules = AccessRules { local, browser: &Browser::default() };
-    let refusal = admit(rules, (door, Need::Access(Access::Read)), &head, facts).unwrap_err();
+    let refusal = admit(rules, Need::Access(Access::Read), &head, facts).unwrap_err();
     assert_eq!(refusal.message, "no page may use a unix socket; it connects to a port");
 }
 
@@ -340,7 +338,8 @@ fn read(target: &str, headers: &[(&str, &str)]) -> Result<RequestHead, (u16, &'s
         request = request.header(*name, *value);
     }
     let (parts, ()) = request.body(()).unwrap().into_parts();
-    RequestHead::read(Door::Loopback, &parts).map_err(|refusal| (refusal.status().as_u16(), refusal.word()))
+    let entrance = Entrance { door: Door::Loopback, certificate: None, public_url: None };
+    RequestHead::read(entrance, &parts).map_err(|refusal| (refusal.status().as_u16(), refusal.word()))
 }
 
 const HOST: (&str, &str) = ("host", "127.0.0.1:4500");
@@ -371,6 +370,54 @@ fn one_host_of_this_machine_is_served() {
         "absolute form, another authority"
     );
     assert!(read("http://127.0.0.1:4500/", &[HOST]).is_ok(), "absolute form, the same authority");
+}
+
+/// Reads a head with this `Host` and these headers.
+fn read_at(entrance: Entrance<'_>, host: &str, headers: &[(&str, &str)]) -> Result<RequestHead, u16> {
+    let mut request = Request::builder().uri("/").header("host", host);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    RequestHead::read(entrance, &parts).map_err(|refusal| refusal.status().as_u16())
+}
+
+#[test]
+fn an_address_is_served_for_other_machines_and_a_name_only_if_it_is_known() {
+    let entrance = Entrance { door: Door::Remote, certificate: None, public_url: None };
+    for host in ["192.168.1.20:4500", "[2001:db8::1]:4500", "10.0.0.1", "localhost:4500", "127.0.0.1:4500"] {
+        let head = read_at(entrance, host, &[]).unwrap();
+        assert_eq!((head.door, head.is_public), (Door::Remote, false), "{host}");
+        assert_eq!(head.own, Some(origin(&format!("http://{host}"))));
+    }
+    for host in ["evil.example:4500", "box", "192.168.1.20.evil.example"] {
+        assert_eq!(read_at(entrance, host, &[]), Err(421), "{host}");
+    }
+}
+
+#[test]
+fn a_request_by_the_public_url_counts_as_one_of_another_machine() {
+    let config: ServerConfig =
+        serde_json::from_value(json!({ "public_url": "https://box.example.org" })).unwrap();
+    let entrance = |door| Entrance { door, certificate: None, public_url: config.public_url.as_ref() };
+    let page = ("origin", "https://box.example.org");
+    for (host, headers, is_public) in [
+        ("box.example.org", vec![], true),
+        ("BOX.example.org", vec![page], true),
+        ("127.0.0.1:4500", vec![page], true),
+        ("127.0.0.1:4500", vec![], false),
+        ("127.0.0.1:4500", vec![("origin", "http://127.0.0.1:4500")], false),
+    ] {
+        let head = read_at(entrance(Door::Loopback), host, &headers).unwrap();
+        let door = if is_public { Door::Remote } else { Door::Loopback };
+        assert_eq!((head.door, head.is_public), (door, is_public), "{host} {headers:?}");
+    }
+    assert_eq!(read_at(entrance(Door::Loopback), "box.example.org:444", &[]), Err(421));
+    let own =
+        read_at(entrance(Door::Loopback), "box.example.org", &[("sec-fetch-site", "same-origin")]).unwrap();
+    assert_eq!(own.sender, Sender::Page(origin("https://box.example.org")));
+    let socket = read_at(entrance(Door::Unix), "box.example.org", &[page]).unwrap();
+    assert_eq!((socket.door, socket.is_public), (Door::Unix, false), "a program of the user names any host");
 }
 
 #[test]

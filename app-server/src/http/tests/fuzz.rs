@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
 use skein_config::LocalPrograms;
-use skein_config::access::{Credentials, NewToken, Secret};
+use skein_config::access::{Credentials, Door, NewToken, Secret};
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::ThreadId;
@@ -28,7 +28,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 
-use super::super::acceptor::Peer;
+use super::super::acceptor::{Peer, TcpPeer};
 use super::super::{Accept, Acceptor, WebState, routes};
 use crate::fuzz::{Corpus, MESSAGES, ROUNDS, heads, play_rounds};
 use crate::handlers;
@@ -53,7 +53,15 @@ impl Accept for Doors {
 
     async fn accept(&mut self) -> io::Result<(DuplexStream, Peer)> {
         let Some(stream) = self.clients.recv().await else { return pending().await };
-        Ok((stream, Peer::Tcp { local: self.local, peer: SocketAddr::from(([127, 0, 0, 1], 1)) }))
+        Ok((
+            stream,
+            Peer::Tcp(TcpPeer {
+                local: self.local,
+                peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+                door: Door::Loopback,
+                certificate: None,
+            }),
+        ))
     }
 }
 

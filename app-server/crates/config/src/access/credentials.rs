@@ -78,8 +78,11 @@ pub struct NewSession {
 
 /// A new session.
 pub struct Redeemed {
+    /// Its secret, which nothing shows again.
     pub secret: Secret,
+    /// The rights of its bearer.
     pub grant: Grant,
+    /// Its end, if nobody uses it.
     pub expires_at: WallMs,
 }
 
@@ -130,6 +133,7 @@ impl Credentials {
         access: Access,
         door: Door,
         maker: Option<Uuid>,
+        life: Duration,
     ) -> Result<(Secret, WallMs), TooManyTickets> {
         let secret = Secret::generate()?;
         let now = self.now();
@@ -147,8 +151,14 @@ impl Credentials {
             }
         }
         let terms = TicketTerms { access, made_at: door, made_by: maker, not_after };
-        state.tickets.add(secret.digest(), terms, self.clock.now())?;
-        Ok((secret, WallMs(now.0.saturating_add(state::millis(policy::TICKET_LIFE)))))
+        state.tickets.add(secret.digest(), terms, self.clock.now(), life)?;
+        Ok((secret, WallMs(now.0.saturating_add(state::millis(life)))))
+    }
+
+    /// Uses a ticket up without a session.
+    pub fn withdraw_ticket(&self, ticket: &Digest) {
+        // It may have ended already.
+        self.current(self.now()).tickets.take(ticket, self.clock.now()).ok();
     }
 
     /// Uses a ticket up and makes a session of it. Of two at once, one gets the session. The session is in memory when

@@ -17,7 +17,7 @@ mod tickets;
 pub use admission::{Admission, CredentialKind, Door, Grant, Identity};
 pub use admitted::{AdmittedConnection, AdmittedConnections};
 pub use capability::{TokenFileError, read_token_file};
-pub use credentials::{CredentialError, CredentialRefusal, Credentials, NewSession, NewToken};
+pub use credentials::{CredentialError, CredentialRefusal, Credentials, NewSession, NewToken, Redeemed};
 pub use digest::{BadDigest, Digest};
 pub(crate) use file::AccessFile;
 pub use file::{AccessError, CredentialEnd, is_open_to_others};

@@ -53,9 +53,9 @@ impl WebOrigin {
         (is_scheme && is_authority(authority)).then(|| Self(text.to_owned()))
     }
 
-    /// The origin of a page that the server itself serves at this `Host`; `None` for a text that is no host.
-    pub fn own(host: &str) -> Option<Self> {
-        Self::parse(&format!("http://{host}"))
+    /// The origin of a page that the server itself serves by this scheme at this `Host`; `None` for a text that is no host.
+    pub fn own(scheme: &str, host: &str) -> Option<Self> {
+        Self::parse(&format!("{scheme}://{host}"))
     }
 
     /// As a browser sends it.

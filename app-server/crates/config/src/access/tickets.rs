@@ -1,7 +1,8 @@
-//! Tickets: secrets of half a minute that a page redeems for a session, once. They are in memory only.
+//! Tickets: secrets of half a minute, or of a pairing, that a page redeems for a session, once. They are in memory only.
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use skein_base::clock::WallMs;
 use skein_protocol::access::Access;
@@ -61,7 +62,7 @@ pub enum RedeemError {
     #[error("this ticket was used; make another one with: skein url")]
     Used,
     /// It is too old.
-    #[error("this ticket is older than {} s; make another one with: skein url", policy::TICKET_LIFE.as_secs())]
+    #[error("this ticket has expired; make another one with: skein url, or skein pair for a phone")]
     Expired,
     /// The system has no random numbers for the session. The ticket is still open.
     #[error("no session can be made: {0}")]
@@ -96,12 +97,13 @@ impl Tickets {
         digest: Digest,
         terms: TicketTerms,
         now: Instant,
+        life: Duration,
     ) -> Result<(), TooManyTickets> {
         self.expire(now);
         if self.open.len() >= policy::OPEN_TICKETS {
             return Err(TooManyTickets::Open);
         }
-        self.open.push_back(OpenTicket { digest, terms, until: now + policy::TICKET_LIFE });
+        self.open.push_back(OpenTicket { digest, terms, until: now + life });
         Ok(())
     }
 
@@ -148,7 +150,10 @@ impl Tickets {
     }
 
     fn expire(&mut self, now: Instant) {
-        while let Some(ticket) = self.open.pop_front_if(|ticket| ticket.until <= now) {
+        let (over, open): (VecDeque<_>, _) =
+            std::mem::take(&mut self.open).into_iter().partition(|ticket| ticket.until <= now);
+        self.open = open;
+        for ticket in over {
             self.close(ticket.digest, TicketEnd::Expired);
         }
     }

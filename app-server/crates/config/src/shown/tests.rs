@@ -39,6 +39,9 @@ const ALL: &str = r#"
     helpers = { containment = "auto", stop_grace = "1s", liveness = "30s" }
     connections = { ping = "20s", dead_after = "60s", heartbeat = "20s" }
     shutdown = { drain = "1s", limit = "9s" }
+    public_url = "https://box.example.org"
+    trusted_proxies = ["127.0.0.1"]
+    listen = { plain = false }
     budget = { turn_tokens = 9, thread_tokens = 9, day_tokens = 9, turn_rounds = 9, ask = false }
 
     [auth]
@@ -55,6 +58,9 @@ const ALL: &str = r#"
     requests_in_flight = 9
     replay = 9
     mailbox = 9
+    connections = 9
+    connections_per_credential = 9
+    connects_per_address = 9
     loaded_threads = 9
     memory = "2GiB"
 

@@ -8,7 +8,7 @@ use skein_protocol::access::Access;
 use uuid::Uuid;
 
 use super::super::admit::{AccessRules, Facts, HelperCaller, Need, User, admit};
-use super::super::head::RequestHead;
+use super::super::head::{Entrance, RequestHead};
 use super::super::refusal::RefusalReason;
 use crate::fuzz::{Corpus, heads, play_rounds};
 use crate::http::routes;
@@ -25,12 +25,15 @@ fn no_head_lets_somebody_in_who_may_not() {
     play_rounds("heads", QUICK_ROUNDS, Corpus::heads(&heads()), |bytes, _| {
         let Some(parts) = parts(bytes) else { return };
         for door in [Door::Unix, Door::Loopback, Door::Remote] {
-            let Ok(head) = RequestHead::read(door, &parts) else { continue };
+            let Ok(head) = RequestHead::read(Entrance { door, certificate: None, public_url: None }, &parts)
+            else {
+                continue;
+            };
             let need = routes::need(door, &parts).unwrap_or(Need::Access(Access::Chat));
             for local in [LocalPrograms::SameUser, LocalPrograms::Token, LocalPrograms::Any] {
                 for facts in facts(head.credential.is_some()) {
                     let rules = AccessRules { local, browser: &browser };
-                    if let Ok(admission) = admit(rules, (door, need), &head, facts.clone()) {
+                    if let Ok(admission) = admit(rules, need, &head, facts.clone()) {
                         promise(&parts, (door, need, local), &facts, &admission);
                     }
                 }

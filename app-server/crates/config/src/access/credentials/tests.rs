@@ -35,7 +35,7 @@ impl Rig {
     }
 
     fn ticket(&self) -> Secret {
-        self.credentials.create_ticket(Access::Chat, Door::Loopback, None).unwrap().0
+        self.credentials.create_ticket(Access::Chat, Door::Loopback, None, policy::TICKET_LIFE).unwrap().0
     }
 
     fn redeem(&self, ticket: &Secret) -> Result<Redeemed, RedeemError> {
@@ -93,7 +93,8 @@ fn a_ticket_becomes_one_session_of_its_page() {
 fn only_a_ticket_of_another_machine_is_good_for_other_users() {
     let rig = Rig::new();
     for (door, same_user) in [(Door::Unix, true), (Door::Loopback, true), (Door::Remote, false)] {
-        let (ticket, _) = rig.credentials.create_ticket(Access::Read, door, None).unwrap();
+        let (ticket, _) =
+            rig.credentials.create_ticket(Access::Read, door, None, policy::TICKET_LIFE).unwrap();
         assert_eq!(rig.redeem(&ticket).ok().unwrap().grant.same_user, same_user, "{door:?}");
     }
 }
@@ -135,7 +136,8 @@ async fn open_tickets_are_bounded_and_an_older_one_is_not_given_up() {
     for _ in 1..policy::OPEN_TICKETS {
         rig.ticket();
     }
-    let refused = rig.credentials.create_ticket(Access::Chat, Door::Unix, None).err().unwrap();
+    let refused =
+        rig.credentials.create_ticket(Access::Chat, Door::Unix, None, policy::TICKET_LIFE).err().unwrap();
     assert_eq!(refused.to_string(), "64 tickets are open; they expire within 30 s");
     assert!(rig.redeem(&first).is_ok());
     rig.ticket();
@@ -270,7 +272,8 @@ fn a_bearer_uses_up_neither_the_tickets_nor_the_sessions_of_others() {
     let rig = Rig::new();
     let users = rig.session().secret;
     let maker = |secret: &Secret| rig.check(secret).unwrap().id;
-    let create = |maker| rig.credentials.create_ticket(Access::Chat, Door::Loopback, Some(maker));
+    let create =
+        |maker| rig.credentials.create_ticket(Access::Chat, Door::Loopback, Some(maker), policy::TICKET_LIFE);
     let token = maker(&rig.token("ci", None));
     let tickets: Vec<Secret> =
         (0..policy::OPEN_TICKETS_OF_BEARER).map(|_| create(token).unwrap().0).collect();
@@ -319,7 +322,9 @@ async fn the_end_of_a_token_ends_what_its_tickets_made() {
     for ends_by_time in [false, true] {
         let maker = rig.token("maker", ends_by_time.then_some(Duration::from_secs(60)));
         let id = rig.check(&maker).unwrap().id;
-        let make = |access| rig.credentials.create_ticket(access, Door::Remote, Some(id)).unwrap().0;
+        let make = |access| {
+            rig.credentials.create_ticket(access, Door::Remote, Some(id), policy::TICKET_LIFE).unwrap().0
+        };
         let redeemed = rig.redeem(&make(Access::Admin)).ok().unwrap();
         assert_eq!(redeemed.grant.access, Access::Chat, "no more than its maker has");
         advance(Duration::from_secs(50)).await;
@@ -331,7 +336,11 @@ async fn the_end_of_a_token_ends_what_its_tickets_made() {
         let reason = if ends_by_time { CredentialRefusal::Expired } else { CredentialRefusal::Revoked };
         assert_eq!(rig.check(&redeemed.secret), Err(reason));
         assert!(matches!(end_of(rig.redeem(&open)), RedeemError::Unknown));
-        let refused = rig.credentials.create_ticket(Access::Read, Door::Remote, Some(id)).err().unwrap();
+        let refused = rig
+            .credentials
+            .create_ticket(Access::Read, Door::Remote, Some(id), policy::TICKET_LIFE)
+            .err()
+            .unwrap();
         assert!(matches!(refused, TooManyTickets::MakerEnded));
     }
 }

@@ -1,0 +1,209 @@
+//! `skein pair`: lets the browser of a phone in. Anybody near the screen can read the code, so a person agrees to each browser.
+
+use std::io::{IsTerminal, Write};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use skein_config::policy::PAIRING_LIFE;
+use skein_protocol::access::Access;
+use skein_store::home::Home;
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{client, home, out, print_line, say, url};
+
+/// How often the server is asked whether a page has come.
+const LOOK: Duration = Duration::from_millis(500);
+/// An address of documentations (RFC 5737): a route to it shows the machine's own address. Nothing is sent there.
+const REMOTE_ADDRESS: &str = "192.0.2.1:9";
+
+#[derive(Debug, Args)]
+pub(super) struct Pair {
+    /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// The access that the phone gets: read, chat or admin.
+    #[arg(long, value_name = "SCOPE", default_value_t = Access::Chat)]
+    scope: Access,
+}
+
+/// The answer of `POST /auth/pair`.
+#[derive(Deserialize)]
+struct StartedPairing {
+    id: Uuid,
+}
+
+/// The answer of `GET /auth/pair/ID`.
+#[derive(Deserialize)]
+#[serde(tag = "state", rename_all = "camelCase")]
+enum PairingAnswer {
+    Open,
+    Asked { device: Device },
+    Ended,
+}
+
+/// The page that waits.
+#[derive(Deserialize)]
+struct Device {
+    name: String,
+    address: Option<IpAddr>,
+}
+
+impl Pair {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
+        drop(client::stream(&root).await?);
+        let Some(page) = page(&root)? else {
+            say(UNREACHABLE.trim_end());
+            return Ok(ExitCode::FAILURE);
+        };
+        ensure!(
+            std::io::stdin().is_terminal(),
+            "skein pair asks before a page comes in: run it at a terminal"
+        );
+        let body = ask(&root, "/auth/pair", Some(&json!({ "scope": self.scope }))).await?;
+        let ticket = url::plain_ticket(&body)?;
+        let StartedPairing { id } = read(&body)?;
+        let link = Zeroizing::new(format!("{page}/#ticket={}", *ticket));
+        print_line(&code(&link)?)?;
+        print_line(&link)?;
+        say(format_args!(
+            "open it within {} min; this terminal asks before it comes in",
+            PAIRING_LIFE.as_secs() / 60
+        ));
+        let Some(device) = visitor(&root, id).await? else {
+            say("no page came in time; run skein pair again");
+            return Ok(ExitCode::FAILURE);
+        };
+        let accept = agree(&device).await?;
+        ask(&root, &format!("/auth/pair/{id}"), Some(&json!({ "accept": accept }))).await?;
+        if !accept {
+            say("it was not let in");
+            return Ok(ExitCode::FAILURE);
+        }
+        say(format_args!("it is in, with the scope {}; its session: skein sessions list", self.scope));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+const UNREACHABLE: &str = "no phone can reach this server: it listens on this machine only. Either of these changes that:
+  skein serve --listen ws://127.0.0.1:4500 --listen wss://0.0.0.0:4501 --tls-cert cert.pem --tls-key key.pem
+  public_url = \"https://box.example.org\"   (config.toml, with a proxy or a tunnel in front: docs/operators.md)
+";
+
+async fn ask(root: &Path, path: &str, body: Option<&Value>) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let stream = client::stream(root).await?;
+    client::in_time(url::exchange(stream, path, body)).await
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
+    // The error of the parser could quote the ticket.
+    serde_json::from_slice(body).ok().context("the server is of another version")
+}
+
+/// The page of the home's server for other machines.
+fn page(root: &Path) -> anyhow::Result<Option<String>> {
+    let places = Home::read_server_json(root)?.map(|server| server.addresses).unwrap_or_default();
+    if let Some(public) = places.iter().find(|place| place.starts_with("http")) {
+        return Ok(Some(public.clone()));
+    }
+    Ok(places.iter().find_map(|place| page_at(place, own_address)))
+}
+
+/// The page at a place, if another machine reaches it.
+fn page_at(place: &str, own: impl Fn() -> Option<IpAddr>) -> Option<String> {
+    let (scheme, authority) = match place.split_once("://")? {
+        ("ws", authority) => ("http", authority),
+        ("wss", authority) => ("https", authority),
+        _ => return None,
+    };
+    let Ok(mut address) = authority.parse::<SocketAddr>() else {
+        return Some(format!("{scheme}://{authority}"));
+    };
+    if address.ip().to_canonical().is_loopback() {
+        return None;
+    }
+    if address.ip().is_unspecified() {
+        address.set_ip(own()?);
+    }
+    Some(format!("{scheme}://{address}"))
+}
+
+/// The address of this machine in its network.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect(REMOTE_ADDRESS).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+}
+
+/// The code for a camera, dark on light.
+fn code(link: &str) -> anyhow::Result<String> {
+    let code = QrCode::new(link).context("the address is too long for a code")?;
+    // Terminals are dark: their background is the code's dark.
+    Ok(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
+}
+
+/// The page that waits; `None` if none comes in time.
+async fn visitor(root: &Path, id: Uuid) -> anyhow::Result<Option<Device>> {
+    loop {
+        match read(&ask(root, &format!("/auth/pair/{id}"), None).await?)? {
+            PairingAnswer::Open => tokio::time::sleep(LOOK).await,
+            PairingAnswer::Asked { device } => return Ok(Some(device)),
+            PairingAnswer::Ended => return Ok(None),
+        }
+    }
+}
+
+/// Asks the person at the terminal.
+async fn agree(device: &Device) -> anyhow::Result<bool> {
+    let address = device.address.map_or_else(|| "this machine".to_owned(), |address| address.to_string());
+    let name = out::one_line(&device.name);
+    let mut stderr = std::io::stderr();
+    write!(stderr, "{name}, {address}: let it in? [y/N] ")?;
+    stderr.flush()?;
+    let mut line = String::new();
+    BufReader::new(stdin()).read_line(&mut line).await?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_for_a_phone_is_at_an_address_of_the_network() {
+        let own = || Some(IpAddr::from([192, 168, 1, 5]));
+        for (place, expected) in [
+            ("ws://127.0.0.1:4500", None),
+            ("wss://[::1]:4500", None),
+            ("unix:///run/s", None),
+            ("ws://0.0.0.0:4500", Some("http://192.168.1.5:4500")),
+            ("wss://[::]:4501", Some("https://192.168.1.5:4501")),
+            ("wss://10.0.0.2:4501", Some("https://10.0.0.2:4501")),
+            ("wss://box.example.org:443", Some("https://box.example.org:443")),
+        ] {
+            assert_eq!(page_at(place, own).as_deref(), expected, "{place}");
+        }
+        assert_eq!(page_at("ws://0.0.0.0:4500", || None), None, "a machine without a network");
+    }
+
+    #[test]
+    fn a_code_holds_the_whole_link() {
+        let link = format!("https://{}.example.org/#ticket={}", "a".repeat(200), "b".repeat(43));
+        let lines = code(&link).unwrap();
+        assert!(
+            lines.lines().count() > 10 && lines.lines().all(|line| line.chars().count() < 120),
+            "{lines}"
+        );
+    }
+}
