@@ -1,8 +1,8 @@
 //! TLS of the ports (RFC 8446 and RFC 5246): the key of the server, which a reload reads again, and connections whose
 //! handshake runs in their own task. A client that says nothing delays nobody else.
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
@@ -10,18 +10,22 @@ use std::time::Duration;
 
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use skein_base::clock::WallMs;
+use skein_base::files::open_regular;
 use skein_config::TlsFiles;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use x509_cert::der::Decode;
+use zeroize::Zeroizing;
+
+use crate::policy;
 
 /// The first byte of each handshake: its record's type (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
@@ -121,13 +125,20 @@ fn settings(
 }
 
 fn certificates(files: &TlsFiles) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read = CertificateDer::pem_file_iter(&files.cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(chain) if chain.is_empty() => Err(no_certificate(files)),
-        Ok(chain) => Ok(chain),
-        Err(pem::Error::Io(source)) => Err(TlsError::Read { path: files.cert.clone(), source }),
-        Err(_) => Err(no_certificate(files)),
+    let text = content(&files.cert)?;
+    match CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>() {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) | Err(_) => Err(no_certificate(files)),
     }
+}
+
+/// The bytes of a file, wiped at their end. A FIFO or a folder in its place is an error.
+fn content(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let failed = |source| TlsError::Read { path: path.to_owned(), source };
+    let file = open_regular(path).map_err(failed)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(policy::PEM_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 fn no_certificate(files: &TlsFiles) -> TlsError {
@@ -135,11 +146,11 @@ fn no_certificate(files: &TlsFiles) -> TlsError {
 }
 
 fn private_key(files: &TlsFiles) -> Result<PrivateKeyDer<'static>, TlsError> {
-    match PrivateKeyDer::from_pem_file(&files.key) {
-        Ok(key) => Ok(key),
-        Err(pem::Error::Io(source)) => Err(TlsError::Read { path: files.key.clone(), source }),
-        Err(_) => Err(TlsError::Form { path: files.key.clone(), what: "private key", line: "PRIVATE KEY" }),
-    }
+    PrivateKeyDer::from_pem_slice(&content(&files.key)?).map_err(|_| TlsError::Form {
+        path: files.key.clone(),
+        what: "private key",
+        line: "PRIVATE KEY",
+    })
 }
 
 fn not_expired(files: &TlsFiles, leaf: &CertificateDer<'_>, now: WallMs) -> Result<(), TlsError> {

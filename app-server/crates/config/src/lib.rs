@@ -151,7 +151,7 @@ pub struct ServerConfig {
     pub heartbeat: Heartbeat,
     /// The time for a stop.
     pub shutdown: ShutdownTimes,
-    /// The address by which a proxy or a tunnel brings clients, such as "https://box.example.org".
+    /// The address by which a proxy or a tunnel brings clients, such as `"https://box.example.org"`.
     #[schemars(with = "Option<String>", example = "https://box.example.org")]
     pub public_url: Option<PublicUrl>,
     /// The proxies whose `X-Forwarded-For` names the client, in logs and for the limit of wrong credentials.
