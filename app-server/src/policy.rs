@@ -179,7 +179,7 @@ pub(crate) const BACKLOG: i32 = 1024;
 pub(crate) const PEM_BYTES: u64 = 1 << 20;
 /// The wait that a client is told when the server has no place for its connection. Origin: guess; a person closes a tab.
 pub(crate) const FULL_WAIT: Duration = Duration::from_secs(5);
-/// Addresses whose new connections are counted at once. Origin: guess; some megabytes at the most.
+/// Addresses whose new connections are counted at once. Origin: guess; far above the machines of a team.
 pub(crate) const CONNECT_ADDRESSES: usize = 10_000;
 /// How long a socket has for its handshake or its answer. Origin: a promise.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -15,7 +16,7 @@ import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(HERE, "page"))
-from page import BOUND, Browser, Page, Server, World, until
+from page import BOUND, Browser, Page, Server, World, request, until
 
 HOST = "box.example.org"
 PHONE = {"viewport": {"width": 390, "height": 844}, "isMobile": True, "hasTouch": True}
@@ -196,6 +197,37 @@ def wrong_credentials(door, port):
         raise AssertionError(right[:300])
 
 
+def interrupted(door, port):
+    """The code has lines, as a camera needs them; with Ctrl-C its ticket ends, also before a page has come."""
+    pair = Pairing(door.server)
+    link = pair.until(rf"https://{HOST}:{port}/#ticket=([A-Za-z0-9_-]{{43}})")
+    lines = [line for line in pair.said.split(link.group())[0].splitlines() if line.strip()]
+    if len(lines) < 10 or len({len(line) for line in lines}) != 1 or "\\u" in pair.said:
+        raise AssertionError(pair.said)
+    pair.until("this terminal asks")
+    pair.process.send_signal(signal.SIGINT)
+    pair.ends(1)
+    origin = {"Origin": f"https://{HOST}:{port}", "Host": f"{HOST}:{port}"}
+    code, body = request(door.server.host, "POST", "/auth/session", origin, {"ticket": link.group(1)})
+    if (code, body["reason"]) != (401, "used"):
+        raise AssertionError((code, body))
+
+
+def ahead(door, port):
+    """An answer before the question lets nobody in."""
+    pair = Pairing(door.server)
+    link = pair.until(rf"https://{HOST}:{port}/#ticket=[A-Za-z0-9_-]{{43}}").group()
+    pair.until("this terminal asks")
+    pair.say("y\n")
+    phone = Page(door, context=uuid.uuid4().hex, address=link, options={**PHONE, "ignoreHTTPSErrors": True})
+    pair.until(r"let it in\? \[y/N\] ")
+    phone.until_text_on_page("Answer at the terminal")
+    pair.say("n\n")
+    pair.ends(1)
+    phone.until_link("refused")
+    phone.close()
+
+
 def pairing(door, port):
     for answer, code in (("n\n", 1), ("y\n", 0)):
         pair = Pairing(door.server)
@@ -234,6 +266,8 @@ STEPS = {
     "TLS only, and a credential": strict,
     "wrong credentials of one client": wrong_credentials,
     "a phone, refused and accepted": pairing,
+    "a pairing that is interrupted": interrupted,
+    "an answer ahead of its question": ahead,
 }
 
 

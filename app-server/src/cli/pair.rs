@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use nix::errno::Errno;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde::Deserialize;
@@ -20,7 +21,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{client, home, out, print_line, say, url};
+use super::{client, home, out, print_line, print_lines, say, url};
 
 /// How often the server is asked whether a page has come.
 const LOOK: Duration = Duration::from_millis(500);
@@ -59,6 +60,16 @@ struct Device {
     address: Option<IpAddr>,
 }
 
+/// The end of a pairing.
+enum PairingEnd {
+    /// The page is in.
+    Accepted,
+    Refused,
+    /// No page came, or the answer came too late.
+    TooLate,
+    Interrupted,
+}
+
 impl Pair {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
@@ -75,25 +86,53 @@ impl Pair {
         let ticket = url::plain_ticket(&body)?;
         let StartedPairing { id } = read(&body)?;
         let link = Zeroizing::new(format!("{page}/#ticket={}", *ticket));
-        print_line(&code(&link)?)?;
+        print_lines(&code(&link)?)?;
         print_line(&link)?;
-        say(format_args!(
-            "open it within {} min; this terminal asks before it comes in",
-            PAIRING_LIFE.as_secs() / 60
-        ));
-        let Some(device) = visitor(&root, id).await? else {
-            say("no page came in time; run skein pair again");
-            return Ok(ExitCode::FAILURE);
+        let minutes = PAIRING_LIFE.as_secs() / 60;
+        say(format_args!("open it within {minutes} min; this terminal asks before it comes in"));
+        let end = tokio::select! {
+            end = consent(&root, id) => end?,
+            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| PairingEnd::Interrupted)?,
         };
-        let accept = agree(&device).await?;
-        ask(&root, &format!("/auth/pair/{id}"), Some(&json!({ "accept": accept }))).await?;
-        if !accept {
-            say("it was not let in");
-            return Ok(ExitCode::FAILURE);
+        match end {
+            PairingEnd::Accepted => {
+                say(format_args!(
+                    "it is in, with the scope {}; its session: skein sessions list",
+                    self.scope
+                ));
+                return Ok(ExitCode::SUCCESS);
+            }
+            PairingEnd::Refused => say("it was not let in"),
+            PairingEnd::TooLate => say("nobody came in time; run skein pair again"),
+            // Nobody is there to let a page in.
+            PairingEnd::Interrupted => drop(decide(&root, id, false).await?),
         }
-        say(format_args!("it is in, with the scope {}; its session: skein sessions list", self.scope));
-        Ok(ExitCode::SUCCESS)
+        Ok(ExitCode::FAILURE)
     }
+}
+
+/// Waits for a page, and asks about it.
+async fn consent(root: &Path, id: Uuid) -> anyhow::Result<PairingEnd> {
+    let Some(device) = visitor(root, id).await? else { return Ok(PairingEnd::TooLate) };
+    let accept = agree(&device).await?;
+    Ok(match (decide(root, id, accept).await?, accept) {
+        (false, _) => PairingEnd::TooLate,
+        (true, true) => PairingEnd::Accepted,
+        (true, false) => PairingEnd::Refused,
+    })
+}
+
+/// Decides about the pairing, if it has not ended.
+async fn decide(root: &Path, id: Uuid, accept: bool) -> anyhow::Result<bool> {
+    if let PairingAnswer::Ended = look(root, id).await? {
+        return Ok(false);
+    }
+    ask(root, &format!("/auth/pair/{id}"), Some(&json!({ "accept": accept }))).await?;
+    Ok(true)
+}
+
+async fn look(root: &Path, id: Uuid) -> anyhow::Result<PairingAnswer> {
+    read(&ask(root, &format!("/auth/pair/{id}"), None).await?)
 }
 
 const UNREACHABLE: &str = "no phone can reach this server: it listens on this machine only. Either of these changes that:
@@ -156,7 +195,7 @@ fn code(link: &str) -> anyhow::Result<String> {
 /// The page that waits; `None` if none comes in time.
 async fn visitor(root: &Path, id: Uuid) -> anyhow::Result<Option<Device>> {
     loop {
-        match read(&ask(root, &format!("/auth/pair/{id}"), None).await?)? {
+        match look(root, id).await? {
             PairingAnswer::Open => tokio::time::sleep(LOOK).await,
             PairingAnswer::Asked { device } => return Ok(Some(device)),
             PairingAnswer::Ended => return Ok(None),
@@ -168,6 +207,10 @@ async fn visitor(root: &Path, id: Uuid) -> anyhow::Result<Option<Device>> {
 async fn agree(device: &Device) -> anyhow::Result<bool> {
     let address = device.address.map_or_else(|| "this machine".to_owned(), |address| address.to_string());
     let name = out::one_line(&device.name);
+    // An answer to a question that nobody has seen counts for nothing.
+    // SAFETY: it drops input of the terminal, and touches no memory.
+    let dropped = Errno::result(unsafe { nix::libc::tcflush(0, nix::libc::TCIFLUSH) });
+    dropped.context("the terminal")?;
     let mut stderr = std::io::stderr();
     write!(stderr, "{name}, {address}: let it in? [y/N] ")?;
     stderr.flush()?;

@@ -80,7 +80,8 @@ pub(super) async fn fresh(
     whose: PageAddress,
 ) -> anyhow::Result<Zeroizing<String>> {
     let page = page_of(root, whose)?;
-    let ticket = client::in_time(ticket(stream, scope)).await.context("no ticket")?;
+    let is_public = matches!(whose, PageAddress::OfAnyMachine) && is_published(root, &page)?;
+    let ticket = client::in_time(ticket(stream, scope, is_public)).await.context("no ticket")?;
     Ok(Zeroizing::new(format!("{page}/#ticket={}", *ticket)))
 }
 
@@ -100,6 +101,12 @@ pub(super) fn page_of(root: &Path, whose: PageAddress) -> anyhow::Result<String>
             root.display()
         )
     })
+}
+
+/// Whether the page is that of the setting `public_url`.
+fn is_published(root: &Path, page: &str) -> anyhow::Result<bool> {
+    let server = Home::read_server_json(root)?;
+    Ok(server.is_some_and(|server| server.addresses.iter().any(|address| address == page)))
 }
 
 /// The page at a place where a server listens, without a slash at its end; `None` for a socket. It names an IP address where
@@ -123,8 +130,13 @@ pub(super) fn page(place: &str) -> Option<String> {
 async fn ticket(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     scope: Access,
+    is_public: bool,
 ) -> anyhow::Result<Zeroizing<String>> {
-    let body = exchange(stream, "/auth/ticket", Some(&json!({ "scope": scope }))).await?;
+    let mut body = json!({ "scope": scope });
+    if is_public {
+        body["public"] = true.into();
+    }
+    let body = exchange(stream, "/auth/ticket", Some(&body)).await?;
     plain_ticket(&body)
 }
 
@@ -230,7 +242,7 @@ mod tests {
             server.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8(request).unwrap()
         };
-        tokio::join!(ticket(client, scope), serve)
+        tokio::join!(ticket(client, scope, false), serve)
     }
 
     fn answer(status: &str, body: &str) -> String {

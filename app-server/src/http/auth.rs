@@ -1,4 +1,4 @@
-//! `/auth/session` and `/auth/ticket`: how a page comes to its credential, learns about it, and ends it.
+//! `/auth/session`, `/auth/ticket` and `/auth/pair`: how a page comes to its credential, learns about it, and ends it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use serde_json::json;
 use skein_base::clock::WallMs;
 use skein_base::tasks::BlockingPool;
 use skein_config::access::{
-    Admission, CredentialKind, Grant, Identity, NewSession, RedeemError, Redeemed, Secret, SentSecret,
+    Admission, CredentialKind, Door, Grant, Identity, NewSession, RedeemError, Redeemed, Secret, SentSecret,
     TooManyTickets, WebOrigin,
 };
 use skein_protocol::access::Access;
@@ -43,6 +43,9 @@ struct TicketBody {
 #[serde(deny_unknown_fields)]
 struct ScopeBody {
     scope: Option<Access>,
+    /// Whether the page is for other machines, so that no user of this one is asked for.
+    #[serde(default)]
+    public: bool,
 }
 
 /// The body of `POST /auth/pair/ID`.
@@ -91,7 +94,9 @@ pub(super) async fn redeem(
             return Ok(Redeeming::Waits(claim));
         }
         let credentials = &web.services.credentials;
-        let redeemed = credentials.redeem(&ticket, NewSession { origin, name }).map_err(not_redeemed)?;
+        let redeemed = credentials
+            .redeem(&ticket, NewSession { origin, name, is_other_user: admission.is_other_user })
+            .map_err(not_redeemed)?;
         credentials.write(&web.services.tasks).await;
         Ok(Redeeming::Done(redeemed))
     };
@@ -120,8 +125,9 @@ pub(super) async fn pair(
     request: Request,
 ) -> Response {
     let made = async {
-        let ScopeBody { scope } = body(request).await?;
-        let (ticket, expires_at) = make_ticket(&web, &admission, scope, skein_config::policy::PAIRING_LIFE)?;
+        let ScopeBody { scope, public: _ } = body(request).await?;
+        let life = skein_config::policy::PAIRING_LIFE;
+        let (ticket, expires_at) = make_ticket(&web, &admission, (scope, Door::Remote), life)?;
         let id = web.pairings.open(ticket.digest(), &web.services.clock);
         Ok((id, ticket, expires_at))
     };
@@ -193,8 +199,9 @@ pub(super) async fn ticket(
     request: Request,
 ) -> Response {
     let made = async {
-        let ScopeBody { scope } = body(request).await?;
-        make_ticket(&web, &admission, scope, skein_config::policy::TICKET_LIFE)
+        let ScopeBody { scope, public } = body(request).await?;
+        let door = if public { Door::Remote } else { admission.door };
+        make_ticket(&web, &admission, (scope, door), skein_config::policy::TICKET_LIFE)
     };
     match made.await {
         Ok((secret, expires_at)) => {
@@ -208,7 +215,7 @@ pub(super) async fn ticket(
 fn make_ticket(
     web: &WebState,
     admission: &Admission,
-    scope: Option<Access>,
+    (scope, door): (Option<Access>, Door),
     life: Duration,
 ) -> Result<(Secret, WallMs), AccessRefusal> {
     let scope = scope.unwrap_or(admission.access.min(Access::Chat));
@@ -217,7 +224,7 @@ fn make_ticket(
         return Err(RefusalReason::Forbidden.refusal(text));
     }
     let maker = bearer(admission).ok().map(|grant| grant.id);
-    let made = web.services.credentials.create_ticket(scope, admission.door, maker, life);
+    let made = web.services.credentials.create_ticket(scope, door, maker, life);
     made.map_err(|error: TooManyTickets| RefusalReason::Busy.refusal(error.to_string()))
 }
 
@@ -246,6 +253,7 @@ fn not_redeemed(error: RedeemError) -> AccessRefusal {
         RedeemError::Unknown => RefusalReason::Unknown,
         RedeemError::Used => RefusalReason::Used,
         RedeemError::Expired => RefusalReason::Expired,
+        RedeemError::OtherUser => RefusalReason::User,
         RedeemError::System(_) => RefusalReason::Busy,
     };
     reason.refusal(error.to_string())

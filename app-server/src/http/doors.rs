@@ -11,8 +11,8 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::AcceptConn;
 use skein_base::clock::WallMs;
 use skein_base::tasks::{BlockingPool, Tasks};
-use skein_config::access::Door;
-use skein_config::{ListenAt, ListenHost, ServerConfig, TlsFiles};
+use skein_config::access::{Door, is_open_to_others};
+use skein_config::{ListenAt, ListenHost, PublicUrl, ServerConfig, TlsFiles};
 use skein_store::home::named_socket::{NamedSocket, NamedSocketError};
 use skein_store::home::{HomePaths, UNIX};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -60,7 +60,7 @@ pub enum ListenError {
     },
     /// Other machines would send their secrets in plain text.
     #[error(
-        "{at} can be reached from other machines: write --listen wss:// with --tls-cert and --tls-key, set public_url to the address of \
+        "{at} can be reached from other machines: write --listen wss:// with --tls-cert and --tls-key, set public_url to the https:// address of \
          a proxy that does TLS, or set listen.plain = true"
     )]
     Exposed {
@@ -124,14 +124,15 @@ pub(crate) struct UnixDoor {
 /// The rules of the settings about other machines.
 #[derive(Debug, Clone, Copy)]
 struct ExposureRules {
-    has_public_url: bool,
+    /// Whether `public_url` is one of https: something in front does TLS.
+    has_secure_url: bool,
     plain: bool,
 }
 
 impl ExposureRules {
     /// Refuses an address of other machines at which nobody does TLS.
     fn check(self, at: &str, ip: IpAddr, tls: bool) -> Result<(), ListenError> {
-        let is_safe = tls || ip.to_canonical().is_loopback() || self.has_public_url || self.plain;
+        let is_safe = tls || ip.to_canonical().is_loopback() || self.has_secure_url || self.plain;
         if is_safe { Ok(()) } else { Err(ListenError::Exposed { at: at.to_owned() }) }
     }
 }
@@ -151,8 +152,10 @@ impl Doors {
             Some(files) => Some(Arc::new(keys(files, tasks, now).await?)),
             None => None,
         };
-        let rules =
-            ExposureRules { has_public_url: config.public_url.is_some(), plain: config.listen_rules.plain };
+        let rules = ExposureRules {
+            has_secure_url: config.public_url.as_ref().is_some_and(PublicUrl::is_secure),
+            plain: config.listen_rules.plain,
+        };
         let mut doors = Self { keys, ..Self::default() };
         for place in &config.listen {
             match place {
@@ -214,6 +217,9 @@ impl Doors {
 
 async fn keys(files: TlsFiles, tasks: &Tasks, now: WallMs) -> Result<TlsKeys, ListenError> {
     let broken = files.cert.clone();
+    if is_open_to_others(&files.key) {
+        tracing::warn!(path = %files.key.display(), "others can read or write the private key: chmod 600 it");
+    }
     let read = tasks.blocking("tls", BlockingPool::Inputs, move || TlsKeys::open(files, now)).await;
     let panicked =
         |error| ListenError::Io { at: broken.display().to_string(), source: io::Error::other(error) };
@@ -293,10 +299,10 @@ impl TcpDoor {
         let door = if address.ip().to_canonical().is_loopback() { Door::Loopback } else { Door::Remote };
         let url = at(keys.is_some(), host, address);
         rules.check(&url, address.ip(), keys.is_some())?;
-        if door == Door::Remote && keys.is_none() && rules.plain {
+        if door == Door::Remote && keys.is_none() {
             tracing::warn!(
                 at = url,
-                "messages and credentials pass without encryption here: listen.plain is true"
+                "messages and credentials pass without encryption here; only a proxy or a network of containers should reach it"
             );
         }
         Ok(Self { listener, door, keys, url })
@@ -309,7 +315,7 @@ impl TcpDoor {
     pub(super) fn local() -> Self {
         let host = ListenHost::Ip(std::net::Ipv4Addr::LOCALHOST.into());
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).unwrap();
-        Self::new(listener, &host, None, ExposureRules { has_public_url: false, plain: false }).unwrap()
+        Self::new(listener, &host, None, ExposureRules { has_secure_url: false, plain: false }).unwrap()
     }
 
     pub(super) fn address(&self) -> SocketAddr {

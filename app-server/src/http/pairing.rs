@@ -117,10 +117,15 @@ impl Pairings {
         }
     }
 
-    /// Decides about the page that waits. Returns the pairing's ticket; `None` if no page waits.
+    /// Decides about the page that waits; a pairing without a page can only be refused, and ends. Returns the pairing's ticket;
+    /// `None` if there is nothing to decide.
     pub(super) fn decide(&self, id: Uuid, accept: bool, now: Instant) -> Option<Digest> {
         let mut all = self.current(now);
-        let pairing = all.iter_mut().find(|pairing| pairing.id == id)?;
+        let at = all.iter().position(|pairing| pairing.id == id)?;
+        let pairing = all.get_mut(at)?;
+        if pairing.claim.is_none() && !accept {
+            return Some(all.swap_remove(at).ticket);
+        }
         let claim = pairing.claim.as_mut().filter(|claim| claim.decision.is_none())?;
         claim.decision = Some(accept);
         Some(pairing.ticket)
@@ -196,6 +201,9 @@ mod tests {
         let pairings = Pairings::default();
         let id = pairings.open(Digest::of("ticket"), &Clock);
         assert_eq!(pairings.decide(id, true, Clock.now()), None, "nobody has come");
+        let withdrawn = pairings.open(Digest::of("other"), &Clock);
+        assert_eq!(pairings.decide(withdrawn, false, Clock.now()), Some(Digest::of("other")));
+        assert_eq!(pairings.look(withdrawn, Clock.now()), PairingView::Ended);
         let claim = meet(&pairings, None).unwrap().unwrap();
         assert!(pairings.decide(id, false, Clock.now()).is_some());
         assert!(meet(&pairings, Some(&claim)).unwrap_err().contains("refused"));

@@ -105,8 +105,9 @@ pub(crate) fn need(door: Door, parts: &Parts) -> Result<Need, AccessRefusal> {
         "/metrics" => (Need::Access(Access::Read), "GET, HEAD"),
         SESSION if parts.method == Method::POST => (Need::Ticket, SESSION_METHODS),
         SESSION => (Need::Bearer, SESSION_METHODS),
-        TICKET | PAIR => (Need::NoBrowser, "POST"),
+        TICKET => (Need::NoBrowser, "POST"),
         // Only a program with full access at a socket of the server's user asks a person.
+        PAIR if door == Door::Unix => (Need::Access(Access::Admin), "POST"),
         path if path.starts_with(PAIRING) && door == Door::Unix => (Need::Access(Access::Admin), "GET, POST"),
         _ => return Err(RefusalReason::NotFound.refusal("there is nothing here; the websocket is at /")),
     };

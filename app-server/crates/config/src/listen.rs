@@ -21,7 +21,7 @@ const SYSTEMD: &str = "systemd://";
 const FLAG: &str = "--listen";
 const REMEDY: &str =
     "write ws://127.0.0.1:PORT (port 0 takes a free one), wss://ADDRESS:PORT, unix://PATH or systemd://";
-/// The hosts of `public_url` that another machine cannot mean.
+/// The name of this machine for itself.
 const LOCAL: &str = "localhost";
 
 /// One place where a server listens.
@@ -216,9 +216,11 @@ impl PublicUrl {
         &self.origin
     }
 
-    /// The `Host` of requests that come by it.
-    pub fn host(&self) -> &str {
-        self.origin.as_str().split_once("://").map_or("", |(_, host)| host)
+    /// Whether a `Host` in lower case is its own. Browsers leave the usual port out; other programs may not.
+    pub fn has_host(&self, host: &str) -> bool {
+        let own = self.origin.as_str().split_once("://").map_or("", |(_, host)| host);
+        let usual = if self.is_secure() { ":443" } else { ":80" };
+        host.strip_suffix(usual).unwrap_or(host) == own
     }
 
     /// Whether its clients speak TLS.
@@ -314,13 +316,25 @@ mod tests {
 
     #[test]
     fn the_public_url_is_an_origin() {
-        for (text, origin, host) in [
-            ("https://Box.example.org/", "https://box.example.org", "box.example.org"),
-            ("https://box.example.org:443", "https://box.example.org", "box.example.org"),
-            ("http://10.0.0.1:8080", "http://10.0.0.1:8080", "10.0.0.1:8080"),
+        for (text, origin, hosts) in [
+            (
+                "https://Box.example.org/",
+                "https://box.example.org",
+                ["box.example.org", "box.example.org:443"],
+            ),
+            (
+                "https://box.example.org:443",
+                "https://box.example.org",
+                ["box.example.org", "box.example.org:443"],
+            ),
+            ("http://10.0.0.1:8080", "http://10.0.0.1:8080", ["10.0.0.1:8080", "10.0.0.1:8080:80"]),
         ] {
             let url = PublicUrl::parse(text).unwrap();
-            assert_eq!((url.origin().as_str(), url.host()), (origin, host));
+            assert_eq!(url.origin().as_str(), origin);
+            assert!(
+                hosts.into_iter().all(|host| url.has_host(host)) && !url.has_host("box.example.org:80"),
+                "{text}"
+            );
         }
         for text in [
             "box.example.org",

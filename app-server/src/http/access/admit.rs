@@ -1,7 +1,7 @@
 //! The decision about who comes in: a pure function from door, head and facts to an admission or a refusal.
 
 use skein_base::system::proc::Unsettled;
-use skein_config::access::{Admission, Door, Grant, Identity, WebOrigin};
+use skein_config::access::{Admission, CredentialKind, Door, Grant, Identity, WebOrigin};
 use skein_config::{Browser, LocalPrograms};
 use skein_protocol::access::Access;
 
@@ -64,7 +64,7 @@ pub(crate) struct Facts {
 /// Whether the decision depends on the user at the other end, so that the kernel has to be asked. It is not asked for
 /// requests that need nothing.
 pub(crate) fn asks_for_user(rules: AccessRules<'_>, need: Need, head: &RequestHead) -> bool {
-    let may_be_local = head.door == Door::Loopback && rules.local != LocalPrograms::Any;
+    let may_be_local = head.socket == Door::Loopback && rules.local != LocalPrograms::Any;
     let holds_secret = !matches!(need, Need::Page | Need::Open);
     may_be_local
         && holds_secret
@@ -91,6 +91,7 @@ pub(crate) fn admit(
         origin,
         is_own_page,
         is_user_unasked: false,
+        is_other_user: false,
     };
     match need {
         Need::Page | Need::Open => return Ok(anonymous(origin)),
@@ -104,10 +105,10 @@ pub(crate) fn admit(
     }
     let helper = not_a_helper(facts.helper.map_err(|Unsettled| AccessRefusal::unsettled())?)?;
     if need == Need::Ticket {
-        return same_user(rules, door, facts.user).map(|()| anonymous(origin));
+        return redeemer(rules, head, facts.user, anonymous(origin));
     }
     let (identity, access) = match facts.credential {
-        Some(found) => bearer(rules, door, (found.map_err(wrong)?, facts.user), origin.as_ref())?,
+        Some(found) => bearer(rules, head, (found.map_err(wrong)?, facts.user), origin.as_ref())?,
         None => local_program(rules, need, head, facts.user)?,
     };
     let (identity, access) = match helper {
@@ -117,7 +118,20 @@ pub(crate) fn admit(
     has_access(need, access)?;
     let is_user_unasked =
         door == Door::Loopback && rules.local == LocalPrograms::Any && stands_on_user(&identity);
-    Ok(Admission { door, identity, access, origin, is_own_page, is_user_unasked })
+    Ok(Admission { door, identity, access, origin, is_own_page, is_user_unasked, is_other_user: false })
+}
+
+/// The admission of a page that redeems a ticket. The user of a proxy may be another one; then the ticket says who may redeem it.
+fn redeemer(
+    rules: AccessRules<'_>,
+    head: &RequestHead,
+    user: User,
+    anonymous: Admission,
+) -> Result<Admission, AccessRefusal> {
+    match same_user(rules, head, user) {
+        Err(_) if head.is_public => Ok(Admission { is_other_user: true, ..anonymous }),
+        same => same.map(|()| anonymous),
+    }
 }
 
 /// A connection has the access that the route needs.
@@ -252,23 +266,29 @@ fn wrong(reason: RefusalReason) -> AccessRefusal {
 /// The access of the bearer of a credential.
 fn bearer(
     rules: AccessRules<'_>,
-    door: Door,
+    head: &RequestHead,
     (grant, user): (Grant, User),
     origin: Option<&WebOrigin>,
 ) -> Result<(Identity, Access), AccessRefusal> {
     if grant.origin.is_some() && grant.origin.as_ref() != origin {
         return Err(RefusalReason::OtherOrigin.refusal("this credential is bound to another origin"));
     }
-    if grant.same_user {
-        same_user(rules, door, user)?;
+    // A token that is bound to the page behind a proxy is for other machines.
+    let is_for_proxy = head.is_public && grant.kind == CredentialKind::Token && is_own_origin(head, &grant);
+    if grant.same_user && !is_for_proxy {
+        same_user(rules, head, user)?;
     }
     let access = grant.access;
     Ok((Identity::Bearer(grant), access))
 }
 
+fn is_own_origin(head: &RequestHead, grant: &Grant) -> bool {
+    grant.origin.as_ref().is_some_and(|origin| is_own(head, origin))
+}
+
 /// A program can send any `Origin`, so that a page's credential is good from the user's own programs only.
-fn same_user(rules: AccessRules<'_>, door: Door, user: User) -> Result<(), AccessRefusal> {
-    let is_asked = door == Door::Loopback && rules.local != LocalPrograms::Any;
+fn same_user(rules: AccessRules<'_>, head: &RequestHead, user: User) -> Result<(), AccessRefusal> {
+    let is_asked = head.socket == Door::Loopback && rules.local != LocalPrograms::Any;
     if is_asked && user != User::Same {
         return Err(
             RefusalReason::User.refusal("only the user who runs the server may send this credential here")

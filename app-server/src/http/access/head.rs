@@ -58,6 +58,8 @@ pub(crate) struct Entrance<'a> {
 pub(crate) struct RequestHead {
     /// The door, which is the remote one for all that comes by `public_url`: from there comes the whole network of a proxy.
     pub(crate) door: Door,
+    /// The door of its socket, whatever the head says. A program of this machine can send each head.
+    pub(crate) socket: Door,
     /// Whether it has come by `public_url`.
     pub(crate) is_public: bool,
     /// The origin of the pages that the server serves at the request's `Host`.
@@ -82,7 +84,7 @@ impl RequestHead {
         no_secret_in_address(&parts.uri)?;
         no_body_behind_an_upgrade(headers)?;
         let public = entrance.public_url.filter(|_| entrance.door != Door::Unix);
-        let by_host = public.filter(|url| url.host() == host);
+        let by_host = public.filter(|url| url.has_host(&host));
         let own = match by_host {
             Some(url) => Some(url.origin().clone()),
             None if entrance.certificate.is_some() => WebOrigin::own("https", &host),
@@ -93,6 +95,7 @@ impl RequestHead {
         let is_public = by_host.is_some() || public.is_some_and(|url| sender.page() == Some(url.origin()));
         Ok(Self {
             door: if is_public { Door::Remote } else { entrance.door },
+            socket: entrance.door,
             is_public,
             own,
             is_forwarded: is_forwarded(headers),
@@ -131,7 +134,7 @@ fn is_served(entrance: Entrance<'_>, host: &str) -> bool {
     if WebOrigin::own("http", host).is_none() {
         return false;
     }
-    if entrance.public_url.is_some_and(|url| url.host() == host) {
+    if entrance.public_url.is_some_and(|url| url.has_host(host)) {
         return true;
     }
     let name = without_port(host);

@@ -106,6 +106,7 @@ fn cases() -> Vec<Case> {
                 {
                     let head = RequestHead {
                         door,
+                        socket: door,
                         is_public: false,
                         own: Some(origin("http://127.0.0.1:4500")),
                         sender: sender.clone(),
@@ -418,6 +419,42 @@ fn a_request_by_the_public_url_counts_as_one_of_another_machine() {
     assert_eq!(own.sender, Sender::Page(origin("https://box.example.org")));
     let socket = read_at(entrance(Door::Unix), "box.example.org", &[page]).unwrap();
     assert_eq!((socket.door, socket.is_public), (Door::Unix, false), "a program of the user names any host");
+}
+
+/// A program of this machine can send the Host and the Origin of a proxy.
+#[test]
+fn another_user_who_names_the_public_url_uses_no_credential_of_this_user() {
+    let public = "https://box.example.org";
+    let own = Some(origin(public));
+    let head = |sender| RequestHead {
+        door: Door::Remote,
+        socket: Door::Loopback,
+        is_public: true,
+        own: own.clone(),
+        sender,
+        is_forwarded: true,
+        credential: Some(SentSecret::new("secret")),
+        is_worker_script: false,
+    };
+    let decide = |need, user, grant: Option<(CredentialKind, Option<&str>)>| {
+        let grant = grant.map(|(kind, bound)| {
+            let (name, origin) = ("x".to_owned(), bound.map(origin));
+            Ok(Grant { id: Uuid::nil(), kind, name, access: Access::Chat, origin, same_user: true })
+        });
+        let rules = AccessRules { local: LocalPrograms::SameUser, browser: &Browser::default() };
+        let facts = Facts { user, helper: Ok(None), credential: grant };
+        admit(rules, need, &head(Sender::Page(origin(public))), facts).map_err(|refusal| refusal.reason)
+    };
+    let chat = Need::Access(Access::Chat);
+    let session = Some((CredentialKind::Session, Some(public)));
+    assert_eq!(decide(chat, User::Other, session).unwrap_err(), RefusalReason::User);
+    assert_eq!(decide(chat, User::Unknown, session).unwrap_err(), RefusalReason::User);
+    assert!(decide(chat, User::Same, session).is_ok());
+    let token = Some((CredentialKind::Token, Some(public)));
+    assert!(decide(chat, User::Other, token).is_ok(), "a token for the page behind the proxy");
+    for (user, is_other) in [(User::Same, false), (User::Other, true), (User::Unknown, true)] {
+        assert_eq!(decide(Need::Ticket, user, None).unwrap().is_other_user, is_other, "{user:?}");
+    }
 }
 
 #[test]

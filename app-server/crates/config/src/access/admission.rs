@@ -81,6 +81,9 @@ pub struct Admission {
     pub is_own_page: bool,
     /// Whether it stands on the user at the other end, whom `auth.local = "any"` left unasked.
     pub is_user_unasked: bool,
+    /// Whether it redeems a ticket, and comes from a program of another user on this machine: a proxy, or somebody who has read
+    /// the ticket.
+    pub is_other_user: bool,
 }
 
 impl Admission {
@@ -103,6 +106,7 @@ impl Admission {
             origin: None,
             is_own_page: false,
             is_user_unasked: false,
+            is_other_user: false,
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct NewSession {
     pub origin: WebOrigin,
     /// The label of the session, such as the name of the browser.
     pub name: String,
+    /// Whether a program of another user on this machine sends the ticket.
+    pub is_other_user: bool,
 }
 
 /// A new session.
@@ -170,7 +172,11 @@ impl Credentials {
         let secret = Secret::generate()?;
         let now = self.now();
         let mut state = self.current(now);
-        let terms = state.tickets.take(&Digest::of(ticket), self.clock.now())?;
+        let (digest, moment) = (Digest::of(ticket), self.clock.now());
+        if session.is_other_user && state.tickets.terms(&digest, moment)?.same_user() {
+            return Err(RedeemError::OtherUser);
+        }
+        let terms = state.tickets.take(&digest, moment)?;
         if state.make_room(terms.made_by, now) {
             self.ended.notify_waiters();
             // It may have made room itself, or stand below the one that did.

@@ -39,10 +39,10 @@ impl TicketTerms {
 #[derive(Debug, thiserror::Error)]
 pub enum TooManyTickets {
     /// Too many are open.
-    #[error("{most} tickets are open; they expire within {seconds} s", most = policy::OPEN_TICKETS, seconds = policy::TICKET_LIFE.as_secs())]
+    #[error("{most} tickets are open, and end within {minutes} min at the latest", most = policy::OPEN_TICKETS, minutes = policy::PAIRING_LIFE.as_secs() / 60)]
     Open,
     /// Too many of this credential are open.
-    #[error("{most} tickets of this credential are open; they expire within {seconds} s", most = policy::OPEN_TICKETS_OF_BEARER, seconds = policy::TICKET_LIFE.as_secs())]
+    #[error("{most} tickets of this credential are open; they end within {seconds} s", most = policy::OPEN_TICKETS_OF_BEARER, seconds = policy::TICKET_LIFE.as_secs())]
     OpenOfBearer,
     /// The credential that asks for it has ended.
     #[error("the credential that asks for a ticket has ended")]
@@ -64,6 +64,11 @@ pub enum RedeemError {
     /// It is too old.
     #[error("this ticket has expired; make another one with: skein url, or skein pair for a phone")]
     Expired,
+    /// The ticket is for the browser of the server's user on this machine. It is still open.
+    #[error(
+        "this ticket is for the user who runs the server; one for other machines: skein url, or skein pair"
+    )]
+    OtherUser,
     /// The system has no random numbers for the session. The ticket is still open.
     #[error("no session can be made: {0}")]
     System(#[from] io::Error),

@@ -61,8 +61,25 @@ impl Rig {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn another_user_redeems_only_a_ticket_for_other_machines() {
+    let rig = Rig::new();
+    for (door, is_theirs) in [(Door::Unix, false), (Door::Loopback, false), (Door::Remote, true)] {
+        let (ticket, _) =
+            rig.credentials.create_ticket(Access::Chat, door, None, policy::TICKET_LIFE).unwrap();
+        let theirs = NewSession { is_other_user: true, ..page() };
+        let redeemed = rig.credentials.redeem(ticket.expose(), theirs);
+        if is_theirs {
+            assert!(!redeemed.ok().unwrap().grant.same_user);
+        } else {
+            assert!(matches!(redeemed, Err(RedeemError::OtherUser)), "{door:?}");
+            assert!(rig.redeem(&ticket).is_ok(), "their try has used nothing up");
+        }
+    }
+}
+
 fn page() -> NewSession {
-    NewSession { origin: WebOrigin::parse(PAGE).unwrap(), name: "a browser".to_owned() }
+    NewSession { origin: WebOrigin::parse(PAGE).unwrap(), name: "a browser".to_owned(), is_other_user: false }
 }
 
 fn token(name: &str, secret: &Secret) -> NewToken {
@@ -138,7 +155,7 @@ async fn open_tickets_are_bounded_and_an_older_one_is_not_given_up() {
     }
     let refused =
         rig.credentials.create_ticket(Access::Chat, Door::Unix, None, policy::TICKET_LIFE).err().unwrap();
-    assert_eq!(refused.to_string(), "64 tickets are open; they expire within 30 s");
+    assert_eq!(refused.to_string(), "64 tickets are open, and end within 5 min at the latest");
     assert!(rig.redeem(&first).is_ok());
     rig.ticket();
     advance(policy::TICKET_LIFE).await;
