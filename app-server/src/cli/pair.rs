@@ -18,6 +18,7 @@ use skein_config::policy::PAIRING_LIFE;
 use skein_protocol::access::Access;
 use skein_store::home::Home;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -82,6 +83,8 @@ impl Pair {
             std::io::stdin().is_terminal(),
             "skein pair asks before a page comes in: run it at a terminal"
         );
+        // From here on Ctrl-C ends the ticket, too.
+        let mut interrupts = signal(SignalKind::interrupt()).context("signals")?;
         let body = ask(&root, "/auth/pair", Some(&json!({ "scope": self.scope }))).await?;
         let ticket = url::plain_ticket(&body)?;
         let StartedPairing { id } = read(&body)?;
@@ -92,7 +95,7 @@ impl Pair {
         say(format_args!("open it within {minutes} min; this terminal asks before it comes in"));
         let end = tokio::select! {
             end = consent(&root, id) => end?,
-            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| PairingEnd::Interrupted)?,
+            _ = interrupts.recv() => PairingEnd::Interrupted,
         };
         match end {
             PairingEnd::Accepted => {
