@@ -1,3 +1,8 @@
+//! Sessions and tokens: the rights they give, how long they last, and what ends them.
+
+mod disk;
+mod tickets;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
@@ -61,23 +66,6 @@ impl Rig {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn another_user_redeems_only_a_ticket_for_other_machines() {
-    let rig = Rig::new();
-    for (door, is_theirs) in [(Door::Unix, false), (Door::Loopback, false), (Door::Remote, true)] {
-        let (ticket, _) =
-            rig.credentials.create_ticket(Access::Chat, door, None, policy::TICKET_LIFE).unwrap();
-        let theirs = NewSession { is_other_user: true, ..page() };
-        let redeemed = rig.credentials.redeem(ticket.expose(), theirs);
-        if is_theirs {
-            assert!(!redeemed.ok().unwrap().grant.same_user);
-        } else {
-            assert!(matches!(redeemed, Err(RedeemError::OtherUser)), "{door:?}");
-            assert!(rig.redeem(&ticket).is_ok(), "their try has used nothing up");
-        }
-    }
-}
-
 fn page() -> NewSession {
     NewSession { origin: WebOrigin::parse(PAGE).unwrap(), name: "a browser".to_owned(), is_other_user: false }
 }
@@ -89,79 +77,6 @@ fn token(name: &str, secret: &Secret) -> NewToken {
 
 fn end_of(redeemed: Result<Redeemed, RedeemError>) -> RedeemError {
     redeemed.err().unwrap()
-}
-
-#[test]
-fn a_ticket_becomes_one_session_of_its_page() {
-    let rig = Rig::new();
-    let ticket = rig.ticket();
-    assert_eq!(rig.check(&ticket), Err(CredentialRefusal::Ticket), "it is good in another place only");
-    let redeemed = rig.redeem(&ticket).ok().unwrap();
-    assert!(matches!(end_of(rig.redeem(&ticket)), RedeemError::Used));
-    assert_eq!(rig.check(&ticket), Err(CredentialRefusal::Unknown));
-    let grant = rig.check(&redeemed.secret).unwrap();
-    assert_eq!(grant, redeemed.grant);
-    assert_eq!((grant.kind, grant.access, grant.same_user), (CredentialKind::Session, Access::Chat, true));
-    assert_eq!(grant.origin.unwrap().as_str(), PAGE);
-    assert!(matches!(end_of(rig.redeem(&redeemed.secret)), RedeemError::Unknown));
-}
-
-#[test]
-fn only_a_ticket_of_another_machine_is_good_for_other_users() {
-    let rig = Rig::new();
-    for (door, same_user) in [(Door::Unix, true), (Door::Loopback, true), (Door::Remote, false)] {
-        let (ticket, _) =
-            rig.credentials.create_ticket(Access::Read, door, None, policy::TICKET_LIFE).unwrap();
-        assert_eq!(rig.redeem(&ticket).ok().unwrap().grant.same_user, same_user, "{door:?}");
-    }
-}
-
-#[test]
-fn of_two_at_once_exactly_one_redeems_a_ticket() {
-    let rig = Rig::new();
-    for _ in 0..200 {
-        let (ticket, barrier) = (rig.ticket(), Barrier::new(4));
-        let redeem = || {
-            barrier.wait();
-            rig.redeem(&ticket)
-        };
-        let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(redeem)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-        let used = |outcome: &&Result<_, _>| matches!(outcome, Err(RedeemError::Used));
-        assert_eq!(outcomes.iter().filter(used).count(), 3);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_ticket_expires_after_half_a_minute() {
-    let rig = Rig::new();
-    let (early, late) = (rig.ticket(), rig.ticket());
-    advance(policy::TICKET_LIFE - Duration::from_millis(1)).await;
-    assert!(rig.redeem(&early).is_ok());
-    advance(Duration::from_millis(1)).await;
-    assert!(matches!(end_of(rig.redeem(&late)), RedeemError::Expired));
-    assert_eq!(rig.check(&late), Err(CredentialRefusal::Unknown));
-}
-
-#[tokio::test(start_paused = true)]
-async fn open_tickets_are_bounded_and_an_older_one_is_not_given_up() {
-    let rig = Rig::new();
-    let first = rig.ticket();
-    for _ in 1..policy::OPEN_TICKETS {
-        rig.ticket();
-    }
-    let refused =
-        rig.credentials.create_ticket(Access::Chat, Door::Unix, None, policy::TICKET_LIFE).err().unwrap();
-    assert_eq!(refused.to_string(), "64 tickets are open, and end within 5 min at the latest");
-    assert!(rig.redeem(&first).is_ok());
-    rig.ticket();
-    advance(policy::TICKET_LIFE).await;
-    for _ in 0..policy::OPEN_TICKETS {
-        rig.ticket();
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -392,108 +307,6 @@ async fn an_open_connection_uses_its_session() {
     // Nothing waits any more.
     advance(policy::SESSION_LIFE).await;
     assert_eq!(rig.check(&session.secret), Err(CredentialRefusal::Expired));
-}
-
-#[tokio::test(start_paused = true)]
-async fn uses_are_written_at_most_once_a_minute() {
-    let mut rig = Rig::new();
-    let secret = rig.token("ci", None);
-    let (tasks, stop) = (Tasks::new(), CancellationToken::new());
-    let keep = Arc::clone(&rig.credentials).keep(tasks.clone(), stop.clone());
-    let keep = tasks.spawn("credentials", keep);
-    let last_use = |rig: &Rig| {
-        let file: Value = serde_json::from_slice(&fs::read(rig.file()).unwrap()).unwrap();
-        file["credentials"][0]["lastUsedAt"].clone()
-    };
-    rig.check(&secret).unwrap();
-    advance(policy::CREDENTIAL_WRITE / 2).await;
-    assert_eq!(last_use(&rig), Value::Null, "it is not written yet");
-    rig.check(&secret).unwrap();
-    stop.cancel();
-    keep.await.unwrap();
-    assert!(last_use(&rig).is_i64());
-    rig.again();
-    assert!(rig.credentials.list()[0].last_used_at.is_some());
-    tasks.finish().await;
-}
-
-#[tokio::test]
-async fn a_session_is_on_disk_after_a_write() {
-    let rig = Rig::new();
-    let (tasks, session) = (Tasks::new(), rig.session());
-    rig.credentials.write(&tasks).await;
-    let again = Credentials::open(&rig.file(), Clock).unwrap();
-    assert_eq!(again.check(session.secret.expose()).unwrap().id, session.grant.id);
-    tasks.finish().await;
-}
-
-#[test]
-fn a_token_that_cannot_be_written_is_not_added() {
-    let rig = Rig::new();
-    fs::create_dir(rig.file()).unwrap();
-    let secret = Secret::generate_token().unwrap();
-    let refused = rig.credentials.add_token(token("ci", &secret)).unwrap_err();
-    assert!(matches!(refused, CredentialError::NotAdded(_)), "{refused}");
-    assert_eq!((rig.check(&secret), rig.credentials.list()), (Err(CredentialRefusal::Unknown), vec![]));
-    let session = rig.session();
-    let refused = rig.credentials.revoke(&session.grant.id.to_string()).unwrap_err();
-    assert!(matches!(refused, CredentialError::NotRevoked(_)), "{refused}");
-    assert_eq!(rig.check(&session.secret), Err(CredentialRefusal::Revoked), "it has ended all the same");
-}
-
-#[tokio::test]
-async fn an_end_that_the_disk_refuses_is_tried_again_until_it_is_written() {
-    let (mut rig, tasks) = (Rig::new(), Tasks::new());
-    let secret = rig.token("ci", None);
-    fs::remove_file(rig.file()).unwrap();
-    fs::create_dir(rig.file()).unwrap();
-    let is_due = |rig: &Rig| rig.credentials.unsaved.notified().now_or_never().is_some();
-    assert!(rig.credentials.revoke("ci").is_err() && is_due(&rig));
-    rig.credentials.write(&tasks).await;
-    assert!(is_due(&rig), "it failed again");
-    fs::remove_dir(rig.file()).unwrap();
-    rig.credentials.write(&tasks).await;
-    assert!(!is_due(&rig));
-    rig.again();
-    assert_eq!(rig.check(&secret), Err(CredentialRefusal::Revoked));
-    tasks.finish().await;
-}
-
-#[test]
-fn a_damaged_newer_or_unknown_file_is_refused_and_stays() {
-    let mut rig = Rig::new();
-    rig.token("ci", None);
-    let good = fs::read_to_string(rig.file()).unwrap();
-    let mut newer: Value = serde_json::from_str(&good).unwrap();
-    newer["version"] = json!(2);
-    newer["more"] = json!({});
-    for (text, why) in [
-        (String::new(), "move it away"),
-        (good[..good.len() / 2].to_owned(), "move it away"),
-        (good.replace("\"scope\"", "\"range\""), "unknown field `range`"),
-        (good.replace("\"chat\"", "\"root\""), "unknown variant `root`"),
-        (good.replace("\"origin\": null", "\"origin\": \"HTTP://X/\""), "is no origin"),
-        (newer.to_string(), "a newer skein has written it"),
-    ] {
-        fs::write(rig.file(), &text).unwrap();
-        let error = Credentials::open(&rig.file(), Clock).unwrap_err().to_string();
-        assert!(error.contains(why) && error.contains("access.json"), "{error}");
-        assert_eq!(fs::read_to_string(rig.file()).unwrap(), text);
-    }
-    fs::write(rig.file(), good).unwrap();
-    rig.again();
-    assert_eq!(rig.credentials.list().len(), 1);
-}
-
-#[test]
-fn a_file_that_others_can_read_is_noticed_and_closed_by_the_next_change() {
-    let rig = Rig::new();
-    assert!(!rig.credentials.is_open_to_others(), "without a file");
-    rig.token("a", None);
-    fs::set_permissions(rig.file(), fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(rig.credentials.is_open_to_others());
-    rig.token("b", None);
-    assert!(!rig.credentials.is_open_to_others());
 }
 
 #[test]
