@@ -1,7 +1,7 @@
 //! `skein pair`: lets the browser of a phone in. Anybody near the screen can read the code, so a person agrees to each browser.
 
 use std::io::{IsTerminal, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -163,22 +163,12 @@ fn page(root: &Path) -> anyhow::Result<Option<String>> {
 }
 
 /// The page at a place, if another machine reaches it.
-fn page_at(place: &str, own: impl Fn() -> Option<IpAddr>) -> Option<String> {
-    let (scheme, authority) = match place.split_once("://")? {
-        ("ws", authority) => ("http", authority),
-        ("wss", authority) => ("https", authority),
-        _ => return None,
-    };
-    let Ok(mut address) = authority.parse::<SocketAddr>() else {
-        return Some(format!("{scheme}://{authority}"));
-    };
-    if address.ip().to_canonical().is_loopback() {
-        return None;
-    }
-    if address.ip().is_unspecified() {
-        address.set_ip(own()?);
-    }
-    Some(format!("{scheme}://{address}"))
+fn page_at(place: &str, own: impl FnOnce() -> Option<IpAddr>) -> Option<String> {
+    url::page_at(place, |ip| match ip {
+        ip if ip.to_canonical().is_loopback() => None,
+        ip if ip.is_unspecified() => own(),
+        ip => Some(ip),
+    })
 }
 
 /// The address of this machine in its network.

@@ -45,6 +45,14 @@ fn setup(certified: &Certified) -> Setup {
     setup.argument("--tls-cert", &certified.cert).argument("--tls-key", &certified.key)
 }
 
+/// A server with a valid certificate, in a folder that lasts as long as the test.
+async fn served() -> Result<(tempfile::TempDir, Certified, Home)> {
+    let folder = tempfile::tempdir()?;
+    let certified = certify(folder.path(), &["127.0.0.1"], 2100)?;
+    let home = setup(&certified).start().await?;
+    Ok((folder, certified, home))
+}
+
 fn host(home: &Home) -> Result<String> {
     home.address().strip_prefix("wss://").map(str::to_owned).context("an address with TLS")
 }
@@ -83,9 +91,7 @@ async fn speak(home: &Home, stream: TlsStream<TcpStream>) -> Result<()> {
 
 #[tokio::test]
 async fn each_version_of_tls_has_a_websocket_and_others_have_a_sentence() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let certified = certify(folder.path(), &["127.0.0.1"], 2100)?;
-    let home = setup(&certified).start().await?;
+    let (_folder, certified, home) = served().await?;
     for version in BOTH {
         let stream = shake(&home, &certified.der, &[version]).await?;
         speak(&home, stream).await.with_context(|| format!("{version:?}"))?;
@@ -98,9 +104,7 @@ async fn each_version_of_tls_has_a_websocket_and_others_have_a_sentence() -> Res
 
 #[tokio::test]
 async fn a_client_that_says_nothing_holds_up_nobody() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let certified = certify(folder.path(), &["127.0.0.1"], 2100)?;
-    let home = setup(&certified).start().await?;
+    let (_folder, certified, home) = served().await?;
     let mut silent = Vec::new();
     for _ in 0..20 {
         silent.push(TcpStream::connect(host(&home)?).await?);

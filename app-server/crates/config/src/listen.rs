@@ -201,14 +201,8 @@ impl PublicUrl {
     fn parse(text: &str) -> Option<Self> {
         let text = text.strip_suffix('/').unwrap_or(text);
         let (scheme, authority) = text.split_once("://")?;
-        let usual = match scheme {
-            "https" => ":443",
-            "http" => ":80",
-            _ => return None,
-        };
-        // Browsers leave the usual port out.
-        let authority = authority.strip_suffix(usual).unwrap_or(authority).to_ascii_lowercase();
-        WebOrigin::parse(&format!("{scheme}://{authority}")).map(|origin| Self { origin })
+        let host = without_usual_port(scheme, authority)?.to_ascii_lowercase();
+        WebOrigin::parse(&format!("{scheme}://{host}")).map(|origin| Self { origin })
     }
 
     /// The origin of the page that it serves.
@@ -218,15 +212,24 @@ impl PublicUrl {
 
     /// Whether a `Host` in lower case is its own. Browsers leave the usual port out; other programs may not.
     pub fn has_host(&self, host: &str) -> bool {
-        let own = self.origin.as_str().split_once("://").map_or("", |(_, host)| host);
-        let usual = if self.is_secure() { ":443" } else { ":80" };
-        host.strip_suffix(usual).unwrap_or(host) == own
+        let own = self.origin.as_str().split_once("://");
+        own.is_some_and(|(scheme, own)| without_usual_port(scheme, host) == Some(own))
     }
 
     /// Whether its clients speak TLS.
     pub fn is_secure(&self) -> bool {
         self.origin.as_str().starts_with("https://")
     }
+}
+
+/// A host without the port that browsers leave out; `None` for another scheme.
+fn without_usual_port<'a>(scheme: &str, host: &'a str) -> Option<&'a str> {
+    let usual = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    Some(host.strip_suffix(usual).unwrap_or(host))
 }
 
 impl Serialize for PublicUrl {
