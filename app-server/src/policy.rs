@@ -173,6 +173,9 @@ pub(crate) const CATALOG_BYTES: usize = 1024 * 1024;
 pub(crate) const ROUNDS_IN_PING: u32 = 4;
 /// Missing heartbeats after which a bridge notifies its client. Origin: as many as unanswered pings.
 pub const SILENT_AFTER_HEARTBEATS: u32 = 3;
+/// Sockets of one address of another machine before their handshake. Origin: guess; a quarter of all places, and far more than
+/// a proxy needs at one moment.
+pub(crate) const SOCKETS_OF_ADDRESS: usize = 64;
 /// Connections that the system keeps for a port until they are accepted. Origin: the default of tokio.
 pub(crate) const BACKLOG: i32 = 1024;
 /// Bytes of a certificate file or a key file that are read, at most. Origin: guess; a chain of certificates has some kilobytes.

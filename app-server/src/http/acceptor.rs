@@ -18,11 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
+use self::per_address::{AddressFull, AddressPlace, PendingByAddress};
 use self::syntax::SyntaxAnswers;
 use super::tls::ServedCertificate;
 use crate::connection::heartbeat::ClientLiveness;
 use crate::policy;
 
+mod per_address;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -80,6 +82,7 @@ impl Peer {
 pub(crate) struct Acceptor<A> {
     listener: A,
     places: Arc<Semaphore>,
+    pending: Arc<PendingByAddress>,
     has_room: HasRoom,
     /// No more can be accepted; logged once.
     shut: bool,
@@ -106,7 +109,14 @@ struct Visit {
     asked: AtomicBool,
     inside: AtomicBool,
     /// Its slot before the handshake, free again afterwards or at its end.
-    place: Mutex<Option<OwnedSemaphorePermit>>,
+    place: Mutex<Option<HandshakePlace>>,
+}
+
+/// A slot before the handshake: one of all, and one of its address.
+#[derive(Debug)]
+struct HandshakePlace {
+    _of_all: Option<OwnedSemaphorePermit>,
+    _of_address: Option<AddressPlace>,
 }
 
 impl<A> Acceptor<A> {
@@ -116,7 +126,8 @@ impl<A> Acceptor<A> {
     }
 
     fn with_places(listener: A, has_room: HasRoom, places: usize) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(places)), has_room, shut: false }
+        let pending = Arc::default();
+        Self { listener, places: Arc::new(Semaphore::new(places)), pending, has_room, shut: false }
     }
 
     /// Waits before the next try; logs the reason once.
@@ -130,14 +141,14 @@ impl<A> Acceptor<A> {
 }
 
 impl Visitor {
-    fn new(place: Option<OwnedSemaphorePermit>, peer: Peer) -> Self {
+    fn new(place: HandshakePlace, peer: Peer) -> Self {
         let life = Arc::new(ClientLiveness::new(Clock.now()));
         Self(Arc::new(Visit {
             peer,
             life,
             asked: AtomicBool::new(false),
             inside: AtomicBool::new(false),
-            place: Mutex::new(place),
+            place: Mutex::new(Some(place)),
         }))
     }
 
@@ -185,10 +196,14 @@ impl<A: Accept> Listener for Acceptor<A> {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         // It is never closed.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, peer) = loop {
+        let of_all = Arc::clone(&self.places).acquire_owned().await.ok();
+        let (stream, peer, of_address) = loop {
             match self.listener.accept().await {
-                Ok(accepted) => break accepted,
+                Ok((stream, peer)) => match self.pending.admit(&peer) {
+                    Ok(place) => break (stream, peer, place),
+                    // Its end frees the descriptor at once; other addresses have their places.
+                    Err(AddressFull) => drop(stream),
+                },
                 Err(error) if is_of_the_visitor(&error) => {}
                 Err(error) => {
                     // The check wakes the task that makes room.
@@ -203,7 +218,7 @@ impl<A: Accept> Listener for Acceptor<A> {
         if std::mem::take(&mut self.shut) {
             tracing::info!("connections are accepted again");
         }
-        let visitor = Visitor::new(place, peer);
+        let visitor = Visitor::new(HandshakePlace { _of_all: of_all, _of_address: of_address }, peer);
         (Socket::new(stream, visitor.clone()), visitor)
     }
 

@@ -4,6 +4,7 @@ mod public;
 mod systemd;
 mod tls;
 
+use std::io::{ErrorKind, Read};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
@@ -13,7 +14,7 @@ use skein_integration_tests::credentials::bearer;
 use skein_integration_tests::home::{Home, PATIENCE, Setup};
 use skein_integration_tests::http::{Request, get};
 use skein_integration_tests::{Client, paths};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::process::Command;
 
 fn has_ipv6() -> bool {
@@ -156,5 +157,27 @@ async fn above_a_limit_of_connections_the_answer_says_which_and_a_socket_of_the_
     first.close().await?;
     // A place is free once the server has seen the end; the client tries again until then.
     bearer(home.address(), &token).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn one_address_of_another_machine_shuts_out_nobody_else() -> Result<()> {
+    let home = remote(Home::setup()).listen("ws://0.0.0.0:0").start().await?;
+    let port = home.address().rsplit_once(':').context("a port")?.1;
+    let address = format!("127.0.0.1:{port}");
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(&address).await?);
+    }
+    // Sockets are accepted in their order: with this answer, all of the others have been.
+    let answer = Request::new("GET", "/healthz").send_from([127, 0, 0, 2], &address).await?;
+    ensure!(answer.status == 200, "{answer:?}");
+    let mut open = 0;
+    for stream in silent {
+        // Asks the kernel, and not what the runtime has seen so far.
+        let read = stream.into_std()?.read(&mut [0; 1]);
+        open += usize::from(read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
+    }
+    ensure!(open == 64, "{open} of one address are open");
     home.finish().await
 }

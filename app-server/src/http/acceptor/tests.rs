@@ -16,7 +16,7 @@ fn nobody() -> Peer {
 
 fn socket(room: usize) -> (DuplexStream, Socket<DuplexStream>, Visitor) {
     let (client, server) = duplex(room);
-    let visitor = Visitor::new(None, nobody());
+    let visitor = Visitor::new(HandshakePlace { _of_all: None, _of_address: None }, nobody());
     (client, Socket::new(server, visitor.clone()), visitor)
 }
 
