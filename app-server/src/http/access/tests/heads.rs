@@ -95,6 +95,7 @@ fn a_request_by_the_public_url_counts_as_one_of_another_machine() {
         let head = read_at(entrance(Door::Loopback), host, &headers).unwrap();
         let door = if is_public { Door::Remote } else { Door::Loopback };
         assert_eq!((head.door, head.is_public), (door, is_public), "{host} {headers:?}");
+        assert_eq!(head.socket, Door::Loopback, "no header changes the socket: {host} {headers:?}");
     }
     assert_eq!(read_at(entrance(Door::Loopback), "box.example.org:444", &[]), Err((421, "host")));
     let own =
