@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod approved;
+pub mod bounds;
 pub(crate) mod connection;
 pub(crate) mod eviction;
 pub(crate) mod expiry;

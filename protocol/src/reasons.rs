@@ -98,6 +98,10 @@ pub const REASONS: &[(&str, &str)] = &[
     ("settingsUnwritten", "The settings file could not be written."),
     ("steersFull", "The running turn has not taken earlier input yet. Try again after `retryAfterMs`."),
     ("subscribed", "The thread has other subscribers. Unload with force, or wait."),
+    (
+        "subscriptions",
+        "The connection has as many threads as it may have (`limits.subscriptions`). Leave one first.",
+    ),
     ("threadExists", "A thread with this id exists. Resume it."),
     ("threadNotFound", "No thread has this id."),
     ("tooDeep", "The message is nested too deeply."),

@@ -10,9 +10,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use home::HomeServer;
+use indicatif::BinaryBytes;
 use rustix::process::{Resource, getrlimit};
 use schemars::JsonSchema;
 use serde::Serialize;
+use skein_app_server::bounds::MemoryBound;
 use skein_app_server::policy;
 use skein_config::{Flags, ServerConfig};
 use skein_helpers::{Containment, MISSING, levels};
@@ -86,7 +88,40 @@ pub(in crate::cli) struct DoctorReport {
     held: HeldDetails,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<HomeServer>,
+    /// The memory that clients can take; missing if the settings cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_memory: Option<ClientMemory>,
     findings: Vec<DoctorFinding>,
+}
+
+/// The memory that the limits allow clients, in bytes.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ClientMemory {
+    /// The most of one connection, whatever its client does.
+    connection_bytes: u64,
+    /// The connections that there may be at once.
+    connections: u64,
+    total_bytes: u64,
+}
+
+impl ClientMemory {
+    fn of(flags: &Flags) -> Option<Self> {
+        let config = ServerConfig::load(flags).ok()?;
+        let bound = MemoryBound::of(&config, getrlimit(Resource::Nofile).maximum);
+        let MemoryBound { connection, connections } = bound;
+        Some(Self { connection_bytes: connection, connections, total_bytes: bound.total() })
+    }
+
+    fn finding(&self) -> DoctorFinding {
+        let Self { connection_bytes, connections, total_bytes } = self;
+        let text = format!(
+            "the limits allow clients {}: {} for each of {connections} connections; docs/limits.md lists them",
+            BinaryBytes(*total_bytes),
+            BinaryBytes(*connection_bytes)
+        );
+        DoctorFinding::ok("memory", text)
+    }
 }
 
 impl Doctor {
@@ -122,6 +157,8 @@ impl DoctorReport {
         findings.extend(trials.iter().map(|trial| judge(trial, configured)));
         let held = held(configured, &trials);
         findings.extend([subreaper(held.subreaper), proc(), descriptors()]);
+        let client_memory = ClientMemory::of(flags);
+        findings.extend(client_memory.as_ref().map(ClientMemory::finding));
         let root = super::home(flags.home.as_ref())?;
         findings.extend(surroundings::findings(flags, &root));
         findings.extend(home::findings(&root));
@@ -132,7 +169,7 @@ impl DoctorReport {
         drop(waiting);
         findings.push(said);
         let ok = findings.iter().all(|finding| finding.state != FindingState::Error);
-        Ok(Self { ok, held, server, findings })
+        Ok(Self { ok, held, server, client_memory, findings })
     }
 }
 

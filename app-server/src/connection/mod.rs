@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt;
 use skein_config::access::{Admission, AdmittedConnection, CredentialEnd, Door};
-use skein_config::{Limits, LocalPrograms, ServerConfig};
+use skein_config::{LocalPrograms, ServerConfig};
 use skein_protocol::extension::SkeinHeartbeatNotification;
 use skein_protocol::ids::ConnectionId;
 use skein_protocol::notifications::SkeinHeartbeat;
@@ -53,7 +53,7 @@ impl Connections {
         admission: Arc<Admission>,
     ) {
         let began = services.clock.now();
-        let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
+        let outbox = Outbox::new(self.next_id(), OutboxLimits::of(&services.config().limits));
         life.takes_from(&outbox);
         let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
         let session = ClientSession::new(Arc::clone(&services), outbox.clone(), store_jobs, admission);
@@ -85,16 +85,6 @@ fn log_end(session: &ClientSession, began: Instant) {
     let seconds = session.app.clock.now().saturating_duration_since(began).as_secs_f64();
     let connection = session.id().0;
     tracing::info!(connection, who = %identity, %door, origin, scope = %access, seconds, reason, code, "a connection has ended");
-}
-
-fn outbox_limits(limits: &Limits) -> OutboxLimits {
-    OutboxLimits {
-        waiting_bytes: limits.outbox_bytes,
-        // The largest user message comes back as an item's start and end, beside an answer.
-        most_bytes: limits.outbox_bytes + 2 * limits.message_bytes + limits.answer_bytes,
-        pause_bytes: limits.outbox_bytes / 2,
-        merge_bytes: limits.outbox_bytes / policy::OUTBOX_MERGE_PART,
-    }
 }
 
 /// Reads and writes until either ends. The client is no longer a subscriber when its last messages are written.

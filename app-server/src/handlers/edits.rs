@@ -13,7 +13,7 @@ use skein_protocol::thread::{
     ThreadRevertParams, ThreadRevertResponse, ThreadRollbackParams,
 };
 
-use super::thread::overrides;
+use super::thread::{overrides, ticket};
 use super::words;
 use crate::outbox::reply::Reply;
 use crate::router::session::ClientSession;
@@ -61,8 +61,10 @@ pub(crate) fn fork(session: &Arc<ClientSession>, params: ThreadForkParams, reply
         Err(error) => return reply.err(&error.thread(from)),
     };
     let id = ThreadId::new(services.clock.new_id());
-    // A closed connection gets no thread.
-    let Some(ticket) = services.subscribers.begin_resume(session.id(), id) else { return };
+    let ticket = match ticket(session, id) {
+        Ok(ticket) => ticket,
+        Err(error) => return reply.err(&error),
+    };
     let originator = session.client().map(|client| client.name.clone()).unwrap_or_default();
     let fork = Fork { params, helpers, ticket, originator, reply };
     dispatch::deliver(&services.context, id, Command::Fork(Box::new(fork)));

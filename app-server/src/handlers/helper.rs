@@ -40,10 +40,9 @@ pub(crate) fn status_list(
         // A connection that may only read starts no programs.
         return reply.ok(&page(of_settings(&services), params));
     }
-    let Ok(place) = Arc::clone(&session.in_flight).try_acquire_owned() else {
+    let Some(place) = session.in_flight.take(0) else {
         services.counters.overloaded.add_one();
-        let most = services.config().limits.requests_in_flight;
-        return reply.err(&errors::too_many_requests(most, policy::BUSY_RETRY));
+        return reply.err(&errors::too_many_requests(session.in_flight.number(), policy::BUSY_RETRY));
     };
     let ended = session.ended.clone();
     let tasks = services.tasks.clone();

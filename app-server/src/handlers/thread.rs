@@ -29,7 +29,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::{Force, Materialised};
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::snapshot::Snapshot;
-use crate::thread::subscribers::{Left, Role};
+use crate::thread::subscribers::{Left, NoTicket, Role, Ticket};
 use crate::thread::{budget, directory, dispatch, views};
 use crate::turn::own_tools;
 
@@ -46,8 +46,10 @@ pub(super) fn start(
     };
     let named = params.skein.as_ref().and_then(|skein| skein.thread_id);
     let id = named.unwrap_or_else(|| ThreadId::new(services.clock.new_id()));
-    // A closed connection gets no thread.
-    let Some(ticket) = services.subscribers.begin_resume(session.id(), id) else { return };
+    let ticket = match ticket(session, id) {
+        Ok(ticket) => ticket,
+        Err(error) => return reply.err(&error),
+    };
     let originator = session.client().map(|client| client.name.clone()).unwrap_or_default();
     let required = required_helpers(services, &helpers);
     let start = Start { params, helpers, required: None, surroundings: None, ticket, originator, reply };
@@ -149,13 +151,32 @@ pub(crate) fn resume(
         services.counters.overloaded.add_one();
         return reply.err(&ThreadError::TooManyCatchUps { id, most: policy::CATCH_UPS }.to_wire());
     }
-    let Some(ticket) = services.subscribers.begin_resume(session.id(), id) else { return };
+    let ticket = match ticket(session, id) {
+        Ok(ticket) => ticket,
+        Err(error) => return reply.err(&error),
+    };
     // A connection that may only read keeps nothing loaded, and is asked nothing.
     let observes =
         session.access() < Access::Chat || params.skein.as_ref().is_some_and(|skein| skein.observe);
     let role = if observes { Role::Observer } else { Role::Subscriber };
     let resume = Resume { params, helpers, role, ticket, reply };
     dispatch::deliver(&services.context, id, Command::Resume(Box::new(resume)));
+}
+
+/// A place for this connection among those of the thread, which its request waits for.
+///
+/// # Errors
+/// The connection has as many threads as it may have, or has ended.
+pub(super) fn ticket(session: &ClientSession, id: ThreadId) -> Result<Ticket, WireError> {
+    let services = &session.app;
+    let most = services.config().limits.subscriptions;
+    services.subscribers.begin_resume(session.id(), id, most).map_err(|none| match none {
+        NoTicket::Full => {
+            services.counters.overloaded.add_one();
+            ThreadError::TooManySubscriptions { id, most }.to_wire()
+        }
+        NoTicket::Gone => WireError::internal("dropped", "the connection has ended"),
+    })
 }
 
 /// The first member that asks for a foreign history.

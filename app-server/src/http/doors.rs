@@ -11,7 +11,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::AcceptConn;
 use skein_base::clock::WallMs;
 use skein_base::tasks::{BlockingPool, Tasks};
-use skein_config::access::{Door, is_open_to_others};
+use skein_config::access::{Door, TokenFileError, is_open_to_others};
 use skein_config::{ListenAt, ListenHost, PublicUrl, ServerConfig, TlsFiles};
 use skein_store::home::named_socket::{NamedSocket, NamedSocketError};
 use skein_store::home::{HomePaths, UNIX};
@@ -92,6 +92,9 @@ pub enum ListenError {
     /// A unix socket is not available.
     #[error(transparent)]
     Unix(#[from] NamedSocketError),
+    /// The token of the readers of the metrics is not usable.
+    #[error("metrics.token_file: {0}")]
+    Token(#[from] TokenFileError),
 }
 
 /// A TCP port.
@@ -174,6 +177,20 @@ impl Doors {
             }
         }
         Ok(doors)
+    }
+
+    /// A port beside those of clients, which speaks TLS with the same key if other machines reach it.
+    ///
+    /// # Errors
+    /// The server cannot listen there.
+    pub(crate) fn beside(&self, address: SocketAddr, config: &ServerConfig) -> Result<TcpDoor, ListenError> {
+        let rules = ExposureRules { has_secure_url: false, plain: config.listen_rules.plain };
+        let keys = self.keys.clone().filter(|_| !address.ip().to_canonical().is_loopback());
+        let host = ListenHost::Ip(address.ip());
+        let at = at(keys.is_some(), &host, address);
+        rules.check(&at, address.ip(), keys.is_some())?;
+        let listener = bind(address, false).map_err(|error| refused(&at, error))?;
+        TcpDoor::new(listener, &host, keys, rules)
     }
 
     /// The addresses as clients write them, those of ports first.

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
+use skein_base::counters::RequestDurations;
 use skein_base::durations::DurationCounts;
 use skein_protocol::budget::BudgetState;
 use skein_protocol::extension::{
@@ -38,6 +39,10 @@ pub(crate) struct Scrape {
     zeros: DurationCounts,
     /// Durations of file syncs.
     syncs: DurationCounts,
+    turns: DurationCounts,
+    tool_calls: DurationCounts,
+    /// Durations of requests, by the lane of their method.
+    requests: [(&'static str, DurationCounts); 4],
 }
 
 impl Scrape {
@@ -48,6 +53,9 @@ impl Scrape {
             unloads: services.counters.unloads.taken(),
             zeros: services.helpers.host().stop_times().taken(),
             syncs: services.store.sync_times(),
+            turns: services.counters.turns.taken(),
+            tool_calls: services.helpers.host().call_times().taken(),
+            requests: requests(&services.counters.requests),
         }
     }
 
@@ -61,6 +69,12 @@ impl Scrape {
         text::encode(&mut text, &registry)?;
         Ok(text)
     }
+}
+
+fn requests(durations: &RequestDurations) -> [(&'static str, DurationCounts); 4] {
+    let RequestDurations { inline, store, thread, helper } = durations;
+    let lanes = [("inline", inline), ("store", store), ("thread", thread), ("helper", helper)];
+    lanes.map(|(lane, durations)| (lane, durations.taken()))
 }
 
 /// The content type for these headers.
@@ -80,6 +94,11 @@ impl Collector for Scrape {
         let stop = "From the order to stop a helper until no process of it was left";
         page.histogram("helper_zero_seconds", stop, &self.zeros)?;
         turns(&mut page, &self.status.turns)?;
+        page.histogram("turn_seconds", "From the beginning of a turn to its end", &self.turns)?;
+        let call = "From the call of a helper's tool to its result or failure";
+        page.histogram("tool_call_seconds", call, &self.tool_calls)?;
+        let request = "From the arrival of a request to its answer, by the lane of its method";
+        page.histograms("request_seconds", request, "lane", &self.requests)?;
         store(&mut page, &self.status.store)?;
         page.histogram("store_sync_seconds", "What the disk took to sync a history", &self.syncs)?;
         index(&mut page, &self.status.index)?;

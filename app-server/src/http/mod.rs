@@ -10,14 +10,16 @@ mod page;
 mod pairing;
 mod places;
 mod routes;
+mod scrapes;
 #[cfg(test)]
 mod tests;
 mod tls;
 
-pub(crate) use acceptor::{Accept, Acceptor, HasRoom};
+pub(crate) use acceptor::{Accept, Acceptor, HasRoom, Visitor};
 pub(crate) use control::Control;
 pub(crate) use doors::Doors;
 pub use doors::ListenError;
 pub(crate) use routes::{WebState, routes};
+pub(crate) use scrapes::ScrapeDoor;
 pub use tls::TlsError;
 pub(crate) use tls::TlsKeys;

@@ -130,7 +130,7 @@ async fn ready(State(web): State<Arc<WebState>>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn numbers(State(web): State<Arc<WebState>>, headers: HeaderMap) -> Response {
+pub(super) async fn numbers(State(web): State<Arc<WebState>>, headers: HeaderMap) -> Response {
     match Scrape::of(&web.services).text() {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::kind(&headers))], text).into_response(),
         Err(error) => {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
 use skein_base::clock::Clock;
+use skein_config::Limits;
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -37,6 +38,19 @@ pub(crate) struct OutboxLimits {
     pub(crate) pause_bytes: usize,
     /// Above this text is merged.
     pub(crate) merge_bytes: usize,
+}
+
+impl OutboxLimits {
+    /// The bounds by these settings.
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self {
+            waiting_bytes: limits.outbox_bytes,
+            // The largest user message comes back as an item's start and end, beside an answer.
+            most_bytes: limits.outbox_bytes + 2 * limits.message_bytes + limits.answer_bytes,
+            pause_bytes: limits.outbox_bytes / 2,
+            merge_bytes: limits.outbox_bytes / policy::OUTBOX_MERGE_PART,
+        }
+    }
 }
 
 /// Why the server ends a connection. The code is that of RFC 6455, section 7.4.1.

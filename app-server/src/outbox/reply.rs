@@ -2,12 +2,17 @@
 //! same step as the notifications after it. A dropped reply answers with an error.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Serialize;
+use skein_base::clock::Clock;
+use skein_base::counters::RequestDurations;
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{ConnectionId, RequestId};
+use skein_protocol::table::Lane;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::{Frame, Outbox};
 
@@ -20,6 +25,32 @@ struct Address {
     method: &'static str,
     /// The request's slot among those in flight.
     in_flight: Option<OwnedSemaphorePermit>,
+    timer: Option<RequestTimer>,
+}
+
+/// Measures a request, from its arrival to its answer.
+#[derive(Debug)]
+pub(crate) struct RequestTimer {
+    began: Instant,
+    lane: Lane,
+    counts: Arc<RequestDurations>,
+}
+
+impl RequestTimer {
+    /// A request of this lane that arrives now.
+    pub(crate) fn begin(lane: Lane, counts: &Arc<RequestDurations>) -> Self {
+        Self { began: Clock.now(), lane, counts: Arc::clone(counts) }
+    }
+
+    fn end(self) {
+        let durations = match self.lane {
+            Lane::Inline => &self.counts.inline,
+            Lane::Store => &self.counts.store,
+            Lane::Thread => &self.counts.thread,
+            Lane::Helper => &self.counts.helper,
+        };
+        durations.add(Clock.now().saturating_duration_since(self.began));
+    }
 }
 
 impl Address {
@@ -31,6 +62,9 @@ impl Address {
         // First: a client that has read the answer may send the next request at once, and needs the slot.
         drop(self.in_flight);
         self.outbox.push(frame);
+        if let Some(timer) = self.timer {
+            timer.end();
+        }
     }
 }
 
@@ -58,8 +92,16 @@ impl<R: Serialize> Reply<R> {
         method: &'static str,
         in_flight: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        let address = Some(Box::new(Address { outbox, id, method, in_flight }));
+        let address = Some(Box::new(Address { outbox, id, method, in_flight, timer: None }));
         Self { address, answers_with: PhantomData }
+    }
+
+    /// The same, measured.
+    pub(crate) fn timed(mut self, timer: RequestTimer) -> Self {
+        if let Some(address) = &mut self.address {
+            address.timer = Some(timer);
+        }
+        self
     }
 
     /// A reply without a request.

@@ -29,7 +29,9 @@ pub(crate) fn forbidden(method: &str, needed: Access, access: Access) -> WireErr
 
 /// The error above the limit of requests in flight.
 pub(crate) fn too_many_requests(most: usize, retry_after: Duration) -> WireError {
-    let text = format!("{most} requests of this connection wait already; wait for their answers");
+    let text = format!(
+        "the {most} places for requests of this connection are taken, and a large request takes several; wait for answers"
+    );
     WireError::overloaded("requestsInFlight", text, retry_after)
 }
 

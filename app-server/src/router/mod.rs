@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use self::limits::NamedPath;
 use self::session::ClientSession;
-use crate::outbox::reply::Reply;
+use crate::outbox::reply::{Reply, RequestTimer};
 use crate::policy;
 use crate::thread::answering;
 use crate::thread::registry::GivenAnswer;
@@ -25,6 +25,7 @@ use crate::thread::registry::GivenAnswer;
 pub(crate) mod errors;
 mod limits;
 pub(crate) mod session;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -71,7 +72,7 @@ impl Router {
         const { assert!(matches!(M::INFO.lane, Lane::Inline), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
             let RoutedRequest { session, id, params: raw } = request;
-            let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, None);
+            let reply = reply::<M>(session, id, None);
             let answer = at_once::<M>(session, raw).and_then(|params| handler(session, params));
             reply.send(answer.map_err(|error| errors::RequestNames::of(raw).explain(error)));
         }));
@@ -113,7 +114,7 @@ impl Router {
     fn uncounted<M: Method>(&mut self, handler: HandOn<M>) {
         self.add::<M>(Box::new(move |request| {
             let RoutedRequest { session, id, params } = request;
-            let reply = Reply::new(session.outbox.clone(), id, M::INFO.wire, None);
+            let reply = reply::<M>(session, id, None);
             match at_once::<M>(session, params) {
                 Ok(params) => handler(session, params, reply),
                 Err(error) => reply.err(&error),
@@ -131,8 +132,9 @@ impl Router {
         const { assert!(matches!(M::INFO.lane, Lane::Store), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
             let RoutedRequest { session, id, params } = request;
-            let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, None);
-            let Ok(place) = session.store_jobs.try_reserve() else {
+            let reply = reply::<M>(session, id, None);
+            let slot = session.store_slots.take(bytes_of(params));
+            let (Some(slot), Ok(place)) = (slot, session.store_jobs.try_reserve()) else {
                 session.app.counters.overloaded.add_one();
                 return reply.err(&errors::too_many_requests(policy::STORE_JOBS, policy::BUSY_RETRY));
             };
@@ -145,7 +147,10 @@ impl Router {
             let tasks = session.app.tasks.clone();
             let answer = looked_at(Arc::clone(session), (params, paths), handler);
             let job = async move {
-                match answer.await {
+                let answered = answer.await;
+                // The answer is bounded by the outbox.
+                drop(slot);
+                match answered {
                     Ok(response) => {
                         let too_large = move || errors::page_too_large(M::INFO.wire, &about, most);
                         reply.prepare_within(most, &response, too_large).send();
@@ -273,6 +278,21 @@ where
     handler(session, params).await
 }
 
+/// The reply to a request that has arrived.
+fn reply<M: Method>(
+    session: &ClientSession,
+    id: RequestId,
+    in_flight: Option<OwnedSemaphorePermit>,
+) -> Reply<M::Response> {
+    let timer = RequestTimer::begin(M::INFO.lane, &session.app.counters.requests);
+    Reply::new(session.outbox.clone(), id, M::INFO.wire, in_flight).timed(timer)
+}
+
+/// The bytes of unread JSON.
+fn bytes_of(raw: Option<&RawValue>) -> usize {
+    raw.map_or(0, |raw| raw.get().len())
+}
+
 /// A request of a slow lane with its slot among those in flight.
 struct Admitted<'a, M: Method> {
     session: &'a Arc<ClientSession>,
@@ -284,13 +304,12 @@ struct Admitted<'a, M: Method> {
 /// Admits a request of a slow lane if the connection has a free slot.
 fn admit<M: Method>(request: RoutedRequest<'_>) -> Option<Admitted<'_, M>> {
     let RoutedRequest { session, id, params } = request;
-    let permit: Option<OwnedSemaphorePermit> = Arc::clone(&session.in_flight).try_acquire_owned().ok();
+    let permit = session.in_flight.take(bytes_of(params));
     let admitted = permit.is_some();
-    let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, permit);
+    let reply = reply::<M>(session, id, permit);
     if !admitted {
         session.app.counters.overloaded.add_one();
-        let most = session.app.config().limits.requests_in_flight;
-        reply.err(&errors::too_many_requests(most, policy::BUSY_RETRY));
+        reply.err(&errors::too_many_requests(session.in_flight.number(), policy::BUSY_RETRY));
         return None;
     }
     match permitted::<M>(session, params) {
@@ -326,7 +345,7 @@ fn answered(session: &ClientSession, id: &RequestId, answer: Result<Box<RawValue
         // An error answers nothing here: the next load asks again.
         None if given.answer.is_err() => {}
         None => {
-            if let Ok(slot) = Arc::clone(&session.in_flight).try_acquire_owned() {
+            if let Some(slot) = session.in_flight.take(bytes_of(given.answer.as_deref().ok())) {
                 answering::deliver_to_parked(&services.context, given, slot);
             }
         }

@@ -12,8 +12,10 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::StoreJob;
+use super::slots::RequestSlots;
 use crate::app::App;
 use crate::outbox::Outbox;
+use crate::policy;
 
 /// One client's session. A connection makes it, and each handler gets it with the params of a request.
 pub(crate) struct ClientSession {
@@ -22,7 +24,9 @@ pub(crate) struct ClientSession {
     /// The messages that wait to be written to the client.
     pub(crate) outbox: Outbox,
     /// Limits the requests in flight of the lanes that may take long.
-    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) in_flight: RequestSlots,
+    /// Limits the bytes of requests to the disk.
+    pub(super) store_slots: RequestSlots,
     /// Is cancelled when the connection ends, and cancels the work of its requests.
     pub(crate) ended: CancellationToken,
     /// Queues the client's requests to the disk, which run one after the other.
@@ -53,8 +57,10 @@ impl ClientSession {
         store_jobs: mpsc::Sender<StoreJob>,
         admission: impl Into<Arc<Admission>>,
     ) -> Self {
+        let limits = app.config().limits;
         Self {
-            in_flight: Arc::new(Semaphore::new(app.config().limits.requests_in_flight)),
+            in_flight: RequestSlots::new(limits.requests_in_flight, limits.message_bytes),
+            store_slots: RequestSlots::new(policy::STORE_JOBS, limits.message_bytes),
             outbox,
             ended: CancellationToken::new(),
             store_jobs,

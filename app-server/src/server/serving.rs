@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Router as HttpRouter;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use skein_base::descriptors;
 use skein_base::tasks::BlockingPool;
 use skein_config::ServerConfig;
@@ -13,12 +15,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::http::{self, Accept, Acceptor, Control, Doors, HasRoom, TlsKeys, WebState};
+use crate::http::{self, Accept, Acceptor, Control, Doors, HasRoom, ScrapeDoor, TlsKeys, Visitor, WebState};
 use crate::server::StartError;
 
 /// The places of a server that does not serve yet: its ports, its unix sockets and its control socket.
 pub(super) struct OpenPlaces {
     doors: Doors,
+    scrapes: Option<ScrapeDoor>,
     control: Option<Control>,
 }
 
@@ -40,13 +43,14 @@ impl OpenPlaces {
     pub(super) async fn open(home: &Home, services: &App) -> Result<Self, StartError> {
         let config = services.config();
         let doors = Doors::open(&config, home.paths(), &services.tasks, services.clock.wall()).await?;
+        let scrapes = ScrapeDoor::open(&config, &doors, &services.tasks).await?;
         let urls = services.served_at.addresses.get_or_init(|| doors.urls());
         let control = control(home, services);
         if urls.is_empty() && control.is_none() {
             return Err(StartError::Unreachable);
         }
         home.publish(published(&config, urls, services.served_at.control.get()))?;
-        Ok(Self { doors, control })
+        Ok(Self { doors, scrapes, control })
     }
 
     /// Serves them until `accept` is cancelled.
@@ -54,15 +58,19 @@ impl OpenPlaces {
         let tasks = &web.services.tasks;
         let entrance = self.control.as_ref().map(Control::entrance);
         for door in self.doors.tcp {
-            tasks.spawn("accept", serve(door, Arc::clone(web), accept.clone()));
+            tasks.spawn("accept", serve(door, web, http::routes(Arc::clone(web)), accept));
+        }
+        if let Some(scrapes) = self.scrapes {
+            let routes = scrapes.routes(web);
+            tasks.spawn("accept metrics", serve(scrapes.door, web, routes, accept));
         }
         if let Some(control) = self.control {
-            tasks.spawn("accept control", serve(control, Arc::clone(web), accept.clone()));
+            tasks.spawn("accept control", serve(control, web, http::routes(Arc::clone(web)), accept));
         }
         let mut files = Vec::new();
         for door in self.doors.unix {
             let control = Control::at(door.listener, Arc::clone(&web.services.refusals));
-            tasks.spawn("accept unix", serve(control, Arc::clone(web), accept.clone()));
+            tasks.spawn("accept unix", serve(control, web, http::routes(Arc::clone(web)), accept));
             files.extend(door.file);
         }
         ServedPlaces { entrance, keys: self.doors.keys, files: Mutex::new(files) }
@@ -126,11 +134,18 @@ fn room(services: &Arc<App>) -> HasRoom {
     })
 }
 
-async fn serve<A: Accept>(listener: A, web: Arc<WebState>, accept: CancellationToken) {
+/// Serves these routes to all who come there, until `accept` is cancelled.
+fn serve<A: Accept>(
+    listener: A,
+    web: &WebState,
+    routes: IntoMakeServiceWithConnectInfo<HttpRouter, Visitor>,
+    accept: &CancellationToken,
+) -> impl Future<Output = ()> + Send + use<A> {
     let door = Acceptor::new(listener, room(&web.services));
-    let routes = http::routes(web);
-    let serving = axum::serve(door, routes).with_graceful_shutdown(accept.cancelled_owned());
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "accepting connections has failed");
+    let serving = axum::serve(door, routes).with_graceful_shutdown(accept.clone().cancelled_owned());
+    async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "accepting connections has failed");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use skein_protocol::error::{NOT_LOADED, THREAD_NOT_FOUND, WireError};
 use skein_protocol::ids::{ThreadId, TurnId};
-use skein_protocol::methods::{ThreadItemsList, ThreadTurnsList};
+use skein_protocol::methods::{ThreadItemsList, ThreadTurnsList, ThreadUnsubscribe};
 use skein_protocol::table::Method;
 use skein_protocol::thread::ThreadReadState;
 use skein_protocol::turn::{CodexErrorInfo, NonSteerableTurnKind};
@@ -132,6 +132,13 @@ pub(crate) enum ThreadError {
     /// The client catches up on the maximum number of threads.
     #[error("{most} threads of this connection are being continued already; take what they tell first")]
     TooManyCatchUps { id: ThreadId, most: usize },
+    /// The client is subscribed to the maximum number of threads.
+    #[error(
+        "this connection has {most} threads (limits.subscriptions), and {id} would be one more; leave one with \
+         {} first, or use another connection",
+        ThreadUnsubscribe::INFO.wire
+    )]
+    TooManySubscriptions { id: ThreadId, most: usize },
     /// The history does not fit into the answer to a resume.
     #[error(
         "the answer would be above the limit of {most} bytes; resume {id} with excludeTurns: true and without \
@@ -204,6 +211,7 @@ impl ThreadError {
             Self::ArchivedMeanwhile { id } => refused("archivedMeanwhile", id, text),
             Self::NotMoved { id, .. } => failed("notMoved", id, text),
             Self::MoveUnknown { id } => failed("moveUnknown", id, text),
+            Self::TooManySubscriptions { id, .. } => overloaded("subscriptions", text, *id),
             Self::TooManyCatchUps { id, .. } => overloaded("resumesUnderWay", text, *id),
             Self::AnswerTooLarge { id, .. } | Self::HistoryTooLarge { id, .. } => {
                 refused("answerTooLarge", id, text)

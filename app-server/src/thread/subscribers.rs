@@ -52,6 +52,15 @@ pub(crate) struct Ticket {
     number: u64,
 }
 
+/// Why a connection may not wait for a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoTicket {
+    /// It has ended, or its client has not introduced itself.
+    Gone,
+    /// It has as many threads as it may have.
+    Full,
+}
+
 /// The result of `thread/unsubscribe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -78,6 +87,18 @@ struct Connection {
 impl Connection {
     fn waits_for(&self, thread: ThreadId) -> bool {
         self.resuming.values().any(|waits| *waits == thread)
+    }
+
+    /// Whether the thread is one of the first `most` that it is subscribed to, or waits for.
+    fn has_room_for(&self, thread: ThreadId, most: usize) -> bool {
+        // Counted apart only near the limit: a thread may be in both.
+        if self.threads.len() + self.resuming.len() < most || self.threads.contains_key(&thread) {
+            return true;
+        }
+        let mut threads: HashSet<ThreadId> =
+            self.threads.keys().chain(self.resuming.values()).copied().collect();
+        threads.insert(thread);
+        threads.len() <= most
     }
 
     /// Whether it receives the thread's events.
@@ -188,13 +209,24 @@ impl Subscribers {
         left.into_iter().collect()
     }
 
-    /// Notes a waiting resume of this connection. `None` if the connection is gone or not initialised.
-    pub(crate) fn begin_resume(&self, id: ConnectionId, thread: ThreadId) -> Option<Ticket> {
-        let mut connection = self.connections.get_mut(&id)?;
-        connection.receiver.as_ref()?;
+    /// Notes a waiting resume of this connection, which may have up to `most` threads.
+    ///
+    /// # Errors
+    /// The connection has that many others, is gone, or is not initialised.
+    pub(crate) fn begin_resume(
+        &self,
+        id: ConnectionId,
+        thread: ThreadId,
+        most: usize,
+    ) -> Result<Ticket, NoTicket> {
+        let mut connection = self.connections.get_mut(&id).ok_or(NoTicket::Gone)?;
+        connection.receiver.as_ref().ok_or(NoTicket::Gone)?;
+        if !connection.has_room_for(thread, most) {
+            return Err(NoTicket::Full);
+        }
         let number = self.next_ticket.fetch_add(1, Ordering::Relaxed);
         connection.resuming.insert(number, thread);
-        Some(Ticket { connection: id, number })
+        Ok(Ticket { connection: id, number })
     }
 
     /// Whether the resume of the ticket still waits.

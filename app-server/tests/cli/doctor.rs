@@ -30,8 +30,18 @@ fn the_doctor_says_what_holds_helpers_and_that_a_broken_setting_cannot_work() {
         report["findings"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     // Another program may have the usual port.
     let names: Vec<&str> = names.into_iter().filter(|name| *name != "port").collect();
-    let all =
-        ["settings", "cgroup", "guard", "namespace", "subreaper", "/proc", "descriptors", "home", "server"];
+    let all = [
+        "settings",
+        "cgroup",
+        "guard",
+        "namespace",
+        "subreaper",
+        "/proc",
+        "descriptors",
+        "memory",
+        "home",
+        "server",
+    ];
     assert_eq!(names, all);
     assert!(!home.exists(), "looking makes nothing");
 

@@ -1,5 +1,7 @@
 //! docs/limits.md: every number of the `policy.rs` files, made from their doc comments.
 
+use skein_app_server::bounds::{CLIENT_LIMITS, ClientLimit};
+
 use crate::source::{Source, root, workspace};
 
 const DOCUMENT: &str = "docs/limits.md";
@@ -8,6 +10,14 @@ const HEAD: &str = "# Limits
 
 Every number of Skein with its reason, made from `policy.rs` of each crate by `scripts/generate`. [settings.md](settings.md) has
 those that a user can change.
+
+## Limits of clients
+
+`skein doctor` prints the memory that these allow together. Requests a second have no limit: a client that takes its answers is
+as fast as the server.
+
+| key | default | unit | above it | reason |
+| --- | --- | --- | --- | --- |
 ";
 
 /// A constant of a `policy.rs`.
@@ -21,17 +31,30 @@ struct Number {
 /// The document as the sources say it now.
 fn document() -> String {
     let mut text = HEAD.to_owned();
-    let is_policy =
-        |source: &&Source| source.path.ends_with("/src/policy.rs") || source.is_in("app-server/src/policy");
-    let mut sources: Vec<&Source> = workspace().iter().filter(is_policy).collect();
-    sources.sort_by_key(|source| &source.path);
-    for source in sources {
+    let all: Vec<Number> = policies().iter().flat_map(|source| numbers(&source.text)).collect();
+    for ClientLimit { key, number, unit, above } in CLIENT_LIMITS {
+        let found = all.iter().find(|one| one.name == number);
+        let Number { value, reason, .. } = found.unwrap_or_else(|| panic!("no policy.rs has {number}"));
+        let reason = reason.split_once("Origin: ").map_or(reason.as_str(), |(_, origin)| origin);
+        let key = key.map(|key| format!("`{key}`")).unwrap_or_default();
+        text += &format!("| {key} | {value} | {unit} | {above} | {reason} |\n");
+    }
+    for source in policies() {
         text += &format!("\n## {}\n\n| number | value | meaning |\n| --- | --- | --- |\n", source.path);
         for Number { name, value, reason } in numbers(&source.text) {
             text += &format!("| `{name}` | {value} | {reason} |\n");
         }
     }
     text
+}
+
+/// The files with the numbers, by path.
+fn policies() -> Vec<&'static Source> {
+    let is_policy =
+        |source: &&Source| source.path.ends_with("/src/policy.rs") || source.is_in("app-server/src/policy");
+    let mut sources: Vec<&Source> = workspace().iter().filter(is_policy).collect();
+    sources.sort_by_key(|source| &source.path);
+    sources
 }
 
 fn numbers(text: &str) -> Vec<Number> {

@@ -34,6 +34,8 @@ const APP_SERVER: &[&str] = &[
     "thread",
     // The agent loop.
     "turn",
+    // The memory that the limits of clients allow.
+    "bounds",
     // What waits for one connection, and the reply that travels with a request.
     "outbox",
     "memory room telemetry",

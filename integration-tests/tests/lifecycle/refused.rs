@@ -4,12 +4,13 @@ use anyhow::Result;
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
 use skein_integration_tests::requests::{resume_params, turn_params};
-use skein_protocol::error::WireError;
+use skein_protocol::error::{OVERLOADED, WireError};
 use skein_protocol::extension::{SkeinThreadUnloadParams, UnloadOutcome};
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::{SkeinThreadUnload, ThreadResume, TurnStart};
+use skein_protocol::methods::{SkeinThreadUnload, ThreadFork, ThreadResume, ThreadStart, TurnStart};
 use skein_protocol::notifications::ThreadClosed;
 use skein_protocol::table::Method;
+use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
 use skein_protocol::turn::TurnStatus;
 use uuid::Uuid;
 
@@ -100,5 +101,27 @@ async fn a_resume_of_an_unknown_thread_has_the_error_that_clients_expect() -> Re
     control.quiesce().await?;
     assert_eq!(control.loaded().await?, []);
     assert_eq!(control.received::<ThreadClosed>()?, [], "a failed load closes nothing");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_connection_has_only_so_many_threads_and_others_are_not_concerned() -> Result<()> {
+    let (home, mut other) = Home::setup().set("limits.subscriptions", 2).start_with_client().await?;
+    let mut client = home.client().await?;
+    let first = client.start_thread_with("words").await?;
+    let second = client.start_thread().await?.id;
+    let error = client.refusal::<ThreadStart>(ThreadStartParams::default()).await?;
+    assert_eq!((error.code, error.reason()), (OVERLOADED, "subscriptions"));
+    assert!(error.message.contains("2 threads (limits.subscriptions)"), "{error}");
+    assert!(error.data.as_ref().and_then(|data| data.retry_after_ms).is_some(), "{error:?}");
+    let fork = ThreadForkParams::of(first);
+    assert_eq!(client.refusal::<ThreadFork>(fork).await?.reason(), "subscriptions");
+    // Its own threads are within the limit, and so is everything of another connection.
+    client.resume(first).await?;
+    let third = other.start_thread_with("words").await?;
+    assert_eq!(client.refusal::<ThreadResume>(resume_params(third)).await?.reason(), "subscriptions");
+    client.unsubscribe(second).await?;
+    client.resume(third).await?;
+    assert_eq!(other.status().await?.refusals.overloaded, 3);
     home.finish().await
 }

@@ -1,6 +1,6 @@
 //! `/metrics` shows the same numbers as `skein/status`, while helpers run and after their end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 /// Metrics, and the field of `skein/status` with the same number.
-const SAME: [(&str, &str); 35] = [
+const SAME: [(&str, &str); 36] = [
     ("connections", "/connections"),
     ("outbox_bytes", "/outboxBytes"),
     ("threads_loaded", "/threads/loaded"),
@@ -37,6 +37,7 @@ const SAME: [(&str, &str); 35] = [
     ("turns_running", "/turns/running"),
     ("turns_started_total", "/turns/startedTotal"),
     ("turns_completed_total", "/turns/completedTotal"),
+    ("turn_seconds_count", "/turns/completedTotal"),
     ("store_appends_total", "/store/appendsTotal"),
     ("store_syncs_total", "/store/syncsTotal"),
     ("store_sync_seconds_count", "/store/syncsTotal"),
@@ -151,5 +152,70 @@ async fn a_scrape_is_not_a_connection_has_a_type_and_works_at_the_control_socket
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await?;
     assert_eq!(samples(&answer)?.len(), samples(&plain)?.len());
+    home.finish().await
+}
+
+/// The words of an expression that are names of metrics.
+fn metrics_in(expression: &str) -> impl Iterator<Item = &str> {
+    let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    expression.split(is_end).filter(|word| word.starts_with("skein_"))
+}
+
+#[tokio::test]
+async fn the_dashboard_asks_for_metrics_that_are_there() -> Result<()> {
+    let dashboard: Value = serde_json::from_str(include_str!("../../../docs/dashboards/skein.json"))?;
+    let home = Home::start().await?;
+    let (_, answer) = get(home.address(), "/metrics", &[("Host", "localhost")]).await?;
+    let known: BTreeSet<String> = samples(&answer)?
+        .into_keys()
+        .map(|sample| format!("skein_{}", sample.split('{').next().unwrap_or_default()))
+        .collect();
+    let panels = dashboard["panels"].as_array().context("no panels")?;
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let expressions: Vec<&str> = targets.filter_map(|target| target["expr"].as_str()).collect();
+    assert!(expressions.len() > panels.len(), "{panels:?}");
+    let unknown: Vec<&str> =
+        expressions.iter().flat_map(|one| metrics_in(one)).filter(|name| !known.contains(*name)).collect();
+    assert_eq!(unknown, [""; 0], "{known:?}");
+    assert!(expressions.iter().all(|one| metrics_in(one).next().is_some()), "{expressions:?}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_port_for_readers_has_the_metrics_alone_and_takes_their_token_only() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("token");
+    let token = "0123456789abcdef0123456789abcdef";
+    std::fs::write(&file, format!("{token}\n"))?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let setup = Home::setup().set("metrics.listen", format!("127.0.0.1:{port}"));
+    let home = setup.set("metrics.token_file", file.display().to_string()).start().await?;
+    let address = format!("ws://127.0.0.1:{port}");
+    let bearer = |token: &str| format!("Bearer {token}");
+    let right = bearer(token);
+    let host = ("Host", "localhost");
+    let (code, answer) = get(&address, "/metrics", &[host, ("Authorization", &right)]).await?;
+    assert_eq!(code, 200, "{answer}");
+    assert!(samples(&answer)?.contains_key("turn_seconds_count"), "{answer}");
+    let wrong = bearer("ffffffffffffffffffffffffffffffff");
+    for (headers, code, reason) in [
+        (&[host][..], 401, "missing"),
+        (&[host, ("Authorization", wrong.as_str())][..], 401, "unknown"),
+        (&[("Authorization", right.as_str()), ("Host", "evil.example")][..], 421, "host"),
+        (&[host, ("Authorization", right.as_str()), ("Origin", "http://evil.example")][..], 403, "origin"),
+    ] {
+        let (found, answer) = get(&address, "/metrics", headers).await?;
+        assert!(
+            found == code && answer.contains(&format!("\"reason\":\"{reason}\"")),
+            "{headers:?}: {answer}"
+        );
+    }
+    for path in ["/", "/healthz", "/auth/session"] {
+        let (code, answer) = get(&address, path, &[host, ("Authorization", &right)]).await?;
+        assert_eq!(code, 404, "{path}: {answer}");
+    }
+    // The token opens nothing for a client.
+    let (code, answer) = get(home.address(), "/metrics", &[host, ("Authorization", &right)]).await?;
+    assert_eq!(code, 401, "{answer}");
     home.finish().await
 }

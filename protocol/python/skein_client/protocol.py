@@ -191,6 +191,8 @@ Reason: TypeAlias = Literal[
     "steersFull",
     # The thread has other subscribers. Unload with force, or wait.
     "subscribed",
+    # The connection has as many threads as it may have (`limits.subscriptions`). Leave one first.
+    "subscriptions",
     # A thread with this id exists. Resume it.
     "threadExists",
     # No thread has this id.

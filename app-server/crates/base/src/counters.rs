@@ -39,6 +39,10 @@ pub struct ServerCounters {
     pub turns_started: Counter,
     /// Turns that ended in any way.
     pub turns_completed: Counter,
+    /// Durations of these turns.
+    pub turns: Durations,
+    /// Durations of requests, from the arrival to the answer.
+    pub requests: Arc<RequestDurations>,
     /// Requests answered with -32001.
     pub overloaded: Counter,
     /// Connections closed with 1013.
@@ -65,6 +69,19 @@ pub struct ServerCounters {
     pub unsaved_records: Counter,
     /// The disk's failures that last.
     pub disk_failures: OpenFailures,
+}
+
+/// Durations of requests, by the lane of their method.
+#[derive(Debug, Default)]
+pub struct RequestDurations {
+    /// Of requests that are answered from memory.
+    pub inline: Durations,
+    /// Of requests to the disk.
+    pub store: Durations,
+    /// Of requests to one thread.
+    pub thread: Durations,
+    /// Of requests to one helper.
+    pub helper: Durations,
 }
 
 /// Failures that last, each until its [`OpenFailure`] is dropped.

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::policy::DURATION_BUCKETS_MS;
+use crate::policy::DURATION_BUCKETS_US;
 
 /// Measured durations.
 #[derive(Debug, Default)]
 pub struct Durations {
     /// The counts up to each bound; the last bucket has those above all bounds.
-    buckets: [AtomicU64; DURATION_BUCKETS_MS.len() + 1],
+    buckets: [AtomicU64; DURATION_BUCKETS_US.len() + 1],
     sum_us: AtomicU64,
     last_ms: AtomicU64,
     most_ms: AtomicU64,
@@ -38,7 +38,7 @@ impl Durations {
         self.sum_us.fetch_add(us, Ordering::Relaxed);
         self.last_ms.store(ms, Ordering::Relaxed);
         self.most_ms.fetch_max(ms, Ordering::Relaxed);
-        let at = DURATION_BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took);
+        let at = DURATION_BUCKETS_US.partition_point(|bound| Duration::from_micros(*bound) < took);
         // Last, so that a reader of the count sees everything above too.
         self.buckets[at].fetch_add(1, Ordering::Release);
     }
@@ -50,7 +50,7 @@ impl Durations {
             reason = "bounds are small, and a sum of centuries may be rounded"
         )]
         let seconds = |value: u64, per_second: f64| value as f64 / per_second;
-        let bounds = DURATION_BUCKETS_MS.iter().map(|bound| seconds(*bound, 1e3)).chain([f64::INFINITY]);
+        let bounds = DURATION_BUCKETS_US.iter().map(|bound| seconds(*bound, 1e6)).chain([f64::INFINITY]);
         let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Acquire));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
@@ -69,11 +69,11 @@ mod tests {
         let durations = Durations::default();
         let none = durations.taken();
         assert_eq!((none.count, none.sum, none.last_ms, none.max_ms), (0, 0.0, None, None));
-        let longest = DURATION_BUCKETS_MS.last().copied().unwrap();
-        for bound in DURATION_BUCKETS_MS {
-            durations.add(Duration::from_millis(bound));
+        let longest = DURATION_BUCKETS_US.last().copied().unwrap();
+        for bound in DURATION_BUCKETS_US {
+            durations.add(Duration::from_micros(bound));
         }
-        durations.add(Duration::from_millis(longest) + Duration::from_micros(1));
+        durations.add(Duration::from_micros(longest + 1));
         durations.add(Duration::ZERO);
         let taken = durations.taken();
         let counts: Vec<u64> = taken.buckets.iter().map(|(_, count)| *count).collect();
@@ -81,10 +81,10 @@ mod tests {
         assert!(counts[1..].iter().all(|count| *count == 1), "{counts:?}");
         assert_eq!(
             (taken.count, taken.last_ms, taken.max_ms),
-            (counts.len() as u64 + 1, Some(0), Some(longest))
+            (counts.len() as u64 + 1, Some(0), Some(longest / 1_000))
         );
         assert!(taken.buckets.is_sorted_by(|(one, _), (next, _)| one < next));
-        let wanted = DURATION_BUCKETS_MS.iter().chain([&longest]).sum::<u64>() as f64 / 1e3 + 1e-6;
-        assert!((taken.sum - wanted).abs() < 1e-9, "{} instead of {wanted}", taken.sum);
+        let wanted = (DURATION_BUCKETS_US.iter().chain([&longest]).sum::<u64>() + 1) as f64 / 1e6;
+        assert!((taken.sum - wanted).abs() < 1e-6, "{} instead of {wanted}", taken.sum);
     }
 }

@@ -28,10 +28,29 @@ pub(crate) const DESCRIPTORS_LOW: u64 = 64;
 pub const HELPER_DESCRIPTORS: u64 = 12;
 /// Descriptors that the server requests from the system, at most. Origin: guess; some 200,000 helpers.
 pub(crate) const DESCRIPTORS: u64 = 1 << 20;
-/// Upper bounds of the buckets for durations, in milliseconds. Origin: an unload without helpers takes a few, a
-/// stubborn helper 500 for each stage of its stop. A full stop is promised within 1500, and a rollout is given up
-/// after 5000.
-pub(crate) const DURATION_BUCKETS_MS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 1500, 5000];
+/// Upper bounds of the buckets for durations, in microseconds. Origin: an answer from memory takes some 100, an unload without
+/// helpers a few thousand, a stubborn helper half a second for each stage of its stop. A full stop is promised within 1.5 s, and
+/// a rollout is given up after 5 s. Turns and tool calls take up to hours.
+pub(crate) const DURATION_BUCKETS_US: [u64; 18] = [
+    100,
+    500,
+    1_000,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    1_500_000,
+    5_000_000,
+    15_000_000,
+    60_000_000,
+    300_000_000,
+    1_800_000_000,
+    7_200_000_000,
+];
 /// The shortest secret that is masked in a helper's output, bytes. Origin: guess; shorter words stand in any text.
 pub(crate) const SECRET_LEAST: usize = 6;
 /// Threads that list all processes. Origin: guess; a list takes milliseconds, and few want one.

@@ -69,6 +69,7 @@ pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problem
     if let Some(name) = &said.model_provider {
         providers::check_default(name, &config.providers, &mut root);
     }
+    config.metrics.check(&mut root);
     warn_of_risks(&config, &mut root);
     root.finish();
     helpers::lay_over(&mut config.helpers, said.helpers, problems);

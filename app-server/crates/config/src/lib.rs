@@ -20,6 +20,7 @@ mod problem;
 mod providers;
 mod ready;
 pub mod schema;
+mod scrapes;
 pub mod secrets;
 mod section;
 mod shared;
@@ -54,6 +55,7 @@ pub use origin::Origin;
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub use providers::OFFLINE;
 pub use ready::MissingKey;
+pub use scrapes::MetricsRules;
 pub use shared::SharedConfig;
 pub use shown::{Layer, LayerSource};
 pub use skein_helpers::HelperSpec;
@@ -161,6 +163,8 @@ pub struct ServerConfig {
     /// Rules for addresses that other machines reach.
     #[serde(rename = "listen")]
     pub listen_rules: ListenRules,
+    /// A port for readers of the metrics.
+    pub metrics: MetricsRules,
     /// The access of programs without a credential.
     pub auth: Auth,
     /// The pages that may connect.
@@ -223,6 +227,7 @@ impl GuardProgram {
 }
 
 impl Default for ServerConfig {
+    #[expect(clippy::too_many_lines, reason = "one line for each setting")]
     fn default() -> Self {
         Self {
             home: PathBuf::new(),
@@ -257,6 +262,7 @@ impl Default for ServerConfig {
             public_url: None,
             trusted_proxies: Vec::new(),
             listen_rules: ListenRules::default(),
+            metrics: MetricsRules::default(),
             auth: Auth::default(),
             browser: Browser::default(),
             warnings: Vec::new(),

@@ -40,6 +40,9 @@ pub(crate) const CONNECTIONS: usize = 10_000;
 pub(crate) const CONNECTIONS_PER_CREDENTIAL: usize = 100;
 /// New connections a second from one address of another machine. Origin: a promise; a house full of tabs that come back.
 pub(crate) const CONNECTS_PER_ADDRESS: usize = 100;
+/// Threads to which one connection is subscribed. Origin: a promise; a person has far fewer open, and each costs a place in
+/// every delivery.
+pub(crate) const SUBSCRIPTIONS: usize = 1_000;
 /// Commands waiting for one thread's owner. Origin: guess; the owner never waits, so a full mailbox is overload.
 pub(crate) const MAILBOX: usize = 64;
 /// The most events replayed to a resuming client; beyond that it gets the full state. Origin: a promise.

@@ -339,6 +339,10 @@ pub struct Limits {
     #[serde(deserialize_with = "whole::<1, MOST_CONNECTIONS, _, _>")]
     #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
     pub connects_per_address: usize,
+    /// Threads to which one connection is subscribed at once.
+    #[serde(deserialize_with = "whole::<1, MOST_CONNECTIONS, _, _>")]
+    #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
+    pub subscriptions: usize,
     /// Commands that may wait for the owner of one thread.
     #[serde(deserialize_with = "whole::<1, MOST_QUEUED, _, _>")]
     #[schemars(range(min = 1, max = MOST_QUEUED))]
@@ -388,6 +392,7 @@ impl Default for Limits {
             connections: policy::CONNECTIONS,
             connections_per_credential: policy::CONNECTIONS_PER_CREDENTIAL,
             connects_per_address: policy::CONNECTS_PER_ADDRESS,
+            subscriptions: policy::SUBSCRIPTIONS,
             mailbox: policy::MAILBOX,
             replay: policy::REPLAY,
             loaded_threads: None,

@@ -46,6 +46,8 @@ pub(crate) struct Counters {
     pub(crate) killed: AtomicU64,
     /// From the order to stop a helper until no process of it is left.
     pub(crate) stop_times: Durations,
+    /// Of calls of tools, from the call to its result or failure.
+    pub(crate) call_times: Durations,
 }
 
 impl Counters {

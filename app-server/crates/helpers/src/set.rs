@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use skein_base::clock::Clock;
 use skein_protocol::helper::{McpResourceReadResponse, McpServerStatus, McpServerToolCallResponse, Tool};
 use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::mpsc;
@@ -347,7 +348,10 @@ impl HelperSet {
                 HelperAnswer::Wants(wanted) => TurnCallOutcome::Wants(wanted),
             })
         };
-        guard.while_leased(answered).await
+        let began = Clock.now();
+        let outcome = guard.while_leased(answered).await;
+        self.pool.host.call_times().add(Clock.now().saturating_duration_since(began));
+        outcome
     }
 
     /// Reads a resource; a helper that is starting is waited for. Ends as a call does.

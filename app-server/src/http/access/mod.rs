@@ -5,6 +5,7 @@ mod facts;
 mod head;
 mod headers;
 mod limiter;
+mod reader;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub(crate) use admit::Need;
 pub(crate) use head::SUBPROTOCOL;
 use head::{Entrance, RequestHead};
 pub(crate) use limiter::{PeerKey, RefusalLog, WrongCredentials};
+pub(crate) use reader::{ReaderRules, guard_reader};
 pub(crate) use refusal::{AccessRefusal, RefusalReason};
 use skein_config::access::{Admission, WebOrigin};
 use skein_config::{LocalPrograms, PublicUrl, ServerConfig};

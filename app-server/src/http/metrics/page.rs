@@ -53,4 +53,21 @@ impl MetricsPage<'_> {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         family.encode_histogram::<NoLabelSet>(taken.sum, taken.count, &taken.buckets, None)
     }
+
+    /// Distributions of durations that differ in one label.
+    pub(crate) fn histograms(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        all: &[(&'static str, DurationCounts)],
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (word, taken) in all {
+            let labels = [(label, *word)];
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(taken.sum, taken.count, &taken.buckets, None)?;
+        }
+        Ok(())
+    }
 }

@@ -14,7 +14,16 @@ fn scrape(status: SkeinStatusResponse) -> Scrape {
         ms.iter().for_each(|ms| durations.add(Duration::from_millis(*ms)));
         durations.taken()
     };
-    Scrape { status, unloads: durations(&[2, 900, 9000]), zeros: durations(&[]), syncs: durations(&[3]) }
+    let lanes = [("inline", [1, 2]), ("store", [3, 4]), ("thread", [5, 6]), ("helper", [7, 8])];
+    Scrape {
+        status,
+        unloads: durations(&[2, 900, 9000]),
+        zeros: durations(&[]),
+        syncs: durations(&[3]),
+        turns: durations(&[70_000]),
+        tool_calls: durations(&[10, 8_000_000]),
+        requests: lanes.map(|(lane, took)| (lane, durations(&took))),
+    }
 }
 
 /// A sample and the kind of its family.
@@ -163,9 +172,11 @@ fn labels_are_few_words_of_ours_and_states_are_one_of_them() {
     assert!(!text.contains(&status.home) && !text.contains(&status.boot_id), "{text}");
     let samples = read(&text);
     for sample in &samples {
-        let known =
-            |(name, _): &(String, String)| ["le", "rung", "state", "version"].contains(&name.as_str());
-        assert!(sample.labels.len() < 2 && sample.labels.iter().all(known), "{sample:?}");
+        let known = |(name, _): &(String, String)| {
+            ["lane", "le", "rung", "state", "version"].contains(&name.as_str())
+        };
+        let most = if sample.name.starts_with("skein_request_seconds_bucket") { 2 } else { 1 };
+        assert!(sample.labels.len() <= most && sample.labels.iter().all(known), "{sample:?}");
     }
     let ones = |family: &str| -> Vec<String> {
         let set = samples.iter().filter(|sample| sample.name == family && sample.value == 1.0);
@@ -192,6 +203,8 @@ fn histograms_add_up() {
         ("unload_seconds", 3.0, 9.902),
         ("helper_zero_seconds", 0.0, 0.0),
         ("store_sync_seconds", 1.0, 0.003),
+        ("turn_seconds", 1.0, 70.0),
+        ("tool_call_seconds", 2.0, 8000.01),
     ];
     for (name, count, sum) in wanted {
         let of = |end: &str| {
@@ -205,7 +218,7 @@ fn histograms_add_up() {
         assert_eq!((last.labels[0].1.as_str(), last.value, last.kind.as_str()), ("+Inf", count, "histogram"));
         let bounds: Vec<f64> =
             buckets.iter().map(|sample| sample.labels[0].1.replace("+Inf", "inf").parse().unwrap()).collect();
-        assert!(bounds.is_sorted() && bounds[0] == 0.001, "{bounds:?}");
+        assert!(bounds.is_sorted() && bounds[0] == 0.0001, "{bounds:?}");
     }
     let up_to = |bound: &str| {
         let is =
@@ -213,6 +226,14 @@ fn histograms_add_up() {
         samples.iter().find(is).unwrap().value
     };
     assert_eq!((up_to("0.005"), up_to("1.0"), up_to("5.0")), (1.0, 2.0, 2.0));
+}
+
+#[test]
+fn requests_are_counted_in_the_lane_of_their_method() {
+    let samples = read(&scrape(SkeinStatusResponse::default()).text().unwrap());
+    let sums = samples.iter().filter(|sample| sample.name == "skein_request_seconds_sum");
+    let sums: Vec<(&str, f64)> = sums.map(|sample| (sample.labels[0].1.as_str(), sample.value)).collect();
+    assert_eq!(sums, [("inline", 0.003), ("store", 0.007), ("thread", 0.011), ("helper", 0.015)]);
 }
 
 #[test]

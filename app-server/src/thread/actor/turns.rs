@@ -11,6 +11,7 @@ use skein_store::rollout::Keep;
 use skein_store::rollout::record::{AnswerPart, Compacted, FilesRead, ModelAnswer};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{answer_input, shown_turn};
@@ -64,6 +65,7 @@ struct RunningTurn {
     held: Vec<Box<dyn std::any::Any + Send>>,
     steers: mpsc::Sender<Added>,
     ending: Ending,
+    began: Instant,
 }
 
 /// A turn that has ended.
@@ -72,6 +74,7 @@ pub(super) struct Ended {
     pub(super) outcome: Outcome,
     /// Whether its records are saved or can still be.
     pub(super) saved: bool,
+    began: Instant,
 }
 
 /// Why the running turn does not take a steer.
@@ -247,7 +250,7 @@ impl TurnState {
         let saved = !matches!(turn.ending, Ending::Unsaved(_));
         let outcome = turn.ending.of(outcome);
         self.failed = outcome.status == TurnStatus::Failed;
-        Some(Ended { id: turn.id, outcome, saved })
+        Some(Ended { id: turn.id, outcome, saved, began: turn.began })
     }
 }
 
@@ -396,6 +399,8 @@ impl Owner {
         // Before `turn/completed`, which is the last notification of a turn.
         user_state::notify_of_end(&mut self.log, &ended.id);
         end::notify(&mut self.log, &ended.id, number, ended.saved);
+        let took = self.services.clock.now().saturating_duration_since(ended.began);
+        self.services.counters.turns.add(took);
         self.services.counters.turns_completed.add_one();
         self.parts().fail_unsaved_turns();
         // Before the end of the turn, which unloads an orphaned thread.

@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn resume(subscribers: &Subscribers, role: Role) -> (Ticket, Command) {
-        let ticket = subscribers.begin_resume(ConnectionId(1), THREAD).unwrap();
+        let ticket = subscribers.begin_resume(ConnectionId(1), THREAD, usize::MAX).unwrap();
         let params = serde_json::from_value(json!({ "threadId": THREAD })).unwrap();
         let (helpers, reply) = (Overrides::default(), Reply::to_nobody());
         (ticket, Command::Resume(Box::new(Resume { params, helpers, role, ticket, reply })))

@@ -1,7 +1,7 @@
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
 
-use super::{Broadcast, ClientWishes, Left, Role, Subscribers};
+use super::{Broadcast, ClientWishes, Left, NoTicket, Role, Subscribers};
 use crate::outbox::{Outbox, OutboxLimits, WriterAction};
 use crate::thread::catalog::Announcement;
 use crate::thread::event::Counts;
@@ -32,7 +32,7 @@ fn connected_with(subscribers: &Subscribers, id: u64, wishes: ClientWishes) -> O
 }
 
 fn join(subscribers: &Subscribers, id: u64, role: Role) {
-    let ticket = subscribers.begin_resume(ConnectionId(id), T).unwrap();
+    let ticket = subscribers.begin_resume(ConnectionId(id), T, usize::MAX).unwrap();
     assert!(subscribers.join(ticket, T, role));
 }
 
@@ -61,18 +61,35 @@ async fn received(outbox: &Outbox) -> Vec<String> {
 fn the_dead_cannot_subscribe() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
-    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    let ticket = subscribers.begin_resume(ConnectionId(1), T, usize::MAX).unwrap();
     assert_eq!(subscribers.disconnect(ConnectionId(1)), [T], "its waiting resume has to be withdrawn");
     assert!(!subscribers.join(ticket, T, Role::Subscriber));
     assert_eq!(subscribers.counts(T), Counts::default());
-    assert!(subscribers.begin_resume(ConnectionId(1), T).is_none());
+    assert_eq!(subscribers.begin_resume(ConnectionId(1), T, usize::MAX), Err(NoTicket::Gone));
+}
+
+#[test]
+fn a_thread_counts_once_however_often_it_is_resumed() {
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
+    let _outbox = connected(&subscribers, 1);
+    let other = ThreadId::new(uuid::Uuid::from_u128(2));
+    let begin = |thread| subscribers.begin_resume(ConnectionId(1), thread, 1);
+    let first = begin(T).unwrap();
+    let second = begin(T).unwrap();
+    assert_eq!(begin(other), Err(NoTicket::Full), "a waiting resume counts");
+    assert!(subscribers.join(first, T, Role::Subscriber));
+    assert_eq!(begin(other), Err(NoTicket::Full), "and so does its subscription, with the second resume");
+    subscribers.end_resume(second);
+    assert!(begin(T).is_ok());
+    assert_eq!(subscribers.leave(ConnectionId(1), T), Left::Subscription);
+    assert!(begin(other).is_ok(), "a thread that was left makes room");
 }
 
 #[test]
 fn an_unsubscribe_voids_a_resume_that_waits() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
-    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    let ticket = subscribers.begin_resume(ConnectionId(1), T, usize::MAX).unwrap();
     assert!(subscribers.waits(ticket));
     assert_eq!(subscribers.leave(ConnectionId(1), T), Left::WaitingResume);
     assert!(!subscribers.waits(ticket));
@@ -84,7 +101,7 @@ fn an_unsubscribe_voids_a_resume_that_waits() {
 fn a_ticket_is_good_for_one_thread_and_once() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
-    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    let ticket = subscribers.begin_resume(ConnectionId(1), T, usize::MAX).unwrap();
     assert!(!subscribers.join(ticket, ThreadId::new(uuid::Uuid::from_u128(2)), Role::Subscriber));
     assert!(!subscribers.join(ticket, T, Role::Subscriber));
 }
@@ -152,7 +169,7 @@ async fn a_client_that_catches_up_gets_a_number_in_its_place_only() {
     let numbered = || ClientWishes { numbered: true, ..ClientWishes::default() };
     let [listens, catches_up, stranger] = [1, 2, 3].map(|id| connected_with(&subscribers, id, numbered()));
     join(&subscribers, 1, Role::Subscriber);
-    let ticket = subscribers.begin_resume(ConnectionId(2), T).unwrap();
+    let ticket = subscribers.begin_resume(ConnectionId(2), T, usize::MAX).unwrap();
     assert!(subscribers.begin_catch_up(ticket, T, Role::Observer).is_some());
     let named = Announcement {
         method: "name",
@@ -173,7 +190,7 @@ async fn closed_is_published_to_unsubscribed_connections_only() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let [shows, waits, stranger] = [1, 2, 3].map(|id| connected(&subscribers, id));
     join(&subscribers, 1, Role::Subscriber);
-    let _ticket = subscribers.begin_resume(ConnectionId(2), T).unwrap();
+    let _ticket = subscribers.begin_resume(ConnectionId(2), T, usize::MAX).unwrap();
     subscribers.publish_to_unsubscribed(T, &notice("closed"));
     assert_eq!(received(&shows).await, Vec::<String>::new());
     assert_eq!(received(&waits).await, Vec::<String>::new());
@@ -186,7 +203,7 @@ fn a_join_that_races_with_the_disconnection_leaves_nothing() {
     for _ in 0..200 {
         let subscribers = Subscribers::new(uuid::Uuid::nil());
         let _outbox = connected(&subscribers, 1);
-        let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+        let ticket = subscribers.begin_resume(ConnectionId(1), T, usize::MAX).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| subscribers.join(ticket, T, Role::Subscriber));
             scope.spawn(|| subscribers.disconnect(ConnectionId(1)));
@@ -200,7 +217,7 @@ fn a_join_that_races_with_the_disconnection_leaves_nothing() {
 fn a_client_that_catches_up_counts_and_receives_nothing_until_it_joins() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let outbox = connected(&subscribers, 1);
-    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    let ticket = subscribers.begin_resume(ConnectionId(1), T, usize::MAX).unwrap();
     assert!(subscribers.begin_catch_up(ticket, T, Role::Subscriber).is_some());
     assert_eq!(subscribers.counts(T), Counts { subscribers: 1, observers: 0 });
     subscribers.publish(T, &notice("missed"));
@@ -217,7 +234,7 @@ fn a_client_that_catches_up_counts_and_receives_nothing_until_it_joins() {
 fn a_client_that_has_missed_an_event_cannot_join_by_itself() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
-    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    let ticket = subscribers.begin_resume(ConnectionId(1), T, usize::MAX).unwrap();
     assert!(!subscribers.join_unless_missed(ticket, T), "it does not catch up");
     assert!(subscribers.begin_catch_up(ticket, T, Role::Observer).is_some());
     subscribers.publish(T, &notice("missed"));
@@ -231,9 +248,9 @@ fn a_client_that_has_missed_an_event_cannot_join_by_itself() {
 fn of_two_that_catch_up_on_one_connection_the_later_one_counts() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
-    let first = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    let first = subscribers.begin_resume(ConnectionId(1), T, usize::MAX).unwrap();
     assert!(subscribers.begin_catch_up(first, T, Role::Subscriber).is_some());
-    let second = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    let second = subscribers.begin_resume(ConnectionId(1), T, usize::MAX).unwrap();
     assert!(subscribers.begin_catch_up(second, T, Role::Observer).is_some());
     assert!(!subscribers.waits(first) && !subscribers.join(first, T, Role::Subscriber));
     assert_eq!(subscribers.counts(T), Counts { subscribers: 0, observers: 1 });

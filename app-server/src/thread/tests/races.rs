@@ -58,7 +58,7 @@ impl House {
     }
 
     fn subscribed(&self) -> Ticket {
-        let ticket = self.subscribers.begin_resume(CLIENT, THREAD).unwrap();
+        let ticket = self.subscribers.begin_resume(CLIENT, THREAD, usize::MAX).unwrap();
         assert!(self.subscribers.join(ticket, THREAD, Role::Subscriber));
         ticket
     }
@@ -113,7 +113,7 @@ fn a_disconnect_is_noticed_also_when_the_mailbox_is_full() {
 fn a_connection_that_ends_during_a_load_is_not_subscribed_by_it() {
     in_every_order(|| {
         let (house, slot) = House::new(4);
-        let ticket = house.subscribers.begin_resume(CLIENT, THREAD).unwrap();
+        let ticket = house.subscribers.begin_resume(CLIENT, THREAD, usize::MAX).unwrap();
         let client = thread::spawn({
             let house = Arc::clone(&house);
             move || house.disconnect()
@@ -131,7 +131,7 @@ fn a_connection_that_ends_during_a_load_is_not_subscribed_by_it() {
 fn a_client_that_leaves_while_it_joins_is_in_both_maps_or_in_none() {
     in_every_order(|| {
         let (house, _slot) = House::new(4);
-        let ticket = house.subscribers.begin_resume(CLIENT, THREAD).unwrap();
+        let ticket = house.subscribers.begin_resume(CLIENT, THREAD, usize::MAX).unwrap();
         let client = thread::spawn({
             let house = Arc::clone(&house);
             move || house.subscribers.leave(CLIENT, THREAD)

@@ -42,6 +42,7 @@ const ALL: &str = r#"
     public_url = "https://box.example.org"
     trusted_proxies = ["127.0.0.1"]
     listen = { plain = false }
+    metrics = { listen = "127.0.0.1:9464", token_file = "/etc/skein/metrics-token" }
     budget = { turn_tokens = 9, thread_tokens = 9, day_tokens = 9, turn_rounds = 9, ask = false }
 
     [auth]
@@ -61,6 +62,7 @@ const ALL: &str = r#"
     connections = 9
     connections_per_credential = 9
     connects_per_address = 9
+    subscriptions = 9
     loaded_threads = 9
     memory = "2GiB"
 

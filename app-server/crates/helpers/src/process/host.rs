@@ -180,6 +180,11 @@ impl ProcessHost {
         &self.counters.stop_times
     }
 
+    /// The times of calls of tools that have ended. Waits for nothing.
+    pub fn call_times(&self) -> &Durations {
+        &self.counters.call_times
+    }
+
     /// Sends SIGKILL to every helper at once, also to those in a stage of their end: for a server that gets a second order to stop.
     pub fn kill_all(&self) {
         self.kill_all.cancel();

@@ -61,7 +61,7 @@ impl Stage {
     }
 
     fn ticket(&self, client: &Client) -> Ticket {
-        self.bench.services.subscribers.begin_resume(client.id(), THREAD).unwrap()
+        self.bench.services.subscribers.begin_resume(client.id(), THREAD, usize::MAX).unwrap()
     }
 
     /// A client that has received everything up to record `at.seq`.

@@ -216,12 +216,12 @@ async fn the_leave_of_a_connection_that_may_read_unloads_nothing() {
     reader.request::<ThreadResume>(resume(thread)).await.unwrap();
     client.disconnect();
     // A resume that still waits has no role yet.
-    let _waits = bench.services.subscribers.begin_resume(reader.client.id(), thread).unwrap();
+    let _waits = bench.services.subscribers.begin_resume(reader.client.id(), thread, usize::MAX).unwrap();
     assert_eq!(
         bench.services.subscribers.leave(reader.client.id(), thread),
         crate::thread::subscribers::Left::Subscription
     );
-    let _waits = bench.services.subscribers.begin_resume(reader.client.id(), thread).unwrap();
+    let _waits = bench.services.subscribers.begin_resume(reader.client.id(), thread, usize::MAX).unwrap();
     let left = reader.request::<SkeinConnectionLeave>(json!({})).await.unwrap();
     assert_eq!((left.left, left.loaded), (0, 0));
     assert!(bench.services.registry.handle(thread).is_some(), "the turn goes on");

@@ -107,7 +107,7 @@ impl Client {
 
     /// `thread/start` of a thread with this id.
     pub(crate) fn ask_start_as(&mut self, thread: ThreadId, params: ThreadStartParams) -> i64 {
-        let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
+        let ticket = self.services.subscribers.begin_resume(self.id(), thread, usize::MAX).unwrap();
         let (request, reply) = self.reply();
         let helpers = params.config.as_ref().map(|config| helpers_from_thread_config(config).unwrap());
         let (helpers, originator) = (helpers.unwrap_or_default(), "test".to_owned());
@@ -194,7 +194,7 @@ impl Client {
             serde_json::from_value(serde_json::json!({ "threadId": thread })).unwrap();
         let role = if options.observe { Role::Observer } else { Role::Subscriber };
         params.skein = Some(options);
-        let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
+        let ticket = self.services.subscribers.begin_resume(self.id(), thread, usize::MAX).unwrap();
         let (request, reply) = self.reply();
         let resume = Resume { params, helpers: Overrides::default(), role, ticket, reply };
         (request, Command::Resume(Box::new(resume)))
@@ -218,7 +218,7 @@ impl Client {
     pub(crate) fn ask_resume_with_settings(&mut self, thread: ThreadId, settings: serde_json::Value) -> i64 {
         let mut params = settings;
         params["threadId"] = serde_json::json!(thread);
-        let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
+        let ticket = self.services.subscribers.begin_resume(self.id(), thread, usize::MAX).unwrap();
         let (request, reply) = self.reply::<ThreadResumeResponse>();
         let (params, role) = (serde_json::from_value(params).unwrap(), Role::Subscriber);
         let resume = Resume { params, helpers: Overrides::default(), role, ticket, reply };
@@ -334,7 +334,7 @@ impl Client {
     /// `thread/fork`, and the new thread's id.
     pub(crate) fn ask_fork(&mut self, params: ThreadForkParams) -> (i64, ThreadId) {
         let thread = ThreadId::new(self.services.clock.new_id());
-        let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
+        let ticket = self.services.subscribers.begin_resume(self.id(), thread, usize::MAX).unwrap();
         let (request, reply) = self.reply();
         let (helpers, originator) = (Overrides::default(), "test".to_owned());
         self.send(thread, Command::Fork(Box::new(Fork { params, helpers, ticket, originator, reply })));

@@ -280,11 +280,7 @@ async fn a_handler_that_panics_answers_with_an_error_and_the_connection_goes_on(
     let request = serde_json::json!({ "id": 1000, "method": ThreadLoadedList::INFO.wire, "params": ThreadLoadedListParams::default() });
     router.take(&session, &request.to_string());
     client.answer::<serde_json::Value>(1000).await.unwrap();
-    assert_eq!(
-        session.in_flight.available_permits(),
-        bench.services.config().limits.requests_in_flight,
-        "every place is free again"
-    );
+    assert!(session.in_flight.are_free(), "every place is free again");
     drop(session);
     bench.finish().await;
 }

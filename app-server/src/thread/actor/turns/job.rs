@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_base::clock::Clock;
 use skein_base::tasks::TaskGroup;
 use skein_config::{ModelTerms, ServerConfig};
 use skein_protocol::ids::{EventSeq, TurnId};
@@ -45,7 +46,9 @@ impl TurnState {
         self.failed = false;
         let ending = Ending::Own;
         let held = Vec::new();
-        let turn = RunningTurn { id, task, window, takes_more, cancel, ends_early, held, steers, ending };
+        let began = Clock.now();
+        let turn =
+            RunningTurn { id, task, window, takes_more, cancel, ends_early, held, steers, ending, began };
         self.running = Some(turn);
     }
 }

@@ -1,6 +1,7 @@
 //! Steers and ends of the running turn.
 
 use serde_json::json;
+use skein_base::clock::Clock;
 use skein_base::tasks::{TaskGroup, Tasks};
 
 use super::*;
@@ -29,6 +30,7 @@ fn running(takes_more: bool) -> (TurnState, mpsc::Receiver<Added>) {
         held: Vec::new(),
         steers,
         ending: Ending::Own,
+        began: Clock.now(),
     });
     (turns, added)
 }
