@@ -210,6 +210,9 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection's read buffer, bytes. Origin: the default of 128 KiB is most of what a connection costs.
 pub(crate) const READ_BUFFER: usize = 8 << 10;
 
+/// The time over which clients come back behind a stop. Origin: a promise; a thousand clients are 500 handshakes a second.
+pub(crate) const STOPPING_SPREAD: Duration = Duration::from_secs(2);
+
 // --- markers, trash, lines ---
 
 /// Open markers waiting for their removal. Above it the marker stays for the next start. Origin: guess.

@@ -11,7 +11,10 @@ use skein_base::tasks::{DedicatedRuntime, Tasks};
 use skein_config::access::{AccessError, Credentials};
 use skein_config::{GuardProgram, ServerConfig, SharedConfig};
 use skein_helpers::{Helpers, HostOptions};
+use skein_protocol::extension::SkeinStoppingNotification;
 use skein_protocol::ids::ThreadId;
+use skein_protocol::notifications::SkeinStopping;
+use skein_protocol::table::Recipients;
 use skein_provider::Providers;
 use skein_provider::echo::{self, Echo};
 use skein_provider::scripted::{self, Scripted};
@@ -36,6 +39,7 @@ use crate::search::ThreadSearch;
 use crate::thread::Context;
 use crate::thread::day::{self, DayUse};
 use crate::thread::gaps::Gaps;
+use crate::thread::outgoing::Notice;
 use crate::thread::question_feed;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
@@ -192,6 +196,7 @@ impl Server {
         // 1. No new connections, no new threads.
         self.web.ready.store(false, Ordering::Release);
         self.accept.cancel();
+        announce_stop(services);
         self.places.remove_files();
         services.providers.stop.cancel();
         services.registry.close();
@@ -282,6 +287,18 @@ impl Server {
             }
             changed.await;
         }
+    }
+}
+
+/// Tells every client that listens when to come back, each at another time.
+fn announce_stop(services: &App) {
+    let receivers = services.subscribers.listening();
+    let at = services.clock.wall();
+    let spread = u64::try_from(policy::STOPPING_SPREAD.as_millis()).unwrap_or_default();
+    for (number, receiver) in (0..).zip(&receivers) {
+        let retry_after_ms = spread * number / receivers.len() as u64;
+        let params = SkeinStoppingNotification { retry_after_ms };
+        receiver.send(&Notice::new::<SkeinStopping>(Recipients::All, &params, at, None).broadcast);
     }
 }
 

@@ -344,6 +344,11 @@ export type Notifications = {
    */
   "skein/heartbeat": SkeinHeartbeatNotification;
   /**
+   * The server is about to stop, and closes the connection with 1001 soon. Each connection that opted in to `skein/events`
+   * receives it, with a pause of its own, so that not all of them come back at once.
+   */
+  "skein/stopping": SkeinStoppingNotification;
+  /**
    * Progress of the repair after an unclean end of the server: at its beginning, now and then, at its end, and to
    * each connection that arrives meanwhile. Not sent if nothing needs repair.
    */
@@ -3277,6 +3282,12 @@ export type SkeinStatusResponse = {
   uptimeMs: number;
   /** Version of the server. */
   version: string;
+};
+
+/** Params of `skein/stopping`. */
+export type SkeinStoppingNotification = {
+  /** How long the client waits behind the end of the connection before it connects again, in milliseconds. */
+  retryAfterMs: number;
 };
 
 /** Params of `skein/thread/unload`. */

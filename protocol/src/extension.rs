@@ -342,6 +342,14 @@ pub struct SkeinHeartbeatNotification {
     pub at: i64,
 }
 
+/// Params of `skein/stopping`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkeinStoppingNotification {
+    /// How long the client waits behind the end of the connection before it connects again, in milliseconds.
+    pub retry_after_ms: u64,
+}
+
 /// Params of `skein/thread/unload`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -13,7 +13,7 @@ use crate::{
         ThreadTokenUsageUpdatedNotification, ThreadUnarchivedNotification, TurnCompletedNotification,
         TurnStartedNotification, WarningNotification,
     },
-    extension::{SkeinHeartbeatNotification, SkeinRepairUpdatedNotification},
+    extension::{SkeinHeartbeatNotification, SkeinRepairUpdatedNotification, SkeinStoppingNotification},
     question::SkeinQuestionsChangedNotification,
     table::notifications,
     thread::ThreadQueueChangedNotification,
@@ -84,6 +84,9 @@ notifications! {
     /// A sign of life. Each connection that opted in to `skein/events` receives it every `heartbeatMs` of the
     /// response of `initialize`.
     SkeinHeartbeat = "skein/heartbeat" [All, Transient] SkeinHeartbeatNotification;
+    /// The server is about to stop, and closes the connection with 1001 soon. Each connection that opted in to `skein/events`
+    /// receives it, with a pause of its own, so that not all of them come back at once.
+    SkeinStopping = "skein/stopping" [All, Transient] SkeinStoppingNotification;
     /// Progress of the repair after an unclean end of the server: at its beginning, now and then, at its end, and to
     /// each connection that arrives meanwhile. Not sent if nothing needs repair.
     SkeinRepairUpdated = "skein/repair/updated" [All, Transient] SkeinRepairUpdatedNotification;

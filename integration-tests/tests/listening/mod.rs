@@ -1,6 +1,7 @@
 //! A server listens where its user says, at several places at once, and refuses what would let others in unseen.
 
 mod public;
+mod restarts;
 mod systemd;
 mod tls;
 

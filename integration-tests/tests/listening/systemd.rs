@@ -15,25 +15,25 @@ use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 
 /// A service whose socket outlives it.
-struct Unit {
+pub(super) struct Unit {
     socket: std::net::TcpListener,
     news: UnixDatagram,
     folder: tempfile::TempDir,
 }
 
 impl Unit {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let news = UnixDatagram::bind(folder.path().join("notify"))?;
         Ok(Self { socket: std::net::TcpListener::bind("127.0.0.1:0")?, news, folder })
     }
 
-    fn address(&self) -> Result<String> {
+    pub(super) fn address(&self) -> Result<String> {
         Ok(format!("ws://{}", self.socket.local_addr()?))
     }
 
     /// Starts the service as systemd does: the socket is descriptor 3, and the variables name it and its process.
-    fn start(&self) -> Result<Child> {
+    pub(super) fn start(&self) -> Result<Child> {
         let script = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 0</dev/null";
         let socket = OwnedFd::from(self.socket.try_clone()?);
         let mut command = Command::new("sh");
@@ -44,8 +44,13 @@ impl Unit {
         command.spawn().context("no service")
     }
 
+    /// The folder of its home.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Waits until the service says this.
-    async fn until(&self, word: &str) -> Result<()> {
+    pub(super) async fn until(&self, word: &str) -> Result<()> {
         let wait = async {
             let mut heard = [0; 4096];
             loop {
@@ -60,12 +65,12 @@ impl Unit {
     }
 }
 
-fn signal(child: &Child, signal: Signal) -> Result<()> {
+pub(super) fn signal(child: &Child, signal: Signal) -> Result<()> {
     let pid = child.id().context("it has ended")?.cast_signed();
     kill(Pid::from_raw(pid), signal).context("no signal")
 }
 
-async fn ended(mut child: Child) -> Result<()> {
+pub(super) async fn ended(mut child: Child) -> Result<()> {
     let status = tokio::time::timeout(PATIENCE, child.wait()).await.context("it serves on")??;
     ensure!(status.success(), "{status}");
     Ok(())
@@ -98,7 +103,7 @@ async fn a_passed_socket_is_served_and_waits_through_a_restart() -> Result<()> {
     Ok(())
 }
 
-fn nobody_left(folder: &Path) -> bool {
+pub(super) fn nobody_left(folder: &Path) -> bool {
     let folder = folder.display().to_string();
     !skein_integration_tests::process::all().iter().any(|process| process.command.contains(&folder))
 }

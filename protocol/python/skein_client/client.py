@@ -78,6 +78,7 @@ class Skein(Watched[Link]):
         self.link, self.ready = Link("connecting", time.time()), False
         self._outbox: asyncio.Queue[str] | None = None
         self._up, self._tries, self._limit, self._last_id = NEVER, 0, HANDSHAKE, FIRST
+        self._stopping = 0.0  # The pause that a stopping server wants, in seconds.
         self._runner: asyncio.Task[None] | None = None
         self._tasks: dict[asyncio.Task[None], bool] = {}
         self._requests: dict[Any, tuple[asyncio.Future[Any], int]] = {}
@@ -217,7 +218,7 @@ class Skein(Watched[Link]):
                     return self._set("refused", reason=error.reason, message=str(error))
                 least = (error.retry_after_ms or 0) / 1000
             except ConnectionClosed as error:
-                code = error.rcvd.code if error.rcvd else None
+                code, least = error.rcvd.code if error.rcvd else None, self._stopping
             except Exception as error:
                 log.debug("no link to %s: %r", self._url, error)
             self._tries = 1 if asyncio.get_running_loop().time() - self._up > GOOD else self._tries + 1
@@ -231,7 +232,7 @@ class Skein(Watched[Link]):
         """One link, from its handshake to its end, which is an exception."""
         async with asyncio.timeout(HANDSHAKE):
             socket = await self._dial(self._url, self._token)
-        self._outbox, self._limit = asyncio.Queue(), HANDSHAKE
+        self._outbox, self._limit, self._stopping = asyncio.Queue(), HANDSHAKE, 0.0
         writer = self.spawn(self._write(socket, self._outbox))
         try:
             capabilities = {"extensions": {"skein/events": {"version": 1}}}
@@ -240,6 +241,8 @@ class Skein(Watched[Link]):
                 async with asyncio.timeout(self._limit):
                     text = await socket.recv()
                 message = _parse(text)
+                if dig(message, "method") == "skein/stopping":
+                    self._stopping = seconds(dig(message, "params", "retryAfterMs"), 0)
                 if self.ready:
                     with guarded("a message of the server was dropped"):
                         await self._take(message)

@@ -2710,6 +2710,12 @@ class SkeinStatusResponse(TypedDict):
     # Version of the server.
     version: str
 
+class SkeinStoppingNotification(TypedDict):
+    """Params of `skein/stopping`."""
+
+    # How long the client waits behind the end of the connection before it connects again, in milliseconds.
+    retryAfterMs: int
+
 class SkeinThreadUnloadParams(TypedDict):
     """Params of `skein/thread/unload`."""
 
@@ -4614,6 +4620,18 @@ class SkeinHeartbeatMessage(TypedDict):
     seq: NotRequired[int]
     epoch: NotRequired[int]
 
+class SkeinStoppingMessage(TypedDict):
+    """The server is about to stop, and closes the connection with 1001 soon. Each connection that opted in to `skein/events`
+    receives it, with a pause of its own, so that not all of them come back at once.
+    """
+
+    method: Literal["skein/stopping"]
+    params: SkeinStoppingNotification
+    # Unix milliseconds.
+    emittedAtMs: int
+    seq: NotRequired[int]
+    epoch: NotRequired[int]
+
 class SkeinRepairUpdatedMessage(TypedDict):
     """Progress of the repair after an unclean end of the server: at its beginning, now and then, at its end, and to
     each connection that arrives meanwhile. Not sent if nothing needs repair.
@@ -4732,6 +4750,10 @@ class On(Protocol):
     # response of `initialize`.
     @overload
     def __call__(self, method: Literal["skein/heartbeat"], listener: Callable[[SkeinHeartbeatMessage], object], /) -> Callable[[], None]: ...
+    # The server is about to stop, and closes the connection with 1001 soon. Each connection that opted in to `skein/events`
+    # receives it, with a pause of its own, so that not all of them come back at once.
+    @overload
+    def __call__(self, method: Literal["skein/stopping"], listener: Callable[[SkeinStoppingMessage], object], /) -> Callable[[], None]: ...
     # Progress of the repair after an unclean end of the server: at its beginning, now and then, at its end, and to
     # each connection that arrives meanwhile. Not sent if nothing needs repair.
     @overload
@@ -5488,7 +5510,7 @@ WebSearchAction: TypeAlias = WebSearchActionSearch | WebSearchActionOpenPage | W
 WriteStatus: TypeAlias = Literal["ok", "okOverridden"]
 
 # A notification of the server. `seq` and `epoch` are for clients that asked for numbers.
-ServerNotification: TypeAlias = ThreadStartedMessage | ThreadStatusChangedMessage | ThreadClosedMessage | ThreadArchivedMessage | ThreadUnarchivedMessage | ThreadDeletedMessage | ThreadNameUpdatedMessage | ThreadReadStateChangedMessage | ThreadSettingsUpdatedMessage | ThreadGoalUpdatedMessage | ThreadGoalClearedMessage | ThreadQueueChangedMessage | ThreadRevertedMessage | TurnStartedMessage | TurnCompletedMessage | ItemStartedMessage | ItemCompletedMessage | ItemAgentMessageDeltaMessage | ItemReasoningSummaryTextDeltaMessage | ItemReasoningSummaryPartAddedMessage | ItemReasoningTextDeltaMessage | ItemPlanDeltaMessage | ItemMcpToolCallProgressMessage | ThreadTokenUsageUpdatedMessage | McpServerStartupStatusUpdatedMessage | ServerRequestResolvedMessage | ErrorMessage | WarningMessage | ConfigWarningMessage | SkeinHeartbeatMessage | SkeinRepairUpdatedMessage | SkeinQuestionsChangedMessage
+ServerNotification: TypeAlias = ThreadStartedMessage | ThreadStatusChangedMessage | ThreadClosedMessage | ThreadArchivedMessage | ThreadUnarchivedMessage | ThreadDeletedMessage | ThreadNameUpdatedMessage | ThreadReadStateChangedMessage | ThreadSettingsUpdatedMessage | ThreadGoalUpdatedMessage | ThreadGoalClearedMessage | ThreadQueueChangedMessage | ThreadRevertedMessage | TurnStartedMessage | TurnCompletedMessage | ItemStartedMessage | ItemCompletedMessage | ItemAgentMessageDeltaMessage | ItemReasoningSummaryTextDeltaMessage | ItemReasoningSummaryPartAddedMessage | ItemReasoningTextDeltaMessage | ItemPlanDeltaMessage | ItemMcpToolCallProgressMessage | ThreadTokenUsageUpdatedMessage | McpServerStartupStatusUpdatedMessage | ServerRequestResolvedMessage | ErrorMessage | WarningMessage | ConfigWarningMessage | SkeinHeartbeatMessage | SkeinStoppingMessage | SkeinRepairUpdatedMessage | SkeinQuestionsChangedMessage
 
 # A request of the server.
 Question: TypeAlias = ItemToolRequestUserInputQuestion | ItemToolCallQuestion | McpServerElicitationRequestQuestion

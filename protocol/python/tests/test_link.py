@@ -64,6 +64,21 @@ class Links(Case):
             self.assertEqual(at.wait, 0.2, "a link that lived was good")
 
     @played
+    async def test_a_client_comes_back_when_the_stopping_server_wants_it(self):
+        async with World() as at:
+            await at.socket.up()
+            await at.socket.give({"method": "skein/stopping", "params": {"retryAfterMs": 1500}})
+            self.assertEqual(at.link.state, "live")
+            await at.socket.end()
+            self.assertEqual(at.wait, 1.5)
+            await asyncio.sleep(1.5)
+            await settle()
+            await at.socket.up()
+            await at.socket.give({"method": "skein/stopping", "params": {"retryAfterMs": "soon"}})
+            await at.socket.end()
+            self.assertLess(at.wait, 1, "another link, and no time")
+
+    @played
     async def test_three_silent_heartbeats_end_a_link_and_any_message_keeps_it(self):
         async with World() as at:
             await at.socket.up()

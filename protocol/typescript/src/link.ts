@@ -38,6 +38,8 @@ export function createLink(options: Options, hooks: Hooks) {
   let up = 0;
   let heard = 0;
   let limit = HANDSHAKE;
+  /** The pause that a stopping server wants, in milliseconds. */
+  let stopping: number | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const set = (state: LinkState, more?: object) => {
@@ -108,6 +110,7 @@ export function createLink(options: Options, hooks: Hooks) {
   const open = () => {
     clearTimeout(timer);
     tried = heard = now();
+    stopping = undefined;
     limit = HANDSHAKE;
     let mine: Socket;
     try {
@@ -127,6 +130,7 @@ export function createLink(options: Options, hooks: Hooks) {
       heard = now();
       try {
         const message = JSON.parse(data);
+        if (message.method === "skein/stopping") stopping = message.params?.retryAfterMs;
         if (ready) hooks.take(message as never);
         else hello(message);
       } catch (error) {
@@ -134,7 +138,7 @@ export function createLink(options: Options, hooks: Hooks) {
         console.warn(error);
       }
     };
-    mine.onclose = ({ code }) => drop(code);
+    mine.onclose = ({ code }) => drop(code, stopping);
     return;
   };
 

@@ -62,6 +62,20 @@ test("a server that greets and hangs up is not tried faster", async () => {
   assert.equal(link(at).nextTry - Date.now(), 200, "a link that lived was good");
 });
 
+test("a client comes back when the stopping server wants it", async () => {
+  const at = world();
+  await at.socket.up();
+  await at.socket.give({ method: "skein/stopping", params: { retryAfterMs: 1500 } });
+  assert.equal(link(at).state, "live");
+  await at.socket.end();
+  assert.equal(link(at).nextTry - Date.now(), 1500);
+  await at.pass(1500);
+  await at.socket.up();
+  await at.socket.give({ method: "skein/stopping", params: { retryAfterMs: "soon" } });
+  await at.socket.end();
+  assert.ok(link(at).nextTry - Date.now() < 1000, "another link, and no time");
+});
+
 test("three silent heartbeats end a link, and any message keeps it", async () => {
   const at = world();
   await at.socket.up();

@@ -60,7 +60,7 @@ use skein_protocol::event::{
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{Initialized, TurnInterrupt};
 use skein_protocol::notifications::{
-    ConfigWarning, ItemStarted, ServerRequestResolved, SkeinHeartbeat, ThreadStarted, Warning,
+    ConfigWarning, ItemStarted, ServerRequestResolved, SkeinHeartbeat, SkeinStopping, ThreadStarted, Warning,
 };
 use skein_protocol::table::{ClientNotification, Method, Notification};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -382,6 +382,10 @@ impl BridgeSession {
     /// Takes a notification of the server.
     fn notes(&mut self, method: &str, params: Option<&RawValue>, text: Utf8Bytes) {
         if method == SkeinHeartbeat::INFO.wire && !self.hello.wants_numbers() {
+            return;
+        }
+        // The bridge comes back by itself; its client's connection stays.
+        if method == SkeinStopping::INFO.wire {
             return;
         }
         if method == ServerRequestResolved::INFO.wire

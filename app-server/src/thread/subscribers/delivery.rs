@@ -125,6 +125,12 @@ impl Subscribers {
         }
     }
 
+    /// The connections that opted in to events.
+    pub(crate) fn listening(&self) -> Vec<Arc<Receiver>> {
+        let receivers = self.connections.iter().filter_map(|entry| entry.receiver.clone());
+        receivers.filter(|receiver| receiver.wishes.numbered).collect()
+    }
+
     /// Sends a notification about no thread to every initialised connection.
     pub(crate) fn publish_to_everybody(&self, broadcast: &Broadcast) {
         self.connections

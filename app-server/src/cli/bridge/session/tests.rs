@@ -87,6 +87,18 @@ fn a_client_that_asks_for_numbers_sees_everything_as_it_is() {
 }
 
 #[test]
+fn no_client_hears_that_the_server_stops_because_its_connection_stays() {
+    for numbered in [true, false] {
+        let mut world = World::new(numbered);
+        world.settle();
+        world.received.clear();
+        world.announce_stop();
+        world.settle();
+        assert_eq!(methods(&world.received), [""; 0]);
+    }
+}
+
+#[test]
 fn a_server_that_is_silent_for_three_of_its_own_heartbeats_does_not_run() {
     let mut world = world(false);
     assert_eq!(world.silence(), None, "it has not told of heartbeats");

@@ -290,6 +290,12 @@ impl World {
         self.from_server.push_back(json!({"method": n::SkeinHeartbeat::INFO.wire, "params": {"at": 1}}));
     }
 
+    /// The server says that it stops.
+    pub(super) fn announce_stop(&mut self) {
+        let params = json!({"retryAfterMs": 1});
+        self.from_server.push_back(json!({"method": n::SkeinStopping::INFO.wire, "params": params}));
+    }
+
     /// The server asks; the id.
     pub(super) fn question(&mut self, thread: usize) -> i64 {
         self.last_question += 1;
