@@ -4,10 +4,10 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::ws::WebSocket;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use futures_util::StreamExt;
 use skein_config::access::{Admission, AdmittedConnection, CredentialEnd, Door};
-use skein_config::{LocalPrograms, ServerConfig};
+use skein_config::{Limits, LocalPrograms, ServerConfig};
 use skein_protocol::extension::SkeinHeartbeatNotification;
 use skein_protocol::ids::ConnectionId;
 use skein_protocol::notifications::SkeinHeartbeat;
@@ -64,7 +64,8 @@ impl Connections {
         let presence = Presence { session: Arc::clone(&session), _admitted: admitted };
         let lane = store_lane(jobs, session.ended.clone(), outbox.clone());
         let lane = services.tasks.spawn_dedicated(format!("store-lane/{}", session.id().0), lane);
-        exchange(socket, (&session, &life), router, presence).await;
+        let take = |text: &str| router.take(&session, text);
+        exchange(socket, &session.outbox, take, watch(&session, &life), presence).await;
         if outbox.closed() == Some(CloseReason::SlowClient) {
             services.counters.slow_clients.add_one();
         }
@@ -87,28 +88,36 @@ fn log_end(session: &ClientSession, began: Instant) {
     tracing::info!(connection, who = %identity, %door, origin, scope = %access, seconds, reason, code, "a connection has ended");
 }
 
-/// Reads and writes until either ends. The client is no longer a subscriber when its last messages are written.
-async fn exchange(
+/// Sets the sizes of a websocket: a client's messages and frames, and the read buffer.
+pub(crate) fn sized(upgrade: WebSocketUpgrade, limits: &Limits) -> WebSocketUpgrade {
+    let most = limits.message_bytes;
+    upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(policy::READ_BUFFER)
+}
+
+/// Reads and writes until either ends, or `watch` gives a reason to end. Gives each message to `take`. The client is
+/// no longer a subscriber, which is the end of `presence`, when its last messages are written.
+async fn exchange<P>(
     socket: WebSocket,
-    (session, life): (&Arc<ClientSession>, &ClientLiveness),
-    router: Arc<Router>,
-    presence: Presence,
+    outbox: &Outbox,
+    take: impl Fn(&str),
+    watch: impl Future<Output = CloseReason>,
+    presence: P,
 ) {
     let (sink, stream) = socket.split();
     // Pinned: a future that is moved into another one takes its room twice.
-    let reader = pin!(reader::run(stream, &session.outbox, |text| router.take(session, text)));
-    let watch = pin!(watch(session, life));
-    let mut writer = pin!(writer::run(sink, session.outbox.clone()));
+    let reader = pin!(reader::run(stream, outbox, take));
+    let watch = pin!(watch);
+    let mut writer = pin!(writer::run(sink, outbox.clone()));
     tokio::select! {
         reason = async { tokio::select! { reason = reader => reason, reason = watch => reason } } => {
-            session.outbox.close(reason);
+            outbox.close(reason);
             drop(presence);
             // The remaining messages, and the close frame.
             tokio::time::timeout(policy::CLOSE_WRITE, writer).await.ok();
         }
         () = &mut writer => {
             // Ends all waits for room.
-            session.outbox.close(CloseReason::ClientLeft);
+            outbox.close(CloseReason::ClientLeft);
             drop(presence);
         }
     }

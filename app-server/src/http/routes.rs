@@ -22,8 +22,7 @@ use super::pairing::Pairings;
 use super::places::{ConnectRates, Places};
 use super::{auth, page};
 use crate::app::App;
-use crate::connection::Connections;
-use crate::policy;
+use crate::connection::{self, Connections};
 use crate::router::Router;
 
 /// The state of the routes.
@@ -175,9 +174,8 @@ fn websocket(
         Ok(place) => place,
         Err(refusal) => return refusal.into_response(),
     };
-    let (admission, most) = (Arc::new(admission), limits.message_bytes);
-    let upgrade = upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(policy::READ_BUFFER);
-    upgrade.protocols([SUBPROTOCOL]).on_upgrade(move |socket| async move {
+    let admission = Arc::new(admission);
+    connection::sized(upgrade, &limits).protocols([SUBPROTOCOL]).on_upgrade(move |socket| async move {
         let services = Arc::clone(&web.services);
         let tasks = services.tasks.clone();
         let serving = tasks.spawn("connection", async move {
