@@ -9,7 +9,7 @@ VERSION = "0.1.0"
 
 EDITION = "2024"
 
-def skein_library(name, exclude = [], doubled = [], deps = [], compile_data = []):
+def skein_library(name, exclude = [], doubled = [], deps = [], compile_data = [], data = []):
     """A library of ours: `name`, `name_testing` with the doubles of its feature `testing`, and its unit tests as `unit`.
 
     Args:
@@ -18,6 +18,7 @@ def skein_library(name, exclude = [], doubled = [], deps = [], compile_data = []
       doubled: libraries of ours that have a `_testing` of their own, which goes into the `_testing` of this one.
       deps: other libraries of ours.
       compile_data: files that are read with include_str!.
+      data: files that are there when a unit test runs.
     """
     for suffix, features in [("", []), ("_testing", ["testing"])]:
         rust_library(
@@ -39,6 +40,7 @@ def skein_library(name, exclude = [], doubled = [], deps = [], compile_data = []
         name = "unit",
         compile_data = compile_data,
         crate = ":" + name + "_testing",
+        data = data,
     )
 
 def skein_unit_test(name, crate, compile_data = [], **kwargs):

@@ -6,6 +6,8 @@ use axum::extract::ws::Message;
 use super::*;
 use crate::outbox::WriterAction;
 
+mod autobahn;
+
 #[tokio::test(start_paused = true)]
 async fn the_next_answer_from_the_disk_is_made_when_the_client_has_taken_those_before_it() {
     let limits = OutboxLimits { waiting_bytes: 10, most_bytes: 100, pause_bytes: 5, merge_bytes: 100 };
