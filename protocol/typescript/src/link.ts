@@ -38,8 +38,6 @@ export function createLink(options: Options, hooks: Hooks) {
   let up = 0;
   let heard = 0;
   let limit = HANDSHAKE;
-  /** The pause that a stopping server wants, in milliseconds. */
-  let stopping: number | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const set = (state: LinkState, more?: object) => {
@@ -110,9 +108,10 @@ export function createLink(options: Options, hooks: Hooks) {
   const open = () => {
     clearTimeout(timer);
     tried = heard = now();
-    stopping = undefined;
     limit = HANDSHAKE;
     let mine: Socket;
+    /** The pause that a stopping server wants, in milliseconds; no other notification has one. */
+    let least: number | undefined;
     try {
       mine = new Socket(url, token ? ["skein.v1", "skein.auth." + token] : []);
     } catch (error) {
@@ -130,7 +129,7 @@ export function createLink(options: Options, hooks: Hooks) {
       heard = now();
       try {
         const message = JSON.parse(data);
-        if (message.method === "skein/stopping") stopping = message.params?.retryAfterMs;
+        least ??= message.params?.retryAfterMs;
         if (ready) hooks.take(message as never);
         else hello(message);
       } catch (error) {
@@ -138,7 +137,7 @@ export function createLink(options: Options, hooks: Hooks) {
         console.warn(error);
       }
     };
-    mine.onclose = ({ code }) => drop(code, stopping);
+    mine.onclose = ({ code }) => drop(code, least);
     return;
   };
 
@@ -172,7 +171,7 @@ export function createLink(options: Options, hooks: Hooks) {
 
   /** The network is back, or the page is visible: tries at once, but not more than once a second. */
   const wake = () => {
-    if (globalThis.document?.visibilityState === "hidden") return;
+    if (globalThis.document?.hidden) return;
     if (socket) {
       if (now() - heard >= limit) drop();
     } else if (link.state === "reconnecting" && now() - tried >= 1000) {

@@ -87,6 +87,7 @@ def write(page, text):
 NOTED = """window.noted = [];
 window.front = false;
 Object.defineProperty(document, 'visibilityState', {get: () => (front ? 'visible' : 'hidden')});
+Object.defineProperty(document, 'hidden', {get: () => !front});
 window.Notification = class {
   static permission = 'granted';
   constructor(title, options) { noted.push([title, options.body]); }
