@@ -53,6 +53,6 @@ async fn echo(State(tasks): State<Tasks>, upgrade: WebSocketUpgrade) -> Response
 }
 
 async fn serve(socket: WebSocket) {
-    let outbox = Outbox::new(ConnectionId(1), outbox_limits(&Limits::default()));
+    let outbox = Outbox::new(ConnectionId(1), OutboxLimits::of(&Limits::default()));
     exchange(socket, &outbox, |text| outbox.push(text.into()), std::future::pending(), ()).await;
 }
