@@ -213,6 +213,10 @@ pub(crate) const READ_BUFFER: usize = 8 << 10;
 /// The time over which clients come back behind a stop. Origin: a promise; a thousand clients are 500 handshakes a second.
 pub(crate) const STOPPING_SPREAD: Duration = Duration::from_secs(2);
 
+/// Writers that a message for all connections wakes at once. Origin: guess; a few hundred microseconds of writing, after which
+/// answers have their turn.
+pub(crate) const WAKES_AT_ONCE: usize = 64;
+
 // --- markers, trash, lines ---
 
 /// Open markers waiting for their removal. Above it the marker stays for the next start. Origin: guess.

@@ -139,6 +139,7 @@ impl Server {
         let web = Arc::new(WebState::new(Arc::clone(&services), router));
         let accept = CancellationToken::new();
         while_it_serves(&services, &accept);
+        wake_writers(&services, &background);
         let places = places.serve(&web, &accept);
         models::refresh_default(&services.context);
         // 5. Threads left open by an earlier end are repaired in the background.
@@ -324,6 +325,12 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     let credentials = Arc::clone(&services.credentials);
     tasks.spawn("credentials", credentials.keep(tasks.clone(), accept.clone()));
     tasks.spawn("reaper", Arc::clone(services.helpers.host()).reap_unowned_children(accept.clone()));
+}
+
+/// Wakes the writers of announcements, also while a stop still makes some.
+fn wake_writers(services: &Arc<App>, background: &Background) {
+    let (context, stop) = (Arc::clone(&services.context), background.index.clone());
+    services.tasks.spawn("wakes", async move { context.subscribers.wakes().run(stop).await });
 }
 
 fn store(home: &Home, tasks: &Tasks) -> std::io::Result<Arc<dyn RolloutStore>> {

@@ -17,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use self::queue::{FrameOrder, Queue, QueuedFrame};
 use crate::policy;
 
+mod late;
 mod queue;
 pub(crate) mod reply;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::late::LateWakes;
 pub(crate) use self::queue::TextDelta;
 
 /// One message, shared by all receivers.
@@ -176,12 +178,28 @@ impl Outbox {
         self.put(QueuedFrame::Delta(delta));
     }
 
+    /// Like [`Outbox::push`], but leaves the writer asleep. Returns whether it has to be woken ([`Outbox::wake`]).
+    pub(crate) fn push_later(&self, frame: Frame) -> bool {
+        self.add(QueuedFrame::Frame(frame, FrameOrder::Everything))
+    }
+
+    /// Wakes the writer.
+    pub(crate) fn wake(&self) {
+        self.0.filled.notify_one();
+    }
+
     fn put(&self, piece: QueuedFrame) {
+        self.add(piece);
+        self.wake();
+    }
+
+    /// Adds to the queue. Returns whether it was empty, so that the writer sleeps or is about to.
+    fn add(&self, piece: QueuedFrame) -> bool {
         let now = Clock.now();
         let limits = self.0.limits;
         let mut waiting = self.lock();
         if waiting.close.is_some() {
-            return;
+            return false;
         }
         let before = waiting.queue.bytes();
         if before + piece.bytes() > limits.merge_bytes {
@@ -196,7 +214,7 @@ impl Outbox {
         if overdue || before > limits.most_bytes {
             self.close(CloseReason::SlowClient);
         }
-        self.0.filled.notify_one();
+        before == 0
     }
 
     /// Whether too much has waited for too long; for checks while nothing is pushed.

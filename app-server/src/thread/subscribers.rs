@@ -18,7 +18,7 @@ use super::catalog::{Catalog, CatalogLimits};
 use super::event::Counts;
 #[cfg(all(test, feature = "races"))]
 use super::tests::shim::{AtomicBool, AtomicU64, Map as DashMap, Mutex, Ordering};
-use crate::outbox::{CloseReason, Outbox};
+use crate::outbox::{CloseReason, LateWakes, Outbox};
 use crate::policy;
 
 mod delivery;
@@ -156,6 +156,8 @@ pub(crate) struct Subscribers {
     /// Notifications to all connections. Locked before any guard of the maps, never behind one. A number is given and sent in
     /// one step, so that each connection receives rising numbers.
     catalog: Mutex<Catalog>,
+    /// Wakes the writers of announcements.
+    wakes: LateWakes,
 }
 
 impl Subscribers {
@@ -168,6 +170,7 @@ impl Subscribers {
             next_ticket: AtomicU64::new(0),
             gone: Notify::new(),
             catalog: Mutex::new(Catalog::new(start, limits)),
+            wakes: LateWakes::default(),
         }
     }
 

@@ -172,7 +172,7 @@ async fn clients_that_send_all_the_time_lose_nothing_over_restarts_and_are_not_r
 }
 
 #[tokio::test]
-async fn clients_that_listen_hear_of_a_stop_and_when_to_come_back() -> Result<()> {
+async fn clients_with_events_receive_the_stop_and_a_pause_each() -> Result<()> {
     let mut home = Home::start().await?;
     let mut plain = home.client().await?;
     let mut listening = Vec::new();

@@ -10,7 +10,7 @@ use skein_protocol::extension::{CatalogPlace, SkeinCatalogResumeParams, SkeinCat
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
 use super::{Connection, Delivery, Listener, Subscribers, Ticket};
-use crate::outbox::{Frame, Outbox, TextDelta};
+use crate::outbox::{Frame, LateWakes, Outbox, TextDelta};
 use crate::thread::catalog::{Announced, Announcement, Catalog};
 use crate::thread::questions::Askable;
 #[cfg(all(test, feature = "races"))]
@@ -73,9 +73,16 @@ impl Receiver {
         self.give(broadcast, None);
     }
 
-    fn give_frame(&self, method: &str, frame: &Frame) {
-        if !self.wishes.opted_out.contains(method) {
-            self.outbox.push(frame.clone());
+    /// Queues a frame for later. Returns whether the writer has to be woken.
+    fn give_later(&self, method: &str, frame: &Frame) -> bool {
+        !self.wishes.opted_out.contains(method) && self.outbox.push_later(frame.clone())
+    }
+
+    /// The form of a notification for this client.
+    fn form<'b>(&self, broadcast: &'b Broadcast) -> &'b Frame {
+        match &broadcast.numbered {
+            Some(numbered) if self.wishes.numbered => numbered,
+            Some(_) | None => &broadcast.plain,
         }
     }
 
@@ -83,10 +90,7 @@ impl Receiver {
         if self.wishes.opted_out.contains(broadcast.method) {
             return;
         }
-        let frame = match &broadcast.numbered {
-            Some(numbered) if self.wishes.numbered => numbered,
-            Some(_) | None => &broadcast.plain,
-        };
+        let frame = self.form(broadcast);
         match (&broadcast.text, about) {
             (Some(text), _) => self.outbox.push_text(Arc::clone(text)),
             (None, Some(thread)) => self.outbox.push_of(thread, frame.clone()),
@@ -133,10 +137,14 @@ impl Subscribers {
 
     /// Sends a notification about no thread to every initialised connection.
     pub(crate) fn publish_to_everybody(&self, broadcast: &Broadcast) {
-        self.connections
-            .iter()
-            .filter_map(|entry| entry.receiver.clone())
-            .for_each(|one| one.send(broadcast));
+        let receivers = self.connections.iter().filter_map(|entry| entry.receiver.clone());
+        let due = receivers.filter(|one| one.give_later(broadcast.method, one.form(broadcast)));
+        self.wakes.wake(due.map(|one| one.outbox.clone()).collect());
+    }
+
+    /// Wakes the writers of announcements that are due.
+    pub(crate) fn wakes(&self) -> &LateWakes {
+        &self.wakes
     }
 
     /// Sends a missed event to the holder of this ticket. Returns `false` if the ticket is void: the client has left, or has
@@ -175,18 +183,22 @@ impl Subscribers {
     fn announce(&self, thread: ThreadId, broadcast: &Broadcast, is_for: impl Fn(&Connection) -> bool) {
         let mut catalog = self.catalog();
         let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change));
+        let mut due = Vec::new();
         for connection in &self.connections {
             let Some(receiver) = connection.receiver.as_ref().filter(|_| is_for(&connection)) else {
                 continue;
             };
-            match &announced {
+            let frame = match &announced {
                 Some(announced) if receiver.wishes.numbered => {
-                    let frame = frame_for(announced, connection.receives(thread));
-                    receiver.give_frame(broadcast.method, frame);
+                    frame_for(announced, connection.receives(thread))
                 }
-                Some(_) | None => receiver.give(broadcast, None),
+                Some(_) | None => receiver.form(broadcast),
+            };
+            if receiver.give_later(broadcast.method, frame) {
+                due.push(receiver.outbox.clone());
             }
         }
+        self.wakes.wake(due);
         if let Some(side) = self.threads.get(&thread).filter(|_| broadcast.numbered.is_some()) {
             side.values().for_each(Listener::miss);
         }
