@@ -113,9 +113,26 @@ def unit():
     file = os.path.join(folder, "skein.service")
     with open(file, "w") as text:
         text.write(run(skein, "service", "install", "--print", "--home", home))
+    verify(file)
+
+
+def socket():
+    """Nor in the socket of docs/operators.md, with a service that takes it over."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "operators.md")) as text:
+        document = text.read()
+    shown = document.split("`skein.socket`:", 1)[1].split("\nIn the service", 1)[0]
+    with open(os.path.join(folder, "skein.socket"), "w") as text:
+        text.write("\n".join(line.removeprefix("    ") for line in shown.splitlines()) + "\n")
+    service = os.path.join(folder, "skein.service")
+    with open(service, "w") as text:
+        text.write(f"[Service]\nType=notify\nExecStart={skein} serve --listen systemd:// --home {home}\n")
+    verify(os.path.join(folder, "skein.socket"))
+
+
+def verify(file):
     # A complaint is no failure for systemd-analyze.
     said = subprocess.run(["systemd-analyze", "--user", "verify", file], capture_output=True, text=True, env=variables)
-    if said.returncode != 0 or "skein.service" in said.stderr:
+    if said.returncode != 0 or "skein." in said.stderr:
         raise AssertionError(said.stderr)
 
 
@@ -124,6 +141,7 @@ def steps():
     yield "zed, the agent", lambda: agent("zed")
     yield "jetbrains, the agent", lambda: agent("jetbrains")
     yield "service, the unit", unit
+    yield "service, the socket", socket
 
 
 os.makedirs(home, 0o700)
