@@ -19,6 +19,7 @@ pub struct MetricsRules {
     pub listen: Option<SocketAddr>,
     /// A file with the token that its readers send (`Authorization: Bearer`).
     #[serde(deserialize_with = "file")]
+    #[schemars(example = "/etc/skein/metrics-token")]
     pub token_file: Option<PathBuf>,
 }
 

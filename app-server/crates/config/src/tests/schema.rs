@@ -21,7 +21,7 @@ fn each_alone() -> Vec<(String, String)> {
     found
 }
 
-/// The key that a table with a name of the user's choice needs.
+/// The key that a table, or another key of it, needs.
 fn needed(table: &str, line: &str) -> &'static str {
     let over_http = ["url", "bearer_token", "http_headers", "env_http_headers"];
     match table.split('.').next() {
@@ -30,6 +30,7 @@ fn needed(table: &str, line: &str) -> &'static str {
         }
         Some("[mcp_servers") if over_http.iter().any(|key| line.starts_with(key)) => "url = \"http://h/mcp\"",
         Some("[mcp_servers") => "command = \"x\"",
+        Some("[metrics]") if line.starts_with("token_file") => "listen = \"127.0.0.1:9464\"",
         Some("[model_providers") => "base_url = \"http://h/v1\"",
         _ => "",
     }
