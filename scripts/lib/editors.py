@@ -125,7 +125,7 @@ def socket():
         text.write("\n".join(line.removeprefix("    ") for line in shown.splitlines()) + "\n")
     service = os.path.join(folder, "skein.service")
     with open(service, "w") as text:
-        text.write(f"[Service]\nType=notify\nExecStart={skein} serve --listen systemd:// --home {home}\n")
+        text.write(f"[Service]\nType=notify\nExecStart={skein} serve --listen systemd://\n")
     verify(os.path.join(folder, "skein.socket"))
 
 
