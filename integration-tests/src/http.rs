@@ -8,6 +8,14 @@ use tokio::net::TcpStream;
 
 const BOUND: Duration = Duration::from_secs(20);
 
+/// A free port of this machine, for a setting that cannot take 0. The system gives it to nobody else so soon.
+///
+/// # Errors
+/// Fails if no port is free.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
 /// Sends `GET path` with these headers. Returns the status and the full response.
 ///
 /// # Errors

@@ -92,6 +92,23 @@ pub enum ListenError {
     /// A unix socket is not available.
     #[error(transparent)]
     Unix(#[from] NamedSocketError),
+    /// The port of the readers of the metrics is not available.
+    #[error("cannot serve the metrics at {at}: {source}; change metrics.listen in config.toml")]
+    Metrics {
+        /// The address.
+        at: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Other machines would send the token of the metrics in plain text.
+    #[error(
+        "metrics.listen = \"{at}\" can be reached from other machines: start the server with --tls-cert and --tls-key, write 127.0.0.1 \
+         and let a proxy do TLS, or set listen.plain = true"
+    )]
+    MetricsExposed {
+        /// The address.
+        at: SocketAddr,
+    },
     /// The token of the readers of the metrics is not usable.
     #[error("metrics.token_file: {0}")]
     Token(#[from] TokenFileError),
@@ -135,8 +152,11 @@ struct ExposureRules {
 impl ExposureRules {
     /// Refuses an address of other machines at which nobody does TLS.
     fn check(self, at: &str, ip: IpAddr, tls: bool) -> Result<(), ListenError> {
-        let is_safe = tls || ip.to_canonical().is_loopback() || self.has_secure_url || self.plain;
-        if is_safe { Ok(()) } else { Err(ListenError::Exposed { at: at.to_owned() }) }
+        if self.allow(ip, tls) { Ok(()) } else { Err(ListenError::Exposed { at: at.to_owned() }) }
+    }
+
+    fn allow(self, ip: IpAddr, tls: bool) -> bool {
+        tls || ip.to_canonical().is_loopback() || self.has_secure_url || self.plain
     }
 }
 
@@ -179,18 +199,18 @@ impl Doors {
         Ok(doors)
     }
 
-    /// A port beside those of clients, which speaks TLS with the same key if other machines reach it.
+    /// The port of the readers of the metrics, which speaks TLS with the same key if other machines reach it.
     ///
     /// # Errors
     /// The server cannot listen there.
     pub(crate) fn beside(&self, address: SocketAddr, config: &ServerConfig) -> Result<TcpDoor, ListenError> {
         let rules = ExposureRules { has_secure_url: false, plain: config.listen_rules.plain };
         let keys = self.keys.clone().filter(|_| !address.ip().to_canonical().is_loopback());
-        let host = ListenHost::Ip(address.ip());
-        let at = at(keys.is_some(), &host, address);
-        rules.check(&at, address.ip(), keys.is_some())?;
-        let listener = bind(address, false).map_err(|error| refused(&at, error))?;
-        TcpDoor::new(listener, &host, keys, rules)
+        if !rules.allow(address.ip(), keys.is_some()) {
+            return Err(ListenError::MetricsExposed { at: address });
+        }
+        let listener = bind(address, false).map_err(|source| ListenError::Metrics { at: address, source })?;
+        TcpDoor::new(listener, &ListenHost::Ip(address.ip()), keys, rules)
     }
 
     /// The addresses as clients write them, those of ports first.

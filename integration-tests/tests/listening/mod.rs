@@ -119,6 +119,35 @@ async fn a_place_that_cannot_be_served_has_one_line_with_the_way_out() -> Result
 }
 
 #[tokio::test]
+async fn a_port_of_the_metrics_that_cannot_be_served_has_one_line_with_its_key() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let taken = format!("metrics.listen=\"{}\"", taken.local_addr()?);
+    let token = folder.path().join("token").display().to_string();
+    let file = format!("metrics.token_file=\"{token}\"");
+    let (open, local) = ("metrics.listen=\"0.0.0.0:0\"", "metrics.listen=\"127.0.0.1:0\"");
+    for (settings, text, what) in [
+        (vec![taken.as_str()], None, "change metrics.listen in config.toml"),
+        (vec![open], None, "add metrics.token_file"),
+        (vec![open, &file], Some("0123456789abcdef0123456789abcdef"), "can be reached from other machines"),
+        (vec![local, &file], None, "metrics.token_file: the token file"),
+        (vec![local, &file], Some("short"), "metrics.token_file: the token in"),
+    ] {
+        std::fs::remove_file(&token).ok();
+        if let Some(text) = text {
+            std::fs::write(&token, text)?;
+        }
+        let mut arguments = vec!["--listen", "ws://127.0.0.1:0"];
+        arguments.extend(settings.iter().flat_map(|setting| ["-c", setting]));
+        let output = serve(&folder.path().join("home"), &arguments).await?;
+        let said = String::from_utf8(output.stderr)?;
+        ensure!(output.status.code() == Some(1), "{settings:?}: {:?} {said}", output.status);
+        ensure!(said.lines().filter(|line| line.contains(what)).count() == 1, "{settings:?}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_port_alone_is_one_of_this_machine() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let taken = TcpListener::bind("127.0.0.1:0")?;

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 use serde_json::{Value, json};
 use skein_integration_tests::home::{Home, PATIENCE, Setup};
-use skein_integration_tests::http::{Answer, exchange};
+use skein_integration_tests::http::{Answer, exchange, free_port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -59,7 +59,7 @@ fn host(home: &Home) -> Result<String> {
 
 /// Shakes hands with a client that trusts this certificate only, and speaks these versions.
 async fn shake(
-    home: &Home,
+    address: &str,
     trusted: &CertificateDer<'static>,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<TlsStream<TcpStream>> {
@@ -68,7 +68,7 @@ async fn shake(
     let settings = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let settings =
         settings.with_protocol_versions(versions)?.with_root_certificates(roots).with_no_client_auth();
-    let stream = TcpStream::connect(host(home)?).await?;
+    let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("127.0.0.1")?;
     let shaken = TlsConnector::from(Arc::new(settings)).connect(name, stream);
     Ok(tokio::time::timeout(PATIENCE, shaken).await.context("no handshake")??)
@@ -93,7 +93,7 @@ async fn speak(home: &Home, stream: TlsStream<TcpStream>) -> Result<()> {
 async fn each_version_of_tls_has_a_websocket_and_others_have_a_sentence() -> Result<()> {
     let (_folder, certified, home) = served().await?;
     for version in BOTH {
-        let stream = shake(&home, &certified.der, &[version]).await?;
+        let stream = shake(&host(&home)?, &certified.der, &[version]).await?;
         speak(&home, stream).await.with_context(|| format!("{version:?}"))?;
     }
     let plain = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", host(&home)?);
@@ -112,7 +112,7 @@ async fn a_client_that_says_nothing_holds_up_nobody() -> Result<()> {
     // One stops in the middle of its first message.
     let mut half = TcpStream::connect(host(&home)?).await?;
     half.write_all(&[22, 3, 1, 0, 200, 1, 0]).await?;
-    let stream = shake(&home, &certified.der, &BOTH).await?;
+    let stream = shake(&host(&home)?, &certified.der, &BOTH).await?;
     speak(&home, stream).await?;
     // The server ends those that never shake hands.
     let mut end = Vec::new();
@@ -126,19 +126,19 @@ async fn a_renewed_certificate_is_served_after_sighup_and_a_wrong_one_is_not() -
     let folder = tempfile::tempdir()?;
     let first = certify(folder.path(), &["127.0.0.1"], 2100)?;
     let home = setup(&first).start().await?;
-    let old = shake(&home, &first.der, &BOTH).await?;
+    let old = shake(&host(&home)?, &first.der, &BOTH).await?;
     let key = fs::read(&first.key)?;
     let renewed = certify(folder.path(), &["127.0.0.1"], 2100)?;
     let new_key = fs::read(&renewed.key)?;
     fs::write(&renewed.key, &key)?;
     home.signal(Signal::SIGHUP)?;
     home.until_line(&["the certificate before stays in use"]).await?;
-    speak(&home, shake(&home, &first.der, &BOTH).await?).await.context("the one before")?;
+    speak(&home, shake(&host(&home)?, &first.der, &BOTH).await?).await.context("the one before")?;
     fs::write(&renewed.key, &new_key)?;
     home.signal(Signal::SIGHUP)?;
     home.until_line(&["the certificate was read again"]).await?;
-    speak(&home, shake(&home, &renewed.der, &BOTH).await?).await.context("the renewed one")?;
-    ensure!(shake(&home, &first.der, &BOTH).await.is_err(), "nobody gets the one before");
+    speak(&home, shake(&host(&home)?, &renewed.der, &BOTH).await?).await.context("the renewed one")?;
+    ensure!(shake(&host(&home)?, &first.der, &BOTH).await.is_err(), "nobody gets the one before");
     // A connection keeps its certificate to its end.
     speak(&home, old).await?;
     home.finish().await
@@ -155,6 +155,28 @@ async fn an_expired_certificate_is_refused_at_the_start_and_at_a_reload() -> Res
     certify(folder.path(), &["127.0.0.1"], 2020)?;
     home.signal(Signal::SIGHUP)?;
     home.until_line(&["the certificate before stays in use", "expired"]).await?;
-    speak(&home, shake(&home, &valid.der, &BOTH).await?).await?;
+    speak(&home, shake(&host(&home)?, &valid.der, &BOTH).await?).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_metrics_are_read_by_tls_where_other_machines_reach_them() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let certified = certify(folder.path(), &["127.0.0.1"], 2100)?;
+    let (token, port) = ("0123456789abcdef0123456789abcdef", free_port()?);
+    let file = folder.path().join("token");
+    fs::write(&file, token)?;
+    let setup = setup(&certified).set("metrics.listen", format!("0.0.0.0:{port}"));
+    let home = setup.set("metrics.token_file", file.display().to_string()).start().await?;
+    let address = format!("127.0.0.1:{port}");
+    let mut stream = shake(&address, &certified.der, &BOTH).await?;
+    let request = format!(
+        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let answer = String::from_utf8(answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("# EOF\n"), "{answer}");
     home.finish().await
 }

@@ -38,28 +38,16 @@ fn file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error>
 impl MetricsRules {
     /// Refuses a port of other machines without a token, and a token without a port.
     pub(super) fn check(&self, root: &mut Section<'_>) {
-        let refuse = |root: &mut Section<'_>, key: &str, what: &str, remedy: &str| {
-            root.wrong(&["metrics", key], what, remedy);
-        };
-        match (self.listen, &self.token_file) {
+        let (key, what, remedy) = match (self.listen, &self.token_file) {
             (Some(listen), None) if !listen.ip().to_canonical().is_loopback() => {
-                refuse(
-                    root,
-                    "listen",
-                    "other machines reach this address",
-                    "add metrics.token_file, or write 127.0.0.1",
-                );
+                ("listen", "other machines reach this address", "add metrics.token_file, or write 127.0.0.1")
             }
             (None, Some(_)) => {
-                refuse(
-                    root,
-                    "token_file",
-                    "there is no port for it",
-                    "add metrics.listen = \"127.0.0.1:9464\"",
-                );
+                ("token_file", "there is no port for it", "add metrics.listen = \"127.0.0.1:9464\"")
             }
-            (Some(_) | None, _) => {}
-        }
+            (Some(_) | None, _) => return,
+        };
+        root.wrong(&["metrics", key], what, remedy);
     }
 }
 
