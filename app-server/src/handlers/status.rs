@@ -141,7 +141,7 @@ fn turns(services: &App, threads: &ThreadCounts) -> TurnCounts {
     TurnCounts {
         running: threads.running,
         started_total: services.counters.turns_started.get(),
-        completed_total: services.counters.turns_completed.get(),
+        completed_total: services.counters.turns.taken().count,
     }
 }
 

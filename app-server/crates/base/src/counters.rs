@@ -37,9 +37,7 @@ impl Counter {
 pub struct ServerCounters {
     /// Turns that began.
     pub turns_started: Counter,
-    /// Turns that ended in any way.
-    pub turns_completed: Counter,
-    /// Durations of these turns.
+    /// Durations of turns that ended in any way.
     pub turns: Durations,
     /// Durations of requests, from the arrival to the answer.
     pub requests: Arc<RequestDurations>,

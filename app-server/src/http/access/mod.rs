@@ -59,8 +59,7 @@ pub(crate) async fn guard(
     let config = web.services.config();
     let client = limiter::named_by_proxy(visitor.peer(), &parts.headers, &config.trusted_proxies);
     let peer = client.unwrap_or_else(|| PeerKey::of(visitor.peer(), None));
-    let read = begins(&web, &visitor).and_then(|()| RequestHead::read(entrance(&config, &visitor), &parts));
-    let mut head = match read {
+    let mut head = match read_head(&web, &config, &visitor, &parts) {
         Ok(head) => head,
         Err(refusal) => {
             let page = listed_page(&config, &visitor, &parts);
@@ -94,6 +93,17 @@ pub(crate) async fn guard(
     let answer = headers::finish(answer, page.as_ref(), seen_by_all);
     let is_secure = head.is_public && config.public_url.as_ref().is_some_and(PublicUrl::is_secure);
     if is_secure { headers::only_by_tls(answer) } else { answer }
+}
+
+/// Reads the head of a request; counts its connection at the first one.
+fn read_head(
+    web: &WebState,
+    config: &ServerConfig,
+    visitor: &Visitor,
+    parts: &Parts,
+) -> Result<RequestHead, AccessRefusal> {
+    begins(web, visitor)?;
+    RequestHead::read(entrance(config, visitor), parts)
 }
 
 fn entrance<'a>(config: &'a ServerConfig, visitor: &'a Visitor) -> Entrance<'a> {

@@ -12,7 +12,7 @@ use super::super::acceptor::Visitor;
 use super::super::routes::WebState;
 use super::head::{RequestHead, Sender};
 use super::refusal::{AccessRefusal, RefusalReason};
-use super::{Asker, PeerKey, begins, entrance, headers, refused};
+use super::{Asker, PeerKey, headers, read_head, refused};
 
 /// The rules of that port.
 pub(crate) struct ReaderRules {
@@ -29,8 +29,7 @@ pub(crate) async fn guard_reader(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let config = rules.web.services.config();
-    let head =
-        begins(&rules.web, &visitor).and_then(|()| RequestHead::read(entrance(&config, &visitor), &parts));
+    let head = read_head(&rules.web, &config, &visitor, &parts);
     let answer = match head.and_then(|head| judge(rules.token, &head)) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(refusal) => {

@@ -401,7 +401,6 @@ impl Owner {
         end::notify(&mut self.log, &ended.id, number, ended.saved);
         let took = self.services.clock.now().saturating_duration_since(ended.began);
         self.services.counters.turns.add(took);
-        self.services.counters.turns_completed.add_one();
         self.parts().fail_unsaved_turns();
         // Before the end of the turn, which unloads an orphaned thread.
         self.note_queue();
