@@ -9,7 +9,7 @@ and a new thread, which every connection hears of. Each phase of a build takes `
 
 The load comes from processes of its own. Everything ends with the script, and talks to 127.0.0.1 only."""
 
-import argparse, json, multiprocessing, os, resource, select, socket, statistics, subprocess, sys, tempfile, time
+import argparse, json, math, multiprocessing, os, resource, select, socket, statistics, subprocess, sys, tempfile, time
 
 from served import RawClient, Server
 
@@ -195,8 +195,6 @@ def table(figures):
 
 def picture(all_figures):
     """An SVG: a dot for each answer, its time upwards, logarithmic from 0.1 ms to 10 s."""
-    import math
-
     width, height, rows = 1000, 220, []
     for at, figures in enumerate(all_figures):
         times = figures["times"]
@@ -219,7 +217,7 @@ def main():
     parser = argparse.ArgumentParser(usage="scripts/load [OPTION...] [BINARY...]")
     for name, usual in [("idle", 10000), ("connects", 1000), ("mute", 1), ("flood", 1), ("seconds", 20)]:
         parser.add_argument(f"--{name}", type=int, default=usual)
-    parser.add_argument("--json")
+    parser.add_argument("--json", action="store_true")
     parser.add_argument("--svg")
     parser.add_argument("binaries", nargs="+")
     given = parser.parse_args()
@@ -228,14 +226,14 @@ def main():
     if most < given.idle + 1000:
         sys.exit(f"load: {given.idle} connections need ulimit -n {given.idle + 1000}, and this shell has {most}")
     all_figures = [measure(os.path.abspath(binary), given) for binary in given.binaries]
-    for figures in all_figures:
-        table(figures)
+    if given.json:
+        print(json.dumps(all_figures))
+    else:
+        for figures in all_figures:
+            table(figures)
     if given.svg:
         with open(given.svg, "w") as file:
             file.write(picture(all_figures))
-    if given.json:
-        with open(given.json, "w") as file:
-            json.dump(all_figures, file)
 
 
 main()
