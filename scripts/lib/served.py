@@ -1,8 +1,11 @@
 """A server of Skein under measurement, and its clients."""
 
-import base64, json, os, pathlib, re, socket, statistics, subprocess, sys, time, urllib.parse
+import base64, json, os, pathlib, re, signal, socket, statistics, subprocess, sys, time, urllib.parse
 
 import websockets
+
+# An end by SIGTERM is one like any other: the servers end first.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Client:

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,8 @@ class World:
         self.folder, self.mark = folder, uuid.uuid4().hex
         self.skein, self.helper = os.path.abspath(skein), os.path.abspath(mcp_helper)
         self.opened = []
+        # An end by SIGTERM leaves nothing either: cases that run would wait for what is killed here.
+        signal.signal(signal.SIGTERM, lambda *_: (self.kill(), sys.exit(143)))
 
     def variables(self):
         # The browsers put their profiles into the folder for temporary files.
