@@ -392,7 +392,7 @@ fn credentials(config: &ServerConfig, home: &Home, clock: Clock) -> Result<Arc<C
         let path = home.paths().access();
         tracing::warn!(path = %path.display(), "others can read or write access.json: chmod 600 it, and revoke its tokens");
     }
-    Ok(Arc::new(credentials.with_capability(config.capability)))
+    Ok(Arc::new(credentials.with_ws_auth(config.ws_auth.clone())))
 }
 
 /// Starts the background tasks except the repair, which needs everything else.

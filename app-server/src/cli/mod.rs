@@ -49,6 +49,7 @@ mod threads;
 mod top;
 mod url;
 mod words;
+mod ws_auth;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

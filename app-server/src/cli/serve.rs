@@ -13,7 +13,6 @@ use sd_notify::NotifyState;
 use skein_app_server::telemetry::{self, LogFormat};
 use skein_app_server::{Server, StartError, policy, room};
 use skein_base::tasks;
-use skein_config::access::{Digest, is_open_to_others, read_token_file};
 use skein_config::{Flags, ServerConfig};
 use skein_store::home::STDIO;
 use tokio::runtime;
@@ -21,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::out::{path, print_error};
+use super::ws_auth::WsAuthArgs;
 use super::{home_alone, print_line, url};
 
 #[derive(Debug, Args)]
@@ -100,49 +100,12 @@ pub(super) struct StartArgs {
     pub guard: Option<PathBuf>,
 }
 
-/// The token that every program on TCP has to send, as with the peer.
-#[derive(Debug, Default, Clone, Args)]
-pub(super) struct WsAuthArgs {
-    /// Require a credential from everybody who connects over TCP: this token, or one of skein token.
-    #[arg(long, value_enum, value_name = "MODE", requires = "ws_token")]
-    ws_auth: Option<WsAuthMode>,
-    /// The file that holds the token, of at least 32 characters. Only you should be able to read it.
-    #[arg(long, value_name = "FILE", group = "ws_token", requires = "ws_auth")]
-    ws_token_file: Option<PathBuf>,
-    /// The SHA-256 of the token, in hexadecimal digits.
-    #[arg(long, value_name = "HEX", group = "ws_token", requires = "ws_auth")]
-    ws_token_sha256: Option<String>,
-}
-
-/// The kinds of tokens of `--ws-auth`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum WsAuthMode {
-    /// One token for everybody.
-    CapabilityToken,
-}
-
-impl WsAuthArgs {
-    /// The digest of the token. Warns of a file that others can read.
-    fn digest(&self) -> anyhow::Result<Option<Digest>> {
-        if let Some(path) = &self.ws_token_file {
-            let digest = read_token_file(path).context("--ws-token-file")?;
-            if is_open_to_others(path) {
-                let path = path.display();
-                tracing::warn!(%path, "others can read or write the token file: chmod 600 it, and write another token");
-            }
-            return Ok(Some(digest));
-        }
-        let hex = self.ws_token_sha256.as_deref();
-        hex.map(Digest::from_hex).transpose().context("--ws-token-sha256")
-    }
-}
-
 impl StartArgs {
     /// Loads the settings of this start; the log has the warnings.
     pub(super) fn load(self, listen: ListenArgs) -> anyhow::Result<ServerConfig> {
         room::look()?;
-        let capability = self.auth.digest()?;
-        let config = ServerConfig::load(&Flags { capability, ..self.flags(listen) })
+        let ws_auth = self.auth.read()?;
+        let config = ServerConfig::load(&Flags { ws_auth, ..self.flags(listen) })
             .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -153,12 +116,12 @@ impl StartArgs {
         Ok(config)
     }
 
-    /// The settings of the command line, without the token of `--ws-auth`.
+    /// The settings of the command line, without `--ws-auth`.
     pub(super) fn flags(self, listen: ListenArgs) -> Flags {
         let Self { home, settings, test_fences, guard, auth: _ } = self;
         let (tls_cert, tls_key) = (listen.tls_cert.clone(), listen.tls_key.clone());
         let listen = listen.places();
-        Flags { home, listen, tls_cert, tls_key, guard, test_fences, settings, capability: None }
+        Flags { home, listen, tls_cert, tls_key, guard, test_fences, settings, ws_auth: None }
     }
 }
 

@@ -153,9 +153,9 @@ fn the_token_of_the_peer_has_to_be_a_secret() {
         (1, &["--ws-auth", "capability-token", "--ws-token-file", short][..], "fewer than 32"),
         (1, &["--ws-auth", "capability-token", "--ws-token-file", "/nowhere/token"], "cannot be read"),
         (1, &["--ws-auth", "capability-token", "--ws-token-sha256", "12"], "64 hexadecimal digits"),
-        (2, &["--ws-auth", "capability-token"], "--ws-token"),
+        (1, &["--ws-auth", "capability-token"], "needs --ws-token-file FILE"),
         (2, &["--ws-token-file", short], "--ws-auth"),
-        (2, &["--ws-auth", "signed-bearer-token", "--ws-token-file", short], "capability-token"),
+        (1, &["--ws-auth", "capability-token", "--ws-issuer", "desk"], "--ws-auth signed-bearer-token"),
     ] {
         let (ended, stdout, stderr) = at(home.path(), &[&serve, flags].concat());
         assert_eq!((ended, stdout.as_str()), (Some(code), ""), "{flags:?}: {stderr}");
@@ -165,6 +165,38 @@ fn the_token_of_the_peer_has_to_be_a_secret() {
     let flags = ["--ws-auth", "capability-token", "--ws-token-sha256", hash, "--home"];
     let serving = Serving::run(skein(&[&serve, &flags[..], &[home.path().to_str().unwrap()]].concat()));
     assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
+}
+
+#[test]
+fn each_mistake_about_signed_tokens_has_one_line_with_the_way_out() {
+    let home = tempfile::tempdir().unwrap();
+    let [short, good] = ["too-short", "0123456789abcdef0123456789abcdef"].map(|text| {
+        let path = home.path().join(text.len().to_string());
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path.display().to_string()
+    });
+    let serve = ["serve", "--listen", "ws://127.0.0.1:0", "--ws-auth", "signed-bearer-token"];
+    let secret = ["--ws-shared-secret-file", &good];
+    for (flags, why) in [
+        (vec![], "needs --ws-shared-secret-file FILE"),
+        (vec!["--ws-shared-secret-file", &short], "has 9 bytes, fewer than 32: write a random one there"),
+        (vec!["--ws-shared-secret-file", "/nowhere/secret"], "cannot be read: No such file"),
+        (vec!["--ws-token-file", &good], "--ws-token-file belongs to --ws-auth capability-token"),
+        ([&secret[..], &["--ws-token-sha256", "12"]].concat(), "--ws-token-sha256 belongs to"),
+        ([&secret[..], &["--ws-issuer", " "]].concat(), "--ws-issuer is empty"),
+        ([&secret[..], &["--ws-audience", ""]].concat(), "--ws-audience is empty"),
+    ] {
+        for command in ["serve", "app-server"] {
+            let arguments = [&[command], &serve[1..], &flags[..]].concat();
+            let (ended, stdout, stderr) = at(home.path(), &arguments);
+            assert_eq!((ended, stdout.as_str()), (Some(1), ""), "{arguments:?}: {stderr}");
+            assert_eq!(stderr.lines().count(), 1, "{stderr}");
+            assert!(stderr.contains(why) && !stderr.contains("too-short"), "{stderr}");
+        }
+    }
+    let (ended, _, stderr) = at(home.path(), &[&serve[..], &["--ws-max-clock-skew-seconds", "-1"]].concat());
+    assert_eq!(ended, Some(2), "{stderr}");
 }
 
 /// Sends the bearer's token to a server; its answer.

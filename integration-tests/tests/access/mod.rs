@@ -8,6 +8,7 @@ mod methods;
 mod read;
 mod roots;
 mod secrets;
+mod signed;
 mod tickets;
 
 use serde_json::{Value, json};

@@ -59,7 +59,7 @@ pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problem
         tls: start.tls,
         guard: start.guard,
         test_fences: start.test_fences,
-        capability: start.capability,
+        ws_auth: start.ws_auth,
         origin: start.origin,
         every_model: root.read(),
         ..root.read()

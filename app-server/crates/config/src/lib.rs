@@ -67,7 +67,7 @@ pub use tables::{
 };
 pub use thread::{Overrides, ThreadConfig, helpers_from_thread_config};
 
-use crate::access::Digest;
+use crate::access::WsAuth;
 
 /// The user's settings, a file in the home.
 pub const FILE: &str = "config.toml";
@@ -91,9 +91,9 @@ pub struct ServerConfig {
     /// Whether the method that waits until every owner has caught up is served. For tests.
     #[serde(skip)]
     pub test_fences: bool,
-    /// The token of `--ws-auth`.
+    /// The credentials of `--ws-auth`.
     #[serde(skip)]
-    pub capability: Option<Digest>,
+    pub ws_auth: Option<WsAuth>,
     /// The model of a thread that names none.
     #[serde(skip)]
     pub model: String,
@@ -207,8 +207,8 @@ pub struct Flags {
     pub guard: Option<PathBuf>,
     /// `--test-fences`.
     pub test_fences: bool,
-    /// The token of `--ws-auth capability-token`.
-    pub capability: Option<Digest>,
+    /// `--ws-auth` and its flags.
+    pub ws_auth: Option<WsAuth>,
     /// Each `-c KEY=VALUE`, as in the file with a dotted key; they win over the file.
     pub settings: Vec<String>,
 }
@@ -235,7 +235,7 @@ impl Default for ServerConfig {
             tls: None,
             guard: GuardProgram::ThisProgram,
             test_fences: false,
-            capability: None,
+            ws_auth: None,
             model: skein_provider::policy::DEFAULT_MODEL.to_owned(),
             model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
             thread: ThreadConfig::default(),
@@ -289,7 +289,7 @@ impl ServerConfig {
         let mut config = Self::new(home);
         config.guard = flags.guard.clone().map_or(GuardProgram::ThisProgram, GuardProgram::Path);
         config.test_fences = flags.test_fences;
-        config.capability = flags.capability;
+        config.ws_auth = flags.ws_auth.clone();
         (config.listen, config.tls) = listen::read(flags, &mut problems);
         let file = config.home.join(FILE);
         let text = tree::read(&file);

@@ -149,7 +149,11 @@ pub(crate) const CREDENTIAL_NAME: usize = 64;
 pub(crate) const ACCESS_FILE_BYTES: u64 = 4 << 20;
 /// The least characters of a token of `--ws-auth`. Origin: the random part of Skein's own tokens has 43.
 pub(crate) const CAPABILITY_TOKEN_LEAST: usize = 32;
-/// The most bytes of a file of `--ws-token-file`. Origin: guess; a token is a line.
+/// The least bytes of a secret of `--ws-shared-secret-file`. Origin: the peer, and RFC 7518, section 3.2.
+pub(crate) const SHARED_SECRET_LEAST: usize = 32;
+/// The seconds by which the clock of a signed token's maker may differ. Origin: the peer.
+pub const MAX_CLOCK_SKEW: u32 = 30;
+/// The most bytes of a file of `--ws-token-file` or `--ws-shared-secret-file`. Origin: guess; a secret is a line.
 pub(crate) const CAPABILITY_TOKEN_MOST: u64 = 16 << 10;
 
 // --- refused origins ---

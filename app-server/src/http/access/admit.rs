@@ -249,6 +249,9 @@ fn local_program(
 
 /// The refusal of a wrong credential.
 fn wrong(reason: RefusalReason) -> AccessRefusal {
+    if let RefusalReason::Signed(refusal) = reason {
+        return reason.refusal(refusal.to_string());
+    }
     let message = if reason == RefusalReason::Expired {
         "this credential has expired"
     } else if reason == RefusalReason::Revoked {

@@ -67,6 +67,7 @@ fn wrong(reason: CredentialRefusal) -> RefusalReason {
         CredentialRefusal::Expired => RefusalReason::Expired,
         CredentialRefusal::Revoked => RefusalReason::Revoked,
         CredentialRefusal::Ticket => RefusalReason::Ticket,
+        CredentialRefusal::Signed(refusal) => RefusalReason::Signed(refusal),
     }
 }
 

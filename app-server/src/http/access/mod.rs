@@ -160,9 +160,9 @@ async fn decide(
     Ok(Some(admission))
 }
 
-/// The rules of the settings. A token of `--ws-auth` is for every program, as with the peer.
+/// The rules of the settings. `--ws-auth` is for every program, as with the peer.
 fn rules(config: &ServerConfig) -> admit::AccessRules<'_> {
-    let local = if config.capability.is_some() { LocalPrograms::Token } else { config.auth.local };
+    let local = if config.ws_auth.is_some() { LocalPrograms::Token } else { config.auth.local };
     admit::AccessRules { local, browser: &config.browser }
 }
 

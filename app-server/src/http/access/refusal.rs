@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use skein_config::access::{Door, WebOrigin};
+use skein_config::access::{Door, SignedTokenRefusal, WebOrigin};
 
 use crate::policy;
 
@@ -42,6 +42,8 @@ pub(crate) enum RefusalReason {
     Used,
     /// 401: a ticket sent elsewhere than to `POST /auth/session`.
     Ticket,
+    /// 401: a token of `--ws-auth signed-bearer-token` that is not valid.
+    Signed(SignedTokenRefusal),
     /// 401: a credential that is bound to another origin.
     OtherOrigin,
     /// 401: a credential that only the server's user may send.
@@ -91,6 +93,7 @@ impl RefusalReason {
             Self::Revoked => (StatusCode::UNAUTHORIZED, "revoked"),
             Self::Used => (StatusCode::UNAUTHORIZED, "used"),
             Self::Ticket => (StatusCode::UNAUTHORIZED, "ticket"),
+            Self::Signed(refusal) => (StatusCode::UNAUTHORIZED, signed_word(refusal)),
             Self::OtherOrigin => (StatusCode::UNAUTHORIZED, "origin"),
             Self::User => (StatusCode::UNAUTHORIZED, "user"),
             Self::Origin => (StatusCode::FORBIDDEN, "origin"),
@@ -122,8 +125,25 @@ impl RefusalReason {
     pub(crate) fn is_wrong_credential(self) -> bool {
         matches!(
             self,
-            Self::Malformed | Self::Unknown | Self::Expired | Self::Revoked | Self::Used | Self::Ticket
+            Self::Malformed
+                | Self::Unknown
+                | Self::Expired
+                | Self::Revoked
+                | Self::Used
+                | Self::Ticket
+                | Self::Signed(_)
         )
+    }
+}
+
+/// The word in the body of the refusal of a signed token.
+fn signed_word(refusal: SignedTokenRefusal) -> &'static str {
+    match refusal {
+        SignedTokenRefusal::Invalid => "unknown",
+        SignedTokenRefusal::Expired => "expired",
+        SignedTokenRefusal::NotYet => "notYet",
+        SignedTokenRefusal::Issuer => "issuer",
+        SignedTokenRefusal::Audience => "audience",
     }
 }
 

@@ -26,7 +26,7 @@ pub enum CredentialKind {
     Session,
     /// Made by `skein token create`.
     Token,
-    /// The token of `--ws-auth`, as in the peer.
+    /// A token of `--ws-auth`, as in the peer.
     Capability,
 }
 

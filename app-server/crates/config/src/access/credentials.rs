@@ -20,8 +20,8 @@ use self::state::CredentialState;
 use super::file::{self, AccessFile, CredentialEnd, Stored, StoredKind};
 use super::secret::is_well_formed;
 use super::{
-    AccessError, CredentialKind, Digest, Door, Grant, RedeemError, Secret, TicketTerms, TooManyTickets,
-    WebOrigin,
+    AccessError, CredentialKind, Digest, Door, Grant, RedeemError, Secret, SignedTokenRefusal,
+    SignedTokenRules, TicketTerms, TooManyTickets, WebOrigin, WsAuth,
 };
 use crate::policy;
 
@@ -32,7 +32,7 @@ mod tests;
 
 pub use change::{CredentialError, NewToken};
 
-/// The id of the token of `--ws-auth`, which no list has.
+/// The id of the tokens of `--ws-auth`, which no list has.
 const CAPABILITY: Uuid = Uuid::nil();
 
 /// The credentials of a home. One value for each server, or for a program that has the home.
@@ -42,7 +42,7 @@ pub struct Credentials {
     clock: Clock,
     /// The two clocks at the start.
     started: (WallMs, Instant),
-    capability: Option<Digest>,
+    ws_auth: Option<WsAuth>,
     state: Mutex<CredentialState>,
     /// The revision in the file. Its lock is held while the file is written.
     saved: Mutex<u64>,
@@ -65,6 +65,8 @@ pub enum CredentialRefusal {
     Revoked,
     /// It is an open ticket, which is good in another place. The try does not use it up.
     Ticket,
+    /// It is no valid token of `--ws-auth signed-bearer-token`.
+    Signed(SignedTokenRefusal),
 }
 
 /// The page that redeems a ticket.
@@ -88,6 +90,18 @@ pub struct Redeemed {
     pub expires_at: WallMs,
 }
 
+/// The rights of the bearer of a token of `--ws-auth`, as with the peer.
+fn of_ws_auth() -> Grant {
+    Grant {
+        id: CAPABILITY,
+        kind: CredentialKind::Capability,
+        name: "--ws-auth".to_owned(),
+        access: Access::Admin,
+        origin: None,
+        same_user: false,
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each change is whole before anything can panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -106,7 +120,7 @@ impl Credentials {
             path: path.to_owned(),
             clock,
             started,
-            capability: None,
+            ws_auth: None,
             state: Mutex::new(state),
             saved: Mutex::new(0),
             ended: Notify::new(),
@@ -114,10 +128,10 @@ impl Credentials {
         })
     }
 
-    /// Accepts the token of `--ws-auth`, too, with the access `admin`.
+    /// Accepts the tokens of `--ws-auth`, too, with the access `admin`.
     #[must_use]
-    pub fn with_capability(self, token: Option<Digest>) -> Self {
-        Self { capability: token, ..self }
+    pub fn with_ws_auth(self, ws_auth: Option<WsAuth>) -> Self {
+        Self { ws_auth, ..self }
     }
 
     /// Whether other users can read the file.
@@ -212,15 +226,15 @@ impl Credentials {
     /// [`CredentialRefusal`].
     pub fn check(&self, secret: &str) -> Result<Grant, CredentialRefusal> {
         let digest = Digest::of(secret);
-        if self.capability == Some(digest) {
-            return Ok(Grant {
-                id: CAPABILITY,
-                kind: CredentialKind::Capability,
-                name: "--ws-auth".to_owned(),
-                access: Access::Admin,
-                origin: None,
-                same_user: false,
-            });
+        match &self.ws_auth {
+            Some(WsAuth::Capability(token)) if *token == digest => return Ok(of_ws_auth()),
+            Some(WsAuth::Signed(rules)) if SignedTokenRules::is_signed(secret) => {
+                return match rules.check(secret, self.now()) {
+                    Ok(()) => Ok(of_ws_auth()),
+                    Err(refusal) => Err(CredentialRefusal::Signed(refusal)),
+                };
+            }
+            Some(WsAuth::Capability(_) | WsAuth::Signed(_)) | None => {}
         }
         if !is_well_formed(secret) {
             return Err(CredentialRefusal::Malformed);

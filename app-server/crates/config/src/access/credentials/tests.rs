@@ -327,7 +327,7 @@ async fn the_token_of_the_peer_gives_every_access_and_has_no_end() {
     let word = "a word of at least thirty-two characters";
     let rig = Rig::new();
     let credentials = Credentials::open(&rig.file(), Clock).unwrap();
-    let credentials = credentials.with_capability(Some(Digest::of(word)));
+    let credentials = credentials.with_ws_auth(Some(WsAuth::Capability(Digest::of(word))));
     let grant = credentials.check(word).unwrap();
     assert_eq!((grant.kind, grant.access), (CredentialKind::Capability, Access::Admin));
     assert_eq!(credentials.check("another word of thirty-two characters"), Err(CredentialRefusal::Malformed));
