@@ -29,6 +29,8 @@ use crate::policy;
 
 /// The first byte of each handshake: its record's type (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
+/// A key with a password has one of these lines: the first by RFC 7468, section 11, the other by RFC 1421.
+const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
 /// The answer to HTTP at a port of TLS.
 const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\
     content-length: 77\r\n\r\n{\"reason\":\"syntax\",\"message\":\"this port speaks TLS: use https:// or wss://\"}\n";
@@ -53,6 +55,14 @@ pub enum TlsError {
         what: &'static str,
         /// The label of the first line.
         line: &'static str,
+    },
+    /// The key has a password, which nobody could type at a start.
+    #[error(
+        "the private key in {path} is encrypted; write it without a password: openssl pkey -in {path} -out key.pem"
+    )]
+    Encrypted {
+        /// The file.
+        path: PathBuf,
     },
     /// The certificate is of another key, or of a kind that is not supported.
     #[error("the certificate in {cert} and the key in {key} cannot be used: {source}")]
@@ -146,7 +156,11 @@ fn no_certificate(files: &TlsFiles) -> TlsError {
 }
 
 fn private_key(files: &TlsFiles) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&content(&files.key)?).map_err(|_| TlsError::Form {
+    let text = content(&files.key)?;
+    if ENCRYPTED.iter().any(|mark| text.windows(mark.len()).any(|part| part == *mark)) {
+        return Err(TlsError::Encrypted { path: files.key.clone() });
+    }
+    PrivateKeyDer::from_pem_slice(&text).map_err(|_| TlsError::Form {
         path: files.key.clone(),
         what: "private key",
         line: "PRIVATE KEY",

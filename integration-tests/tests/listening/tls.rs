@@ -145,6 +145,24 @@ async fn a_renewed_certificate_is_served_after_sighup_and_a_wrong_one_is_not() -
 }
 
 #[tokio::test]
+async fn a_key_with_a_password_is_refused_with_the_way_out() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let certified = certify(folder.path(), &["127.0.0.1"], 2100)?;
+    for text in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIHs\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIHs\n-----END RSA PRIVATE KEY-----\n",
+    ] {
+        fs::write(&certified.key, text)?;
+        let refused = setup(&certified).start().await.err().context("it starts")?.to_string();
+        ensure!(
+            refused.contains("key.pem is encrypted") && refused.contains("openssl pkey -in"),
+            "{refused}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_expired_certificate_is_refused_at_the_start_and_at_a_reload() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let expired = certify(folder.path(), &["127.0.0.1"], 2020)?;
