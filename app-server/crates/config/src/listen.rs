@@ -216,6 +216,14 @@ impl PublicUrl {
         own.is_some_and(|(scheme, own)| without_usual_port(scheme, host) == Some(own))
     }
 
+    /// Whether it leads each machine to itself.
+    fn is_loopback(&self) -> bool {
+        let host = self.origin.as_str().split_once("://").map_or("", |(_, host)| host);
+        let name = host.strip_prefix('[').and_then(|host| host.split_once(']')).map(|(name, _)| name);
+        let name = name.unwrap_or_else(|| host.split_once(':').map_or(host, |(name, _)| name));
+        name == LOCAL || name.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
+    }
+
     /// Whether its clients speak TLS.
     pub fn is_secure(&self) -> bool {
         self.origin.as_str().starts_with("https://")
@@ -241,9 +249,16 @@ impl Serialize for PublicUrl {
 impl<'de> Deserialize<'de> for PublicUrl {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let read = String::deserialize(from).ok().and_then(|text| Self::parse(&text));
-        read.ok_or_else(|| {
+        let read = read.ok_or_else(|| {
             D::Error::custom("write the address by which clients come, such as \"https://box.example.org\"")
-        })
+        })?;
+        if read.is_loopback() {
+            return Err(D::Error::custom(
+                "a page on this machine needs no public_url: leave it out, or write the address by which other machines \
+                 come, such as \"https://box.example.org\"",
+            ));
+        }
+        Ok(read)
     }
 }
 
@@ -314,6 +329,32 @@ mod tests {
         ] {
             let error = load(&[listen], tls).unwrap_err();
             assert!(error.contains(remedy), "{listen}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_of_this_machine_is_refused_with_the_reason() {
+        let load = |url: &str| {
+            let settings = vec![format!("public_url=\"{url}\"")];
+            let flags = Flags { home: Some("/h".into()), settings, ..Flags::default() };
+            ServerConfig::load(&flags).map_err(|errors| errors.to_string())
+        };
+        for url in [
+            "https://localhost",
+            "http://LOCALHOST:4500/",
+            "https://127.0.0.1",
+            "http://127.1.2.3:80",
+            "https://[::1]:4500",
+            "https://[::ffff:127.0.0.1]",
+        ] {
+            let error = load(url).unwrap_err();
+            assert!(
+                error.contains("needs no public_url: leave it out") && error.lines().count() == 1,
+                "{error}"
+            );
+        }
+        for url in ["https://localhost.example.org", "http://10.0.0.1:8080", "https://[2001:db8::1]"] {
+            assert!(load(url).is_ok(), "{url}");
         }
     }
 
