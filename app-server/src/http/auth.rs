@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, Extension, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -140,20 +141,32 @@ pub(super) async fn pair(
     }
 }
 
+/// The id in the address of a pairing, which anybody may have written.
+type PairingId = Result<Path<Uuid>, PathRejection>;
+
+fn pairing(id: PairingId) -> Result<Uuid, AccessRefusal> {
+    let malformed = |_| RefusalReason::NotFound.refusal("this is no id of a pairing: skein pair makes one");
+    id.map(|Path(id)| id).map_err(malformed)
+}
+
 /// `GET /auth/pair/ID`: the page that waits, if one does.
-pub(super) async fn paired((State(web), _, _, _): AuthRequest, Path(id): Path<Uuid>) -> Response {
-    Json(web.pairings.look(id, web.services.clock.now())).into_response()
+pub(super) async fn paired((State(web), _, _, _): AuthRequest, id: PairingId) -> Response {
+    match pairing(id) {
+        Ok(id) => Json(web.pairings.look(id, web.services.clock.now())).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 /// `POST /auth/pair/ID`: the person's decision about the page that waits.
 pub(super) async fn decide_pairing(
     (State(web), _, _, _): AuthRequest,
-    Path(id): Path<Uuid>,
+    id: PairingId,
     request: Request,
 ) -> Response {
-    let ConsentBody { accept } = match body(request).await {
-        Ok(body) => body,
-        Err(refusal) => return refusal.into_response(),
+    let asked = async { Ok((pairing(id)?, body(request).await?)) };
+    let (id, ConsentBody { accept }) = match asked.await {
+        Ok(asked) => asked,
+        Err(refusal) => return AccessRefusal::into_response(refusal),
     };
     match web.pairings.decide(id, accept, web.services.clock.now()) {
         Some(ticket) => {

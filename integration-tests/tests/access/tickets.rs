@@ -9,6 +9,8 @@ use skein_integration_tests::client::Client;
 use skein_integration_tests::credentials::{PAGE, page, redeeming};
 use skein_integration_tests::home::Home;
 use skein_integration_tests::http::{Answer, Request};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 const OTHER: &str = "http://localhost:3000";
 
@@ -30,6 +32,29 @@ async fn ask(home: &Home, secret: Option<&str>, body: Value) -> Result<Answer> {
 /// The ticket or session in an answer.
 fn secret(answer: &Answer, member: &str) -> Result<String> {
     answer.json()?[member].as_str().map(str::to_owned).with_context(|| format!("no {member}: {answer:?}"))
+}
+
+#[tokio::test]
+async fn a_malformed_id_of_a_pairing_is_refused_as_every_request_is() -> Result<()> {
+    let home = with_pages().await?;
+    let body = json!({ "accept": true }).to_string();
+    let head =
+        format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close", body.len());
+    for id in ["x", "0", "..%2f", "%ff", "0199-0199", "a/b", ""] {
+        for (method, body) in [("GET", ""), ("POST", body.as_str())] {
+            let head = if body.is_empty() { "Connection: close" } else { &head };
+            // Only the user's own programs may ask about pairings.
+            let mut socket = UnixStream::connect(home.path().join("control.sock")).await?;
+            let request =
+                format!("{method} /auth/pair/{id} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n{body}");
+            socket.write_all(request.as_bytes()).await?;
+            let mut text = String::new();
+            socket.read_to_string(&mut text).await?;
+            let answer = Answer::read(&text)?;
+            ensure!(answer.refusal() == refusal(404, "notFound"), "{method} {id}: {answer:?}");
+        }
+    }
+    home.finish().await
 }
 
 #[tokio::test]
