@@ -107,7 +107,7 @@ impl ConnectRates {
             return Ok(());
         }
         let most = limits.connects_per_address;
-        let full = || AccessRefusal::full("limits.connects_per_address", most, CONNECTS_TIME);
+        let full = || AccessRefusal::fast("limits.connects_per_address", most, CONNECTS_TIME);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= policy::CONNECT_ADDRESSES && !counts.contains_key(&address) {
             counts.retain(|_, count| now < count.since + CONNECTS_TIME);
@@ -179,12 +179,16 @@ mod tests {
         let begin = |ip: [u8; 4], now| {
             let (local, peer) = (([127, 0, 0, 1], 1).into(), (ip, 2).into());
             let peer = Peer::Tcp(TcpPeer { local, peer, door: Door::Remote, certificate: None });
-            rates.begin(&peer, &limits(), now).is_ok()
+            rates.begin(&peer, &limits(), now).map_err(|refusal| refusal.message)
         };
         let now = Clock.now();
-        assert_eq!([0, 0, 0].map(|_| begin([10, 0, 0, 1], now)), [true, true, false]);
-        assert!(begin([10, 0, 0, 2], now), "another address");
-        assert!([0; 9].iter().all(|_| begin([127, 0, 0, 1], now)), "this machine has no limit");
-        assert!(begin([10, 0, 0, 1], now + CONNECTS_TIME));
+        assert_eq!([0, 0].map(|_| begin([10, 0, 0, 1], now)), [Ok(()), Ok(())]);
+        let full = begin([10, 0, 0, 1], now).unwrap_err();
+        assert!(
+            full.starts_with("2 new connections a second") && full.contains("(limits.connects_per_address)")
+        );
+        assert!(begin([10, 0, 0, 2], now).is_ok(), "another address");
+        assert!([0; 9].iter().all(|_| begin([127, 0, 0, 1], now).is_ok()), "this machine has no limit");
+        assert!(begin([10, 0, 0, 1], now + CONNECTS_TIME).is_ok());
     }
 }

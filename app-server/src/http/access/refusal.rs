@@ -209,6 +209,14 @@ impl AccessRefusal {
         Self { header, ..RefusalReason::Full.refusal(text) }
     }
 
+    /// 503: one address begins too many connections.
+    pub(crate) fn fast(limit: &str, most: usize, wait: Duration) -> Self {
+        let text = format!(
+            "{most} new connections a second are the limit of one address ({limit}); connect later, or raise it in config.toml"
+        );
+        Self { message: text, ..Self::full(limit, most, wait) }
+    }
+
     /// 503: nobody can say yet whether a helper connects.
     pub(crate) fn unsettled() -> Self {
         let header = Some((header::RETRY_AFTER, policy::UNSETTLED_WAIT.as_secs().to_string()));
