@@ -58,6 +58,8 @@ pub(crate) struct TcpPeer {
     pub(crate) door: Door,
     /// The certificate that it was shown, where the port speaks TLS.
     pub(crate) certificate: Option<Arc<ServedCertificate>>,
+    /// The name of its port in `--listen`, in lower case.
+    pub(crate) name: Option<Arc<str>>,
 }
 
 impl Peer {
@@ -74,6 +76,14 @@ impl Peer {
         match self {
             Self::Unix(_) => None,
             Self::Tcp(tcp) => tcp.certificate.as_deref(),
+        }
+    }
+
+    /// The name of its port in `--listen`, in lower case.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tcp(tcp) => tcp.name.as_deref(),
         }
     }
 }

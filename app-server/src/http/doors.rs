@@ -119,6 +119,8 @@ pub(crate) struct TcpDoor {
     listener: TcpListener,
     door: Door,
     keys: Option<Arc<TlsKeys>>,
+    /// The name in `--listen`, in lower case.
+    name: Option<Arc<str>>,
     /// As clients write it.
     url: String,
 }
@@ -342,7 +344,11 @@ impl TcpDoor {
                 "messages and credentials pass without encryption here; only a proxy or a network of containers should reach it"
             );
         }
-        Ok(Self { listener, door, keys, url })
+        let name = match host {
+            ListenHost::Ip(_) => None,
+            ListenHost::Name(name) => Some(Arc::from(name.to_ascii_lowercase())),
+        };
+        Ok(Self { listener, door, keys, name, url })
     }
 }
 
@@ -376,7 +382,8 @@ impl Accept for TcpDoor {
             Some(certificate) => ClientStream::with_tls(stream, certificate),
             None => ClientStream::Plain(stream),
         };
-        Ok((stream, Peer::Tcp(TcpPeer { local, peer, door: self.door, certificate })))
+        let (door, name) = (self.door, self.name.clone());
+        Ok((stream, Peer::Tcp(TcpPeer { local, peer, door, certificate, name })))
     }
 }
 

@@ -178,7 +178,7 @@ mod tests {
         let rates = ConnectRates::default();
         let begin = |ip: [u8; 4], now| {
             let (local, peer) = (([127, 0, 0, 1], 1).into(), (ip, 2).into());
-            let peer = Peer::Tcp(TcpPeer { local, peer, door: Door::Remote, certificate: None });
+            let peer = Peer::Tcp(TcpPeer { local, peer, door: Door::Remote, certificate: None, name: None });
             rates.begin(&peer, &limits(), now).map_err(|refusal| refusal.message)
         };
         let now = Clock.now();

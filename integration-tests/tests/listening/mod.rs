@@ -6,7 +6,7 @@ mod systemd;
 mod tls;
 
 use std::io::{ErrorKind, Read};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Output;
 
@@ -145,6 +145,26 @@ async fn a_port_of_the_metrics_that_cannot_be_served_has_one_line_with_its_key()
         ensure!(said.lines().filter(|line| line.contains(what)).count() == 1, "{settings:?}: {said}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn the_name_of_a_place_is_a_host_that_is_served() -> Result<()> {
+    let Ok(name) = std::fs::read_to_string("/etc/hostname") else { return Ok(()) };
+    let name = name.trim().to_ascii_lowercase();
+    let found =
+        tokio::net::lookup_host((name.as_str(), 0)).await.map(|all| all.map(|address| address.ip()).min());
+    let Ok(Some(ip)) = found else {
+        eprintln!("SKIPPED: this machine has no address for its own name");
+        return Ok(());
+    };
+    let home = remote(Home::setup()).listen(&format!("ws://{name}:0")).start().await?;
+    let port = home.address().rsplit_once(':').context("a port")?.1.parse()?;
+    let address = SocketAddr::new(ip, port).to_string();
+    for (host, served) in [(name.clone(), 200), (format!("{name}.example.org"), 421)] {
+        let (status, answer) = get(&address, "/healthz", &[("Host", &format!("{host}:{port}"))]).await?;
+        ensure!(status == served, "{host}: {answer}");
+    }
+    home.finish().await
 }
 
 #[tokio::test]

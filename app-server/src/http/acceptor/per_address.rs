@@ -70,7 +70,7 @@ mod tests {
 
     fn peer(door: Door, last: u8) -> Peer {
         let (local, peer) = (([10, 0, 0, 1], 1).into(), ([10, 0, 0, last], 2).into());
-        Peer::Tcp(TcpPeer { local, peer, door, certificate: None })
+        Peer::Tcp(TcpPeer { local, peer, door, certificate: None, name: None })
     }
 
     #[test]

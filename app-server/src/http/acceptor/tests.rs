@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn nobody() -> Peer {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    Peer::Tcp(TcpPeer { local: nowhere, peer: nowhere, door: Door::Loopback, certificate: None })
+    Peer::Tcp(TcpPeer { local: nowhere, peer: nowhere, door: Door::Loopback, certificate: None, name: None })
 }
 
 fn socket(room: usize) -> (DuplexStream, Socket<DuplexStream>, Visitor) {

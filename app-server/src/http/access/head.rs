@@ -51,6 +51,8 @@ pub(crate) struct Entrance<'a> {
     /// The certificate that the client was shown, where the port speaks TLS.
     pub(crate) certificate: Option<&'a ServedCertificate>,
     pub(crate) public_url: Option<&'a PublicUrl>,
+    /// The name of the port in `--listen`, in lower case.
+    pub(crate) name: Option<&'a str>,
 }
 
 /// The parts of a head that a decision looks at.
@@ -138,7 +140,7 @@ fn is_served(entrance: Entrance<'_>, host: &str) -> bool {
         return true;
     }
     let name = without_port(host);
-    if is_loopback(name) {
+    if is_loopback(name) || entrance.name == Some(name) {
         return true;
     }
     entrance.door == Door::Remote

@@ -126,7 +126,7 @@ mod tests {
     fn only_a_trusted_proxy_names_the_client_by_the_address_that_it_has_added() {
         let peer = |ip: [u8; 4]| {
             let (local, peer) = (([127, 0, 0, 1], 1).into(), (ip, 2).into());
-            Peer::Tcp(TcpPeer { local, peer, door: Door::Loopback, certificate: None })
+            Peer::Tcp(TcpPeer { local, peer, door: Door::Loopback, certificate: None, name: None })
         };
         let named = |peer: &Peer, sent: &[&'static str]| {
             let headers = sent.iter().map(|sent| (FORWARDED_FOR, HeaderValue::from_static(sent))).collect();

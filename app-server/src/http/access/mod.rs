@@ -108,7 +108,7 @@ fn read_head(
 
 fn entrance<'a>(config: &'a ServerConfig, visitor: &'a Visitor) -> Entrance<'a> {
     let (door, certificate) = (visitor.door(), visitor.peer().certificate());
-    Entrance { door, certificate, public_url: config.public_url.as_ref() }
+    Entrance { door, certificate, public_url: config.public_url.as_ref(), name: visitor.peer().name() }
 }
 
 /// Counts a connection at its first request.

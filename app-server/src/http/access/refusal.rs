@@ -161,7 +161,7 @@ impl AccessRefusal {
     pub(crate) fn misdirected(door: Door) -> Self {
         RefusalReason::Misdirected.refusal(match door {
             Door::Remote => {
-                "this host is not served here: use the server's address, a name of its certificate, or that of its setting public_url"
+                "this host is not served here: use the server's address, a name of its certificate or of --listen, or that of its setting public_url"
             }
             Door::Loopback | Door::Unix => {
                 "this host is not served here: use 127.0.0.1, [::1] or localhost"

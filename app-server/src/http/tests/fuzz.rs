@@ -60,6 +60,7 @@ impl Accept for Doors {
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)),
                 door: Door::Loopback,
                 certificate: None,
+                name: None,
             }),
         ))
     }

@@ -25,7 +25,8 @@ fn no_head_lets_somebody_in_who_may_not() {
     play_rounds("heads", QUICK_ROUNDS, Corpus::heads(&heads()), |bytes, _| {
         let Some(parts) = parts(bytes) else { return };
         for door in [Door::Unix, Door::Loopback, Door::Remote] {
-            let Ok(head) = RequestHead::read(Entrance { door, certificate: None, public_url: None }, &parts)
+            let Ok(head) =
+                RequestHead::read(Entrance { door, certificate: None, public_url: None, name: None }, &parts)
             else {
                 continue;
             };

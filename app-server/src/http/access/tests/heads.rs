@@ -24,7 +24,11 @@ fn read_by(
 
 /// The same at a loopback port.
 fn read(target: &str, headers: &[(&str, &str)]) -> Result<RequestHead, (u16, &'static str)> {
-    read_by(Entrance { door: Door::Loopback, certificate: None, public_url: None }, target, headers)
+    read_by(
+        Entrance { door: Door::Loopback, certificate: None, public_url: None, name: None },
+        target,
+        headers,
+    )
 }
 
 const HOST: (&str, &str) = ("host", "127.0.0.1:4500");
@@ -68,7 +72,7 @@ fn read_at(
 
 #[test]
 fn an_address_is_served_for_other_machines_and_a_name_only_if_it_is_known() {
-    let entrance = Entrance { door: Door::Remote, certificate: None, public_url: None };
+    let entrance = Entrance { door: Door::Remote, certificate: None, public_url: None, name: None };
     for host in ["192.168.1.20:4500", "[2001:db8::1]:4500", "10.0.0.1", "localhost:4500", "127.0.0.1:4500"] {
         let head = read_at(entrance, host, &[]).unwrap();
         assert_eq!((head.door, head.is_public), (Door::Remote, false), "{host}");
@@ -77,13 +81,19 @@ fn an_address_is_served_for_other_machines_and_a_name_only_if_it_is_known() {
     for host in ["evil.example:4500", "box", "192.168.1.20.evil.example"] {
         assert_eq!(read_at(entrance, host, &[]), Err((421, "host")), "{host}");
     }
+    for door in [Door::Remote, Door::Loopback] {
+        let named = Entrance { door, name: Some("box"), ..entrance };
+        assert_eq!(read_at(named, "Box:4500", &[]).unwrap().own, Some(origin("http://box:4500")));
+        assert_eq!(read_at(named, "box.example:4500", &[]), Err((421, "host")));
+    }
 }
 
 #[test]
 fn a_request_by_the_public_url_counts_as_one_of_another_machine() {
     let config: ServerConfig =
         serde_json::from_value(json!({ "public_url": "https://box.example.org" })).unwrap();
-    let entrance = |door| Entrance { door, certificate: None, public_url: config.public_url.as_ref() };
+    let entrance =
+        |door| Entrance { door, certificate: None, public_url: config.public_url.as_ref(), name: None };
     let page = ("origin", "https://box.example.org");
     for (host, headers, is_public) in [
         ("box.example.org", vec![], true),
