@@ -33,6 +33,16 @@ pub enum ListenError {
         /// The place.
         at: String,
     },
+    /// An earlier place of the same command has the port.
+    #[error(
+        "cannot listen at {at}: {earlier} of this command has the port already; leave one of them out, or choose another port"
+    )]
+    Own {
+        /// The place.
+        at: String,
+        /// The place that has it.
+        earlier: String,
+    },
     /// The system reserves the port.
     #[error(
         "cannot listen at {at}: the system lets this user have no such port; choose one above 1023, or start it by systemd \
@@ -190,7 +200,8 @@ impl Doors {
                         let at = at(*tls, host, address);
                         rules.check(&at, address.ip(), *tls)?;
                         let only_v6 = has_v4(&config.listen, *port);
-                        let listener = bind(address, only_v6).map_err(|error| refused(&at, error))?;
+                        let listener =
+                            bind(address, only_v6).map_err(|error| doors.refused(&at, address, error))?;
                         doors.tcp.push(TcpDoor::new(listener, host, keys.clone(), rules)?);
                     }
                 }
@@ -251,6 +262,17 @@ impl Doors {
             }
         }
         Ok(())
+    }
+
+    /// The error of a place that cannot be opened behind these.
+    fn refused(&self, at: &str, address: SocketAddr, error: io::Error) -> ListenError {
+        let earlier = self.tcp.iter().find(|door| door.overlaps(address));
+        match earlier {
+            Some(earlier) if error.kind() == io::ErrorKind::AddrInUse => {
+                ListenError::Own { at: at.to_owned(), earlier: earlier.url.clone() }
+            }
+            Some(_) | None => refused(at, error),
+        }
     }
 }
 
@@ -349,6 +371,15 @@ impl TcpDoor {
             ListenHost::Name(name) => Some(Arc::from(name.to_ascii_lowercase())),
         };
         Ok(Self { listener, door, keys, name, url })
+    }
+
+    /// Whether the system gives this address to nobody else.
+    fn overlaps(&self, other: SocketAddr) -> bool {
+        self.listener.local_addr().is_ok_and(|own| {
+            let is_same_ip =
+                own.ip() == other.ip() || own.ip().is_unspecified() || other.ip().is_unspecified();
+            own.port() == other.port() && own.is_ipv4() == other.is_ipv4() && is_same_ip
+        })
     }
 }
 

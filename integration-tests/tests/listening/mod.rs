@@ -94,10 +94,16 @@ async fn a_place_that_cannot_be_served_has_one_line_with_the_way_out() -> Result
     let folder = tempfile::tempdir()?;
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let taken = format!("ws://{}", taken.local_addr()?);
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let [free, all] = ["127.0.0.1", "0.0.0.0"].map(|ip| format!("ws://{ip}:{port}"));
     let missing = folder.path().join("missing.pem").display().to_string();
     let tls = ["--tls-cert", &missing, "--tls-key", &missing];
     for (arguments, what) in [
         (vec!["--listen", &taken], "another program serves there"),
+        (
+            vec!["--listen", &free, "--listen", &all, "-c", "listen.plain=true"],
+            "of this command has the port",
+        ),
         (vec!["--listen", "http://127.0.0.1:1"], "http:// is not supported"),
         (vec!["--listen", "wss://127.0.0.1:0"], "add --tls-cert FILE --tls-key FILE"),
         (vec!["--listen", "ws://no-such-host.invalid:1"], "no address is known for this name"),
