@@ -18,6 +18,7 @@ use tokio::runtime;
 use super::bridge::{Bridge, BridgeEnd, CarriedSettings, ServerOwner};
 use super::out::causes;
 use super::serve::{self, ListenArgs, Serve, Signals, StartArgs, stopped};
+use super::service_manager::{self, ServiceManager};
 use super::socket::{self, Proxy};
 use super::{client, home_alone};
 
@@ -55,7 +56,9 @@ impl AppServer {
     }
 
     /// Speaks the protocol without printing anything else.
-    pub(super) fn speak(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn speak(mut self) -> anyhow::Result<ExitCode> {
+        // An editor may have inherited the address of its own service manager: only skein serve is a service.
+        self.start.passed = service_manager::take().1;
         if let Some(AppServerCommand::Proxy(proxy)) = self.command {
             telemetry::start(Stderr::Queued);
             return proxy.run(&self.start);
@@ -65,7 +68,7 @@ impl AppServer {
             return socket::listen(path, self.start);
         }
         if let Some(listen) = self.listen.filter(|listen| listen != STDIO) {
-            return Serve::new(listen, self.start).run();
+            return Serve::new(listen, self.start).run_for(ServiceManager::default());
         }
         telemetry::start(Stderr::Queued);
         let config = self.start.clone().load(ListenArgs::at(STDIO))?;

@@ -38,6 +38,7 @@ mod restore;
 mod run;
 mod serve;
 mod service;
+mod service_manager;
 mod session;
 mod socket;
 mod state;

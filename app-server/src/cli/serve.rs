@@ -13,13 +13,14 @@ use sd_notify::NotifyState;
 use skein_app_server::telemetry::{self, LogFormat};
 use skein_app_server::{Server, StartError, policy, room};
 use skein_base::tasks;
-use skein_config::{Flags, ServerConfig};
+use skein_config::{Flags, PassedSockets, ServerConfig};
 use skein_store::home::STDIO;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::out::{path, print_error};
+use super::service_manager::{self, ServiceManager};
 use super::ws_auth::WsAuthArgs;
 use super::{home_alone, print_line, url};
 
@@ -98,6 +99,9 @@ pub(super) struct StartArgs {
     /// The program that guards helpers.
     #[arg(long, value_name = "PATH", hide = true)]
     pub guard: Option<PathBuf>,
+    /// The sockets of a service manager.
+    #[arg(skip)]
+    pub passed: PassedSockets,
 }
 
 impl StartArgs {
@@ -118,10 +122,10 @@ impl StartArgs {
 
     /// The settings of the command line, without `--ws-auth`.
     pub(super) fn flags(self, listen: ListenArgs) -> Flags {
-        let Self { home, settings, test_fences, guard, auth: _ } = self;
+        let Self { home, settings, test_fences, guard, passed, auth: _ } = self;
         let (tls_cert, tls_key) = (listen.tls_cert.clone(), listen.tls_key.clone());
         let listen = listen.places();
-        Flags { home, listen, tls_cert, tls_key, guard, test_fences, settings, ws_auth: None }
+        Flags { home, listen, tls_cert, tls_key, passed, guard, test_fences, settings, ws_auth: None }
     }
 }
 
@@ -136,7 +140,14 @@ impl Serve {
         }
     }
 
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
+        let (manager, passed) = service_manager::take();
+        self.start.passed = passed;
+        self.run_for(manager)
+    }
+
+    /// Serves, and tells this service manager about it.
+    pub(super) fn run_for(self, manager: ServiceManager) -> anyhow::Result<ExitCode> {
         let format = match self.log_format {
             LogForm::Text => LogFormat::Text,
             LogForm::Json => LogFormat::Json,
@@ -153,7 +164,7 @@ impl Serve {
         let is_for_people = matches!(format, LogFormat::Text) && std::io::stderr().is_terminal();
         let config = self.start.load(self.listen)?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-        let served = runtime.block_on(serve(config, is_for_people));
+        let served = runtime.block_on(serve(config, is_for_people, manager));
         // The server has joined its tasks; a read that still hangs on a disk must not delay the exit.
         runtime.shutdown_background();
         match served.map_err(anyhow::Error::downcast) {
@@ -165,8 +176,8 @@ impl Serve {
     }
 }
 
-async fn serve(config: ServerConfig, is_for_people: bool) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("signals")?;
+async fn serve(config: ServerConfig, is_for_people: bool, manager: ServiceManager) -> anyhow::Result<()> {
+    let mut signals = Signals { manager, ..Signals::new().context("signals")? };
     let home = config.home.clone();
     warn_of_readers(&config);
     warn_of_missing_key(&config);
@@ -178,7 +189,7 @@ async fn serve(config: ServerConfig, is_for_people: bool) -> anyhow::Result<()> 
         "home": path(&home),
     });
     let mut announced = ReadyLine::print(ready.to_string())?;
-    notify_manager(&[NotifyState::Ready]);
+    signals.manager.notify(&[NotifyState::Ready]);
     if is_for_people {
         greet(server.addresses(), &home);
     }
@@ -255,6 +266,7 @@ pub(super) fn warn_of_readers(config: &ServerConfig) {
 /// Waits for a signal that ends the process. SIGHUP reloads the settings of the server, if any. Ctrl-Z suspends the
 /// process unless it serves others.
 pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
+    let manager = signals.manager.clone();
     let mut asked = signals.next().await;
     loop {
         match asked {
@@ -269,10 +281,10 @@ pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
         let reload = async {
             if let Some(server) = server {
                 if let Ok(now) = NotifyState::monotonic_usec_now() {
-                    notify_manager(&[NotifyState::Reloading, now]);
+                    manager.notify(&[NotifyState::Reloading, now]);
                 }
                 server.reload().await;
-                notify_manager(&[NotifyState::Ready]);
+                manager.notify(&[NotifyState::Ready]);
             }
         };
         asked = tokio::select! {
@@ -285,7 +297,7 @@ pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
 
 /// Stops the server; another signal shortens every wait.
 pub(super) async fn stop(server: &Server, signals: &mut Signals) {
-    notify_manager(&[NotifyState::Stopping]);
+    signals.manager.notify(&[NotifyState::Stopping]);
     let mut stop = pin!(server.stop());
     loop {
         tokio::select! {
@@ -299,15 +311,10 @@ pub(super) async fn stop(server: &Server, signals: &mut Signals) {
     }
 }
 
-/// Tells a service manager that waits for it (sd_notify(3)). Nobody waits where NOTIFY_SOCKET is not set.
-fn notify_manager(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager cannot be told about this service");
-    }
-}
-
 /// The handled signals.
 pub(super) struct Signals {
+    /// Hears of reloads and of the stop.
+    manager: ServiceManager,
     term: Signal,
     int: Signal,
     hup: Signal,
@@ -323,6 +330,7 @@ pub(super) struct Signals {
 impl Signals {
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
+            manager: ServiceManager::default(),
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,

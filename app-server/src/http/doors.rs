@@ -3,22 +3,20 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nix::sys::socket::getsockopt;
-use nix::sys::socket::sockopt::AcceptConn;
 use skein_base::clock::WallMs;
 use skein_base::tasks::{BlockingPool, Tasks};
 use skein_config::access::{Door, TokenFileError, is_open_to_others};
-use skein_config::{ListenAt, ListenHost, PublicUrl, ServerConfig, TlsFiles};
+use skein_config::{ListenAt, ListenHost, PassedSockets, PublicUrl, ServerConfig, TlsFiles};
 use skein_store::home::named_socket::{NamedSocket, NamedSocketError};
 use skein_store::home::{HomePaths, UNIX};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, lookup_host};
 
 use super::acceptor::{Accept, Peer, TcpPeer};
+use super::passed::{self, PassedListener, PassedSocketError};
 use super::tls::{ClientStream, TlsError, TlsKeys};
 use crate::policy;
 
@@ -85,17 +83,9 @@ pub enum ListenError {
         /// The system's error.
         source: io::Error,
     },
-    /// No service manager has opened a socket for this process.
-    #[error(
-        "--listen systemd:// needs a socket unit: no service manager has passed a socket to this process (LISTEN_FDS is not \
-         set)"
-    )]
-    NoSocket,
-    /// The socket of a service manager is of a kind that cannot be served.
-    #[error(
-        "the service manager has passed a socket that is neither TCP nor unix, or does not listen: descriptor {0}"
-    )]
-    Unusable(RawFd),
+    /// The sockets of a service manager are not usable.
+    #[error(transparent)]
+    Passed(#[from] PassedSocketError),
     /// The certificate or its key is not usable.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -206,7 +196,7 @@ impl Doors {
                     }
                 }
                 ListenAt::Unix(path) => doors.unix.push(UnixDoor::open(path.clone(), paths)?),
-                ListenAt::Systemd => doors.take_passed(rules)?,
+                ListenAt::Systemd(passed) => doors.take_passed(passed, place, rules)?,
             }
         }
         Ok(doors)
@@ -233,32 +223,26 @@ impl Doors {
     }
 
     /// Takes the sockets of the service manager. Ports speak TLS if there is a certificate.
-    fn take_passed(&mut self, rules: ExposureRules) -> Result<(), ListenError> {
-        let passed = sd_notify::listen_fds().map_err(|_| ListenError::NoSocket)?;
-        if passed.len() == 0 {
-            return Err(ListenError::NoSocket);
-        }
-        for number in passed {
-            let unusable = |_| ListenError::Unusable(number);
-            // SAFETY: sd_notify has seen that the descriptor is open.
-            let seen = unsafe { BorrowedFd::borrow_raw(number) };
-            if !getsockopt(&seen, AcceptConn).is_ok_and(|listens| listens) {
-                return Err(ListenError::Unusable(number));
-            }
-            // SAFETY: it listens, so that the service manager has opened it for this process; nothing else here knows of it.
-            let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(number) });
-            socket.set_nonblocking(true).map_err(unusable)?;
-            let address = socket.local_addr().map_err(unusable)?;
-            if let Some(ip) = address.as_socket() {
-                let listener = TcpListener::from_std(socket.into()).map_err(unusable)?;
-                let host = ListenHost::Ip(ip.ip());
-                self.tcp.push(TcpDoor::new(listener, &host, self.keys.clone(), rules)?);
-            } else if let Some(path) = address.as_pathname() {
-                let url = format!("{UNIX}{}", path.display());
-                let listener = UnixListener::from_std(socket.into()).map_err(unusable)?;
-                self.unix.push(UnixDoor { listener, url, file: None });
-            } else {
-                return Err(ListenError::Unusable(number));
+    fn take_passed(
+        &mut self,
+        sockets: &PassedSockets,
+        place: &ListenAt,
+        rules: ExposureRules,
+    ) -> Result<(), ListenError> {
+        for listener in passed::take(sockets)? {
+            match listener {
+                PassedListener::Tcp(listener) => {
+                    let failed = |source| ListenError::Io { at: place.to_string(), source };
+                    let listener = TcpListener::from_std(listener).map_err(failed)?;
+                    let host = ListenHost::Ip(listener.local_addr().map_err(failed)?.ip());
+                    self.tcp.push(TcpDoor::new(listener, &host, self.keys.clone(), rules)?);
+                }
+                PassedListener::Unix(listener, path) => {
+                    let url = format!("{UNIX}{}", path.display());
+                    let failed = |source| ListenError::Io { at: url.clone(), source };
+                    let listener = UnixListener::from_std(listener).map_err(failed)?;
+                    self.unix.push(UnixDoor { listener, url, file: None });
+                }
             }
         }
         Ok(())
@@ -318,7 +302,7 @@ fn has_v4(places: &[ListenAt], port: u16) -> bool {
         ListenAt::Tcp { host: ListenHost::Ip(IpAddr::V4(_)) | ListenHost::Name(_), port: other, .. } => {
             port != 0 && *other == port
         }
-        ListenAt::Tcp { .. } | ListenAt::Unix(_) | ListenAt::Systemd => false,
+        ListenAt::Tcp { .. } | ListenAt::Unix(_) | ListenAt::Systemd(_) => false,
     })
 }
 

@@ -8,6 +8,7 @@ mod doors;
 mod metrics;
 mod page;
 mod pairing;
+mod passed;
 mod places;
 mod routes;
 mod scrapes;

@@ -11,6 +11,7 @@ use skein_protocol::config::ConfigReadParams;
 use skein_protocol::helper::ListMcpServerStatusParams;
 use skein_protocol::methods::{ConfigRead, McpServerStatusList, ThreadStart};
 use skein_protocol::thread::ThreadStartParams;
+use tokio::net::UnixDatagram;
 
 use super::text;
 
@@ -57,6 +58,28 @@ fn file_limits(pid: u32) -> Result<[String; 2]> {
         limits.lines().find_map(|line| line.strip_prefix("Max open files")).context("no such limit")?;
     let mut words = line.split_whitespace().map(str::to_owned);
     words.next().zip(words.next()).map(|(soft, hard)| [soft, hard]).context("no such limit")
+}
+
+#[tokio::test]
+async fn the_variables_of_a_service_manager_stay_with_the_server_also_by_name() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let news = UnixDatagram::bind(folder.path().join("notify"))?;
+    let path = folder.path().join("notify").display().to_string();
+    let names = ["NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "KEPT"];
+    let mut setup = Home::setup().helper(Helper::named("helper")?.set("env_vars", names.to_vec()));
+    for name in &names[1..] {
+        setup = setup.env(name, "1");
+    }
+    let (home, mut client) = setup.env(names[0], &path).start_with_client().await?;
+    let mut message = [0; 100];
+    let length = news.recv(&mut message).await?;
+    assert!(message[..length].starts_with(b"READY=1"), "the server still has the address");
+    let thread = client.start_thread().await?.id;
+    let environment = text(&client.tool(thread, "helper", "env", json!({})).await?);
+    let environment: HashMap<String, String> = serde_json::from_str(&environment)?;
+    let found: Vec<&str> = names.into_iter().filter(|name| environment.contains_key(*name)).collect();
+    assert_eq!(found, ["KEPT"]);
+    home.finish().await
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod kinds;
 mod listen;
 mod models;
 mod origin;
+mod passed;
 mod peer;
 pub mod policy;
 mod problem;
@@ -52,6 +53,7 @@ pub use keys::harmful_key;
 pub use listen::{ListenAt, ListenHost, ListenRules, PublicUrl, TlsFiles};
 pub use models::{EveryModel, ModelConfig, ModelTerms};
 pub use origin::Origin;
+pub use passed::{FIRST_PASSED, PassedSockets};
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub use providers::OFFLINE;
 pub use ready::MissingKey;
@@ -203,6 +205,8 @@ pub struct Flags {
     pub tls_cert: Option<PathBuf>,
     /// `--tls-key`.
     pub tls_key: Option<PathBuf>,
+    /// The sockets of a service manager.
+    pub passed: PassedSockets,
     /// `--guard`.
     pub guard: Option<PathBuf>,
     /// `--test-fences`.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use skein_store::home::{STDIO, UNIX};
 
 use super::problem::Problems;
-use super::{ConfigError, Flags, Place};
+use super::{ConfigError, Flags, PassedSockets, Place};
 use crate::access::WebOrigin;
 use crate::policy;
 
@@ -39,7 +39,7 @@ pub enum ListenAt {
     /// A unix socket at this path; `None` for the one in the home.
     Unix(Option<PathBuf>),
     /// The sockets that a service manager has opened (sd_listen_fds(3)).
-    Systemd,
+    Systemd(PassedSockets),
 }
 
 /// The host of a TCP port.
@@ -81,7 +81,7 @@ impl ListenAt {
     }
 
     /// Reads one `--listen`; `None` for standard streams, which are no place.
-    fn parse(text: &str) -> Result<Option<Self>, ConfigError> {
+    fn parse(text: &str, passed: &PassedSockets) -> Result<Option<Self>, ConfigError> {
         let wrong = |what: String| wrong(FLAG, what, REMEDY);
         if text == STDIO {
             return Ok(None);
@@ -90,7 +90,7 @@ impl ListenAt {
             return Ok(Some(Self::Unix((!path.is_empty()).then(|| PathBuf::from(path)))));
         }
         if text == SYSTEMD {
-            return Ok(Some(Self::Systemd));
+            return Ok(Some(Self::Systemd(passed.clone())));
         }
         let tls = text.starts_with(SECURE);
         let Some(rest) = text.strip_prefix(WEBSOCKET).or_else(|| text.strip_prefix(SECURE)) else {
@@ -139,7 +139,7 @@ fn places(flags: &Flags, problems: &mut Problems) -> Vec<ListenAt> {
     }
     let mut places = Vec::new();
     for text in &flags.listen {
-        match ListenAt::parse(text) {
+        match ListenAt::parse(text, &flags.passed) {
             Ok(Some(place)) if places.contains(&place) => {
                 problems.push(wrong(FLAG, format!("{text} stands there twice"), "write it once"));
             }
@@ -153,7 +153,7 @@ fn places(flags: &Flags, problems: &mut Problems) -> Vec<ListenAt> {
 /// The files for the places with TLS. A service manager's sockets may speak it.
 fn tls(flags: &Flags, places: &[ListenAt]) -> Result<Option<TlsFiles>, ConfigError> {
     let is_needed = places.iter().any(|place| matches!(place, ListenAt::Tcp { tls: true, .. }));
-    let is_used = is_needed || places.contains(&ListenAt::Systemd);
+    let is_used = is_needed || places.iter().any(|place| matches!(place, ListenAt::Systemd(_)));
     match (flags.tls_cert.clone(), flags.tls_key.clone()) {
         (None, None) if is_needed => {
             Err(wrong(FLAG, "wss:// needs a certificate", "add --tls-cert FILE --tls-key FILE"))
@@ -191,7 +191,7 @@ impl fmt::Display for ListenAt {
             }
             Self::Unix(None) => f.write_str(UNIX),
             Self::Unix(Some(path)) => write!(f, "{UNIX}{}", path.display()),
-            Self::Systemd => f.write_str(SYSTEMD),
+            Self::Systemd(_) => f.write_str(SYSTEMD),
         }
     }
 }
