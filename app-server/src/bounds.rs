@@ -41,7 +41,7 @@ pub const CLIENT_LIMITS: [ClientLimit; 20] = [
     ),
     fixed("SOCKETS_OF_ADDRESS", "of these, of one address of another machine", "the socket is closed"),
     fixed("HEAD_TIME", "time for a handshake or a request", "the socket is closed"),
-    fixed("HEAD_BYTES", "bytes of a request's head", "the socket is closed"),
+    fixed("HEAD_BYTES", "bytes of a request's head", "431, and the socket is closed"),
     fixed("WRONG_CREDENTIALS", "wrong credentials of one peer a minute", "429 with `Retry-After`"),
     limit(
         "limits.connects_per_address",

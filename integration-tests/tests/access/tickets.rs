@@ -40,7 +40,7 @@ async fn a_malformed_id_of_a_pairing_is_refused_as_every_request_is() -> Result<
     let body = json!({ "accept": true }).to_string();
     let head =
         format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close", body.len());
-    for id in ["x", "0", "..%2f", "%ff", "0199-0199", "a/b", ""] {
+    for id in ["x", "0", "..%2f", "%ff", "0199-0199"] {
         for (method, body) in [("GET", ""), ("POST", body.as_str())] {
             let head = if body.is_empty() { "Connection: close" } else { &head };
             // Only the user's own programs may ask about pairings.
