@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use skein_base::clock::Clock;
 use skein_config::Heartbeat;
+use skein_protocol::ids::ConnectionId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -84,18 +85,21 @@ impl StoodStill {
     }
 }
 
-/// The times at which a server checks its clients, the same for all connections, so that an idle server wakes once
-/// for all of them. A round includes everything due before the next one.
+/// The times at which a server checks its clients, the same for the few connections of a group, so that an idle server
+/// wakes once for all of them. Groups have different times, so that thousands of pings are not written at one moment. A
+/// round includes everything due before the next one.
 struct CheckRounds {
     since: Instant,
     step_ns: u64,
 }
 
 impl CheckRounds {
-    /// The rounds of a server that began at `since`.
-    fn new(since: Instant, times: Heartbeat) -> Self {
+    /// The rounds of this connection, of a server that began at `since`.
+    fn new(since: Instant, times: Heartbeat, connection: ConnectionId) -> Self {
         let step = times.ping.min(times.heartbeat) / policy::ROUNDS_IN_PING;
-        Self { since, step_ns: nanoseconds(step).max(1) }
+        let group = connection.0 / policy::CONNECTIONS_IN_ROUND % policy::ROUND_TIMES;
+        let step_ns = nanoseconds(step).max(1);
+        Self { since: since + Duration::from_nanos(step_ns / policy::ROUND_TIMES * group), step_ns }
     }
 
     fn number(&self, at: Instant) -> u64 {
@@ -136,7 +140,7 @@ pub(super) async fn watch(
     opted_in: &Notify,
     beat: impl Fn(),
 ) -> CloseReason {
-    let rounds = CheckRounds::new(since, times);
+    let rounds = CheckRounds::new(since, times, outbox.connection());
     let mut asked = Clock.now();
     let mut next_beat: Option<Instant> = None;
     let mut stood_still = StoodStill { looks_at: asked, fair_from: asked };

@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::collections::HashMap;
 
 use futures_util::FutureExt;
 use skein_protocol::ids::ConnectionId;
@@ -71,9 +72,9 @@ async fn a_client_that_answers_pings_stays() {
     assert_eq!((pings.len(), given_up), (10, None));
 }
 
-/// The server wakes once for all, although they connected and spoke at different times.
+/// The server wakes once for a few clients, although they connected and spoke at different times.
 #[tokio::test(start_paused = true)]
-async fn all_clients_get_pings_and_heartbeats_in_the_same_rounds() {
+async fn the_clients_of_a_group_get_pings_and_heartbeats_in_the_same_rounds() {
     let since = Clock.now();
     let mut clients = Vec::new();
     for second in 0..20 {
@@ -107,6 +108,23 @@ async fn all_clients_get_pings_and_heartbeats_in_the_same_rounds() {
         let is_round = |at: &Duration| at.as_millis() % 5_000 < 50;
         assert!(moments.iter().all(is_round), "{moments:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_thousands_of_clients_few_are_checked_at_one_moment_and_each_as_often_as_ever() {
+    let since = Clock.now();
+    let step = TIMES.ping / policy::ROUNDS_IN_PING;
+    let mut moments = HashMap::new();
+    for connection in 0..10_000 {
+        let rounds = CheckRounds::new(since, TIMES, ConnectionId(connection));
+        let first = rounds.behind(since + TIMES.ping);
+        assert!(first > since + TIMES.ping && first <= since + TIMES.ping + step, "{connection}");
+        assert_eq!(rounds.behind(first), first + step);
+        assert_eq!(rounds.in_time_for(first + step / 2), first);
+        *moments.entry(first).or_insert(0) += 1;
+    }
+    assert!(moments.values().all(|clients| *clients <= 64), "{moments:?}");
+    assert_eq!(moments.len() as u64, policy::ROUND_TIMES);
 }
 
 #[tokio::test(start_paused = true)]
