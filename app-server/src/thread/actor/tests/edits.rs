@@ -59,7 +59,8 @@ async fn turns_are_taken_back_for_everybody_and_for_good() {
 
 /// Turns with long texts, so that only the last ones are in memory.
 async fn long(bench: &Bench) -> (Client, ThreadId, Vec<TurnId>) {
-    let text = "word ".repeat(skein_store::policy::HISTORY_WINDOW / 12);
+    // One long word: the model's answer repeats it word by word.
+    let text = "x".repeat(skein_store::policy::HISTORY_WINDOW * 5 / 12);
     talked(bench, &[text.as_str(); 5]).await
 }
 
@@ -94,7 +95,7 @@ async fn a_turn_that_is_not_in_memory_is_taken_back_too() {
 #[tokio::test(start_paused = true)]
 async fn turns_come_back_into_memory_when_newer_ones_are_taken_back() {
     let bench = Bench::in_memory();
-    let text = "word ".repeat(skein_store::policy::HISTORY_WINDOW / 40);
+    let text = "x".repeat(skein_store::policy::HISTORY_WINDOW / 8);
     let (mut client, thread, turns) = talked(&bench, &[text.as_str(); 7]).await;
     let mut other = bench.client();
     assert_eq!(ids(&other.resume(thread).await.thread.turns), turns[4..]);

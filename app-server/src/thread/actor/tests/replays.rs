@@ -294,7 +294,7 @@ async fn damage_that_no_load_has_read_is_a_gap_for_those_who_come_back_from_befo
     let mut client = bench.client();
     client.resume(thread).await;
     for _ in 0..4 {
-        client.turn(thread, &"long ".repeat(skein_store::policy::HISTORY_WINDOW / 10)).await;
+        client.turn(thread, &"x".repeat(skein_store::policy::HISTORY_WINDOW / 2)).await;
     }
     client.disconnect();
     bench.gone(thread).await;
