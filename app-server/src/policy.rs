@@ -211,8 +211,9 @@ pub(crate) const REFUSAL_LINES_TIME: Duration = Duration::from_mins(1);
 pub(crate) const REFUSAL_LINES: usize = skein_config::policy::REFUSED_ORIGINS;
 /// The pause after a failed accept. Origin: a promise; descriptors become free on their own.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A connection's read buffer, bytes. Origin: the default of 128 KiB is most of what a connection costs.
-pub(crate) const READ_BUFFER: usize = 8 << 10;
+/// A connection's read buffer, bytes. Origin: measured; an idle connection has as much beside it, and nearly every message of
+/// a client fits.
+pub(crate) const READ_BUFFER: usize = 2 << 10;
 
 /// The time over which clients come back behind a stop. Origin: a promise; a thousand clients are 500 handshakes a second.
 pub(crate) const STOPPING_SPREAD: Duration = Duration::from_secs(2);

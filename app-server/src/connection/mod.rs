@@ -1,7 +1,7 @@
 //! One websocket: handshake, reader, writer and end. The reader hands messages to the router; the writer empties the
 //! outbox; the first to end ends both. At any end the connection first leaves the map of subscribers.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -48,7 +48,7 @@ impl Connections {
         &self,
         services: Arc<App>,
         router: Arc<Router>,
-        socket: WebSocket,
+        socket: Box<WebSocket>,
         life: Arc<ClientLiveness>,
         admission: Arc<Admission>,
     ) {
@@ -65,7 +65,7 @@ impl Connections {
         let lane = store_lane(jobs, session.ended.clone(), outbox.clone());
         let lane = services.tasks.spawn_dedicated(format!("store-lane/{}", session.id().0), lane);
         let take = |text: &str| router.take(&session, text);
-        exchange(socket, &session.outbox, take, watch(&session, &life), presence).await;
+        exchange(socket, &session.outbox, take, pin!(watch(&session, &life)), presence).await;
         if outbox.closed() == Some(CloseReason::SlowClient) {
             services.counters.slow_clients.add_one();
         }
@@ -96,17 +96,17 @@ pub(crate) fn sized(upgrade: WebSocketUpgrade, limits: &Limits) -> WebSocketUpgr
 
 /// Reads and writes until either ends, or `watch` gives a reason to end. Gives each message to `take`. The client is
 /// no longer a subscriber, which is the end of `presence`, when its last messages are written.
+///
+/// The socket is boxed and the futures are pinned: a value that is moved into a future takes its room twice.
 async fn exchange<P>(
-    socket: WebSocket,
+    socket: Box<WebSocket>,
     outbox: &Outbox,
     take: impl Fn(&str),
-    watch: impl Future<Output = CloseReason>,
+    watch: Pin<&mut impl Future<Output = CloseReason>>,
     presence: P,
 ) {
     let (sink, stream) = socket.split();
-    // Pinned: a future that is moved into another one takes its room twice.
     let reader = pin!(reader::run(stream, outbox, take));
-    let watch = pin!(watch);
     let mut writer = pin!(writer::run(sink, outbox.clone()));
     tokio::select! {
         reason = async { tokio::select! { reason = reader => reason, reason = watch => reason } } => {

@@ -175,15 +175,18 @@ fn websocket(
         Err(refusal) => return refusal.into_response(),
     };
     let admission = Arc::new(admission);
-    connection::sized(upgrade, &limits).protocols([SUBPROTOCOL]).on_upgrade(move |socket| async move {
-        let services = Arc::clone(&web.services);
-        let tasks = services.tasks.clone();
-        let serving = tasks.spawn("connection", async move {
-            let _place = place;
-            let router = Arc::clone(&web.router);
-            web.connections.serve(services, router, socket, visitor.come_in(), admission).await;
-        });
-        // The tracker has logged a panic and closed the socket.
-        serving.await.ok();
+    connection::sized(upgrade, &limits).protocols([SUBPROTOCOL]).on_upgrade(move |socket| {
+        let socket = Box::new(socket);
+        async move {
+            let services = Arc::clone(&web.services);
+            let tasks = services.tasks.clone();
+            let serving = tasks.spawn("connection", async move {
+                let _place = place;
+                let router = Arc::clone(&web.router);
+                web.connections.serve(services, router, socket, visitor.come_in(), admission).await;
+            });
+            // The tracker has logged a panic and closed the socket.
+            serving.await.ok();
+        }
     })
 }

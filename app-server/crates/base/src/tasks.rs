@@ -5,12 +5,15 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 #[cfg(any(test, feature = "testing"))]
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
+use pin_project_lite::pin_project;
 use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -246,7 +249,8 @@ impl Tasks {
         let token = self.tracker.token();
         let witness = PanicWitness::new(name, &self.panics);
         tokio::task::spawn_blocking(move || {
-            let _held = (permit, token, witness);
+            let _held = (permit, token);
+            let _watch = witness.watch();
             span.in_scope(work)
         })
         .await
@@ -257,7 +261,7 @@ impl Tasks {
     pub fn contain<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> Option<T> {
         let witness = PanicWitness::new(name, &self.panics);
         catch_unwind(AssertUnwindSafe(move || {
-            let _witness = witness;
+            let _watch = witness.watch();
             work()
         }))
         .ok()
@@ -338,7 +342,7 @@ impl<T: Send + 'static> TaskGroup<T> {
     }
 }
 
-/// Logs and counts a panic when the work beside it unwinds.
+/// Logs and counts the panics of one piece of work.
 struct PanicWitness {
     name: TaskName,
     panics: Arc<AtomicU64>,
@@ -349,19 +353,44 @@ impl PanicWitness {
         Self { name: name.into(), panics: Arc::clone(panics) }
     }
 
-    async fn around<F: Future>(self, future: F) -> F::Output {
-        // Lives as long as the work, in the same frame.
-        let _witness = self;
-        future.await
+    /// Watches until the value is dropped.
+    fn watch(&self) -> PanicWatch<'_> {
+        PanicWatch(self)
+    }
+
+    fn around<F: Future>(self, future: F) -> Witnessed<F> {
+        Witnessed { future, witness: self }
     }
 }
 
-impl Drop for PanicWitness {
+/// Logs and counts a panic when the work beside it unwinds.
+struct PanicWatch<'w>(&'w PanicWitness);
+
+impl Drop for PanicWatch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.panics.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(task = %self.name, "a task panicked");
+            self.0.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(task = %self.0.name, "a task panicked");
         }
+    }
+}
+
+pin_project! {
+    /// A future with a witness. It has the room of the future once; an async function that takes a future has it twice.
+    struct Witnessed<F> {
+        #[pin]
+        future: F,
+        witness: PanicWitness,
+    }
+}
+
+impl<F: Future> Future for Witnessed<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _watch = this.witness.watch();
+        this.future.poll(context)
     }
 }
 
@@ -390,6 +419,46 @@ mod tests {
         }
         assert_ne!(tasks.spawn_dedicated("free", async { thread::current().id() }).await.unwrap(), here);
         tasks.finish().await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_counts_once_wherever_the_work_runs() {
+        let tasks = Tasks::new();
+        let faulty = || async {
+            tokio::task::yield_now().await;
+            panic!("on purpose")
+        };
+        assert!(tasks.spawn::<_>("task", faulty()).await.is_err_and(|error| error.is_panic()));
+        assert_eq!(tasks.panics(), 1);
+        assert_eq!(tasks.contain_async("work", faulty()).await, None::<()>);
+        assert_eq!(tasks.panics(), 2);
+        assert_eq!(tasks.contain("work", || panic!("on purpose")), None::<()>);
+        assert_eq!(tasks.panics(), 3);
+        let blocking = tasks.blocking("work", BlockingPool::Read, || panic!("on purpose"));
+        assert!(blocking.await.is_err_and(|error: JoinError| error.is_panic()));
+        assert_eq!(tasks.panics(), 4);
+        let mut group = tasks.group::<()>();
+        group.spawn("member", faulty());
+        assert!(group.next().await.is_err());
+        assert_eq!(tasks.panics(), 5);
+        // A task that is aborted while another one panics has no fault.
+        tasks.spawn("endless", std::future::pending::<()>()).abort();
+        tasks.finish().await;
+        assert_eq!(tasks.panics(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_task_has_the_room_of_its_work_once() {
+        let witness = PanicWitness::new("work", &Arc::default());
+        let work = async {
+            let room = [0_u8; 1 << 10];
+            tokio::task::yield_now().await;
+            room.len()
+        };
+        let alone = size_of_val(&work);
+        let witnessed = witness.around(work);
+        assert!(size_of_val(&witnessed) < alone + 100);
+        assert_eq!(witnessed.await, 1 << 10);
     }
 
     #[cfg(target_os = "linux")]

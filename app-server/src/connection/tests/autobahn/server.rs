@@ -1,6 +1,8 @@
 //! A server whose websocket has the sizes, the reader, the writer and the end of a connection, and echoes each text.
 
+use std::future::pending;
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use axum::Router as HttpRouter;
 use axum::extract::State;
@@ -54,5 +56,5 @@ async fn echo(State(tasks): State<Tasks>, upgrade: WebSocketUpgrade) -> Response
 
 async fn serve(socket: WebSocket) {
     let outbox = Outbox::new(ConnectionId(1), OutboxLimits::of(&Limits::default()));
-    exchange(socket, &outbox, |text| outbox.push(text.into()), std::future::pending(), ()).await;
+    exchange(Box::new(socket), &outbox, |text| outbox.push(text.into()), pin!(pending()), ()).await;
 }
