@@ -209,6 +209,8 @@ pub(crate) const WRONG_CREDENTIALS_PEERS: usize = 1_024;
 pub(crate) const REFUSAL_LINES_TIME: Duration = Duration::from_mins(1);
 /// Different refusals of one peer that get a line in that time. Origin: as many as the status shows.
 pub(crate) const REFUSAL_LINES: usize = skein_config::policy::REFUSED_ORIGINS;
+/// Refusals of all peers that get a line in that time. Origin: guess; nobody reads more.
+pub(crate) const REFUSAL_LINES_OF_ALL: usize = 1_000;
 /// The pause after a failed accept. Origin: a promise; descriptors become free on their own.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection's read buffer, bytes. Origin: measured; an idle connection has as much beside it, and nearly every message of

@@ -89,21 +89,28 @@ impl WrongCredentials {
     }
 }
 
-/// The refusals of the last minute that have a line in the log, so that a peer that repeats itself fills no disk.
+/// The refusals of the last minute that have a line in the log, so that a peer that repeats itself, or one with many addresses,
+/// fills no disk.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<HashMap<(PeerKey, String), Instant>>);
 
 impl RefusalLog {
-    /// Whether this refusal of this peer deserves a line: it has none of the last minute, and the peer few others.
+    /// Whether this refusal of this peer deserves a line: it has none of the last minute, and the peer and all peers have few others.
     pub(crate) fn is_news(&self, peer: PeerKey, message: &str, now: Instant) -> bool {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.retain(|_, since| now < *since + policy::REFUSAL_LINES_TIME);
         let of_peer = lines.keys().filter(|(known, _)| *known == peer).count();
         let key = (peer, message.to_owned());
-        if of_peer >= policy::REFUSAL_LINES || lines.contains_key(&key) {
+        let is_full = of_peer >= policy::REFUSAL_LINES || lines.len() >= policy::REFUSAL_LINES_OF_ALL;
+        if is_full || lines.contains_key(&key) {
             return false;
         }
         lines.insert(key, now);
+        if lines.len() == policy::REFUSAL_LINES_OF_ALL {
+            tracing::warn!(
+                "many requests are refused; for a minute further ones have no line, and skein status counts them"
+            );
+        }
         true
     }
 }
@@ -179,6 +186,14 @@ mod tests {
         assert!(!news(PEER, "b", now), "the log has enough of this peer");
         let later = now + policy::REFUSAL_LINES_TIME;
         assert!(news(PEER, "a", later) && news(PEER, "b", later));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_peers_have_a_bounded_number_of_lines() {
+        let (log, now) = (RefusalLog::default(), Clock.now());
+        let news = |peer, now| log.is_news(PeerKey::User(peer), "a", now);
+        assert_eq!((0..3_000).filter(|peer| news(*peer, now)).count(), policy::REFUSAL_LINES_OF_ALL);
+        assert!(news(3_000, now + policy::REFUSAL_LINES_TIME));
     }
 
     #[tokio::test(start_paused = true)]
