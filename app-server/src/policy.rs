@@ -163,6 +163,11 @@ pub(crate) const STORE_JOBS: usize = 64;
 /// How long a closing client may read its remaining messages. Origin: the TCP close within 2 s that is
 /// promised.
 pub(crate) const CLOSE_WRITE: Duration = Duration::from_millis(1500);
+/// How long a refused client may go on sending, so that it gets the close frame. Origin: guess; enough for the largest message on a
+/// fast line, and within the TCP close that is promised.
+pub(crate) const LINGER_TIME: Duration = Duration::from_secs(1);
+/// The bytes that are read at once meanwhile. Origin: guess; few calls of the system for a large message.
+pub(crate) const LINGER_BUFFER: usize = 64 << 10;
 /// Catalog changes kept for clients that were away. Origin: guess; two for each turn, so some minutes of hundreds of
 /// busy threads.
 pub(crate) const CATALOG_CHANGES: usize = 4_096;

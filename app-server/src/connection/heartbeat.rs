@@ -54,6 +54,11 @@ impl ClientLiveness {
         self.outbox.set(outbox.clone()).ok();
     }
 
+    /// Whether the server has closed the connection because of its client.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.outbox.get().and_then(Outbox::closed).is_some_and(CloseReason::is_refusal)
+    }
+
     /// The time of the last sign.
     #[cfg(test)]
     pub(crate) fn last_sign(&self) -> Instant {

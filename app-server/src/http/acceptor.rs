@@ -18,21 +18,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
+use self::linger::{LeftStream, Lingering};
 use self::per_address::{AddressFull, AddressPlace, PendingByAddress};
 use self::syntax::SyntaxAnswers;
 use super::tls::ServedCertificate;
 use crate::connection::heartbeat::ClientLiveness;
 use crate::policy;
 
+mod linger;
 mod per_address;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::linger::ByteStream;
+
 /// A source of sockets.
 pub(crate) trait Accept: Send + 'static {
     /// A socket.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: ByteStream;
 
     /// The next socket, ready for use, and its other end. Dropping the future loses none.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
@@ -120,6 +124,7 @@ struct Visit {
     inside: AtomicBool,
     /// Its slot before the handshake, free again afterwards or at its end.
     place: Mutex<Option<HandshakePlace>>,
+    left: LeftStream,
 }
 
 /// A slot before the handshake: one of all, and one of its address.
@@ -159,6 +164,7 @@ impl Visitor {
             asked: AtomicBool::new(false),
             inside: AtomicBool::new(false),
             place: Mutex::new(Some(place)),
+            left: LeftStream::default(),
         }))
     }
 
@@ -245,8 +251,8 @@ fn is_of_the_visitor(error: &io::Error) -> bool {
 
 /// A socket with observed traffic.
 #[derive(Debug)]
-pub(crate) struct Socket<S> {
-    stream: S,
+pub(crate) struct Socket<S: ByteStream> {
+    stream: Lingering<S>,
     visitor: Visitor,
     /// The limit before its handshake.
     head: Option<HandshakeLimit>,
@@ -264,8 +270,9 @@ struct HandshakeLimit {
     left: usize,
 }
 
-impl<S> Socket<S> {
+impl<S: ByteStream> Socket<S> {
     fn new(stream: S, visitor: Visitor) -> Self {
+        let stream = Lingering::new(stream, visitor.clone());
         let end = Box::pin(tokio::time::sleep_until(Clock.now() + policy::HEAD_TIME));
         let head = Some(HandshakeLimit { end, left: policy::HEAD_BYTES });
         let syntax = SyntaxAnswers::default();
@@ -323,7 +330,7 @@ impl<S> Socket<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
+impl<S: ByteStream> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -331,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     ) -> Poll<io::Result<()>> {
         self.keeps_to_the_time(cx)?;
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        ready!(self.stream.open()?.poll_read(cx, buffer))?;
         let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
         if self.head.is_some() && self.answered {
             self.syntax.begin_again();
@@ -342,14 +349,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         if counted.is_err() {
             buffer.set_filled(before);
             if !self.visitor.has_asked() {
-                syntax::too_large(&mut self.stream, cx);
+                syntax::too_large(self.stream.open()?, cx);
             }
         }
         Poll::Ready(counted)
     }
 }
 
-impl<S: AsyncWrite + Unpin> Socket<S> {
+impl<S: ByteStream> Socket<S> {
     /// Before the handshake: writes our refusal in the place of one of the HTTP library.
     fn poll_instead(
         &mut self,
@@ -357,16 +364,19 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
         answer: (&[u8], usize),
     ) -> Option<Poll<io::Result<usize>>> {
         self.head.as_ref()?;
-        self.syntax.poll_write(&mut self.stream, cx, answer)
+        match self.stream.open() {
+            Ok(stream) => self.syntax.poll_write(stream, cx, answer),
+            Err(error) => Some(Poll::Ready(Err(error))),
+        }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+impl<S: ByteStream> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if let Some(instead) = self.poll_instead(cx, (bytes, bytes.len())) {
             return instead;
         }
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = self.stream.open()?.poll_write(cx, bytes);
         self.has_written(written)
     }
 
@@ -379,7 +389,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         if let Some(instead) = self.poll_instead(cx, (first, bytes.iter().map(|part| part.len()).sum())) {
             return instead;
         }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        let written = self.stream.open()?.poll_write_vectored(cx, bytes);
         self.has_written(written)
     }
 
@@ -388,10 +398,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.stream.open()?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream.open()?.poll_shutdown(cx)
     }
 }

@@ -184,6 +184,7 @@ fn websocket(
                 let _place = place;
                 let router = Arc::clone(&web.router);
                 web.connections.serve(services, router, socket, visitor.come_in(), admission).await;
+                visitor.linger().await;
             });
             // The tracker has logged a panic and closed the socket.
             serving.await.ok();

@@ -107,6 +107,25 @@ impl CloseReason {
             CloseReason::SlowClient => Some((1013, "too slow: connect again and resume")),
         }
     }
+
+    /// Whether the server closes the connection because of its client, which may still be sending.
+    pub(crate) fn is_refusal(self) -> bool {
+        match self {
+            CloseReason::ClientLeft | CloseReason::Silent | CloseReason::ServerStops | CloseReason::Fault => {
+                false
+            }
+            CloseReason::ProtocolViolation
+            | CloseReason::NotText
+            | CloseReason::NotUtf8
+            | CloseReason::Revoked
+            | CloseReason::Expired
+            | CloseReason::OriginRemoved
+            | CloseReason::TokenNeeded
+            | CloseReason::UserUnasked
+            | CloseReason::TooLarge
+            | CloseReason::SlowClient => true,
+        }
+    }
 }
 
 /// The writer's next action.

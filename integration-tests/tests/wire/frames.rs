@@ -40,6 +40,19 @@ async fn a_message_with_too_large_a_declared_length_is_refused_at_once() -> Resu
 }
 
 #[tokio::test]
+async fn a_client_that_sends_the_whole_of_too_large_a_message_gets_the_reason_and_no_reset() -> Result<()> {
+    let home = Home::start().await?;
+    let part = vec![b'x'; 1 << 20];
+    let mut socket = Socket::upgrade(home.address()).await?;
+    socket.send(&head(0x81, 24 << 20)).await?;
+    for _ in 0..24 {
+        socket.send(&part).await.context("a reset")?;
+    }
+    assert_eq!(socket.close_code().await?, Some(1009));
+    home.finish().await
+}
+
+#[tokio::test]
 async fn a_protocol_violation_is_named() -> Result<()> {
     let home = Home::start().await?;
     // A reserved bit; an unknown opcode; an unmasked frame; text that is not UTF-8.

@@ -56,7 +56,7 @@ impl SyntaxAnswers {
     /// Writes our answer, if the library writes a refusal of its own or has begun to. `None` for all other bytes.
     pub(super) fn poll_write(
         &mut self,
-        stream: &mut (impl AsyncWrite + Unpin),
+        stream: Pin<&mut impl AsyncWrite>,
         cx: &mut Context<'_>,
         (first, length): (&[u8], usize),
     ) -> Option<Poll<io::Result<usize>>> {
@@ -73,12 +73,12 @@ impl SyntaxAnswers {
 
     fn poll_rest(
         &mut self,
-        stream: &mut (impl AsyncWrite + Unpin),
+        mut stream: Pin<&mut impl AsyncWrite>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let Some(Instead { answer, written, length }) = &mut self.instead else { return Poll::Ready(Ok(0)) };
         while let Some(rest) = answer.get(*written..).filter(|rest| !rest.is_empty()) {
-            match ready!(Pin::new(&mut *stream).poll_write(cx, rest))? {
+            match ready!(stream.as_mut().poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 some => *written += some,
             }
@@ -88,10 +88,10 @@ impl SyntaxAnswers {
 }
 
 /// Answers a head that is too large, as far as the socket takes the answer at once. The library answers nothing then.
-pub(super) fn too_large(stream: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) {
+pub(super) fn too_large(stream: Pin<&mut impl AsyncWrite>, cx: &mut Context<'_>) {
     let answer = access::bytes(AccessRefusal::large_head());
     // The socket is closed either way.
-    let _ = Pin::new(stream).poll_write(cx, &answer);
+    let _ = stream.poll_write(cx, &answer);
 }
 
 /// Our refusal for an answer of the library.

@@ -1,11 +1,14 @@
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use skein_config::Limits;
+use skein_protocol::ids::ConnectionId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
 
 use super::super::doors::TcpDoor;
 use super::*;
+use crate::outbox::{CloseReason, Outbox, OutboxLimits};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -131,6 +134,51 @@ async fn bytes_that_come_and_room_that_is_made_are_signs_of_life() {
     client.read_u8().await.unwrap();
     write.await.unwrap();
     assert!(is_sign(), "somebody has read");
+}
+
+/// A client of a websocket that the server has closed for this reason, and what the server keeps of it.
+fn closed(reason: CloseReason) -> (DuplexStream, Visitor) {
+    let (client, socket, visitor) = socket(8);
+    let outbox = Outbox::new(ConnectionId(1), OutboxLimits::of(&Limits::default()));
+    visitor.come_in().takes_from(&outbox);
+    outbox.close(reason);
+    drop(socket);
+    (client, visitor)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_client_sees_the_end_and_what_it_still_sends_is_read_away() {
+    let (mut client, visitor) = closed(CloseReason::TooLarge);
+    let sends = async {
+        client.write_all(&vec![b'x'; 10_000]).await.unwrap();
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"");
+        drop(client);
+    };
+    let began = Clock.now();
+    tokio::join!(sends, visitor.linger());
+    assert!(Clock.now() < began + policy::LINGER_TIME, "it ends with the client");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_client_that_never_ends_is_left_after_a_while() {
+    let (mut client, visitor) = closed(CloseReason::SlowClient);
+    let began = Clock.now();
+    visitor.linger().await;
+    assert_eq!(Clock.now() - began, policy::LINGER_TIME);
+    assert!(client.write_all(b"more than eight").await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_is_waited_for() {
+    for reason in [CloseReason::ClientLeft, CloseReason::ServerStops, CloseReason::Silent] {
+        let (mut client, visitor) = closed(reason);
+        assert!(client.write_all(b"more than eight").await.is_err(), "{reason:?}: its socket is closed");
+        let began = Clock.now();
+        visitor.linger().await;
+        assert_eq!(Clock.now(), began, "{reason:?}");
+    }
 }
 
 #[tokio::test]
