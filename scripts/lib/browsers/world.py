@@ -20,6 +20,21 @@ with open(os.path.join(HERE, "page.js")) as file:
     HELPERS = f"<!doctype html><meta charset=utf-8><link rel=icon href='data:,'><script>{file.read()}</script>"
 
 
+# All worlds of this program.
+WORLDS = []
+
+
+def end(*_):
+    """An end by SIGTERM leaves nothing either. Cases that run would wait for what is killed here."""
+    for world in WORLDS:
+        world.kill()
+    sys.exit(143)
+
+
+# A world may be made in any thread, a handler only in the first one.
+signal.signal(signal.SIGTERM, end)
+
+
 class World:
     """A folder, and every process that has the tag or the folder in its variables or arguments."""
 
@@ -27,8 +42,7 @@ class World:
         self.folder, self.mark = folder, uuid.uuid4().hex
         self.skein, self.helper = os.path.abspath(skein), os.path.abspath(mcp_helper)
         self.opened = []
-        # An end by SIGTERM leaves nothing either: cases that run would wait for what is killed here.
-        signal.signal(signal.SIGTERM, lambda *_: (self.kill(), sys.exit(143)))
+        WORLDS.append(self)
 
     def variables(self):
         # The browsers put their profiles into the folder for temporary files.
