@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
-use self::linger::{LeftStream, Lingering};
+use self::linger::LeftStream;
 use self::per_address::{AddressFull, AddressPlace, PendingByAddress};
 use self::syntax::SyntaxAnswers;
 use super::tls::ServedCertificate;
@@ -252,7 +252,8 @@ fn is_of_the_visitor(error: &io::Error) -> bool {
 /// A socket with observed traffic.
 #[derive(Debug)]
 pub(crate) struct Socket<S: ByteStream> {
-    stream: Lingering<S>,
+    /// `None` in its drop only.
+    stream: Option<S>,
     visitor: Visitor,
     /// The limit before its handshake.
     head: Option<HandshakeLimit>,
@@ -272,11 +273,10 @@ struct HandshakeLimit {
 
 impl<S: ByteStream> Socket<S> {
     fn new(stream: S, visitor: Visitor) -> Self {
-        let stream = Lingering::new(stream, visitor.clone());
         let end = Box::pin(tokio::time::sleep_until(Clock.now() + policy::HEAD_TIME));
         let head = Some(HandshakeLimit { end, left: policy::HEAD_BYTES });
         let syntax = SyntaxAnswers::default();
-        Self { stream, visitor, head, syntax, answered: false, blocked: false }
+        Self { stream: Some(stream), visitor, head, syntax, answered: false, blocked: false }
     }
 
     /// Ends a socket that is too slow with its handshake.
@@ -330,6 +330,19 @@ impl<S: ByteStream> Socket<S> {
     }
 }
 
+impl<S: ByteStream> Drop for Socket<S> {
+    /// Leaves the stream of a refused client, which may still be sending, to its visitor.
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take().filter(|_| self.visitor.was_refused()) {
+            self.visitor.0.left.put(Box::new(stream));
+        }
+    }
+}
+
+fn open<S: Unpin>(stream: &mut Option<S>) -> io::Result<Pin<&mut S>> {
+    stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+}
+
 impl<S: ByteStream> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -338,7 +351,7 @@ impl<S: ByteStream> AsyncRead for Socket<S> {
     ) -> Poll<io::Result<()>> {
         self.keeps_to_the_time(cx)?;
         let before = buffer.filled().len();
-        ready!(self.stream.open()?.poll_read(cx, buffer))?;
+        ready!(open(&mut self.stream)?.poll_read(cx, buffer))?;
         let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
         if self.head.is_some() && self.answered {
             self.syntax.begin_again();
@@ -349,7 +362,7 @@ impl<S: ByteStream> AsyncRead for Socket<S> {
         if counted.is_err() {
             buffer.set_filled(before);
             if !self.visitor.has_asked() {
-                syntax::too_large(self.stream.open()?, cx);
+                syntax::too_large(open(&mut self.stream)?, cx);
             }
         }
         Poll::Ready(counted)
@@ -364,7 +377,7 @@ impl<S: ByteStream> Socket<S> {
         answer: (&[u8], usize),
     ) -> Option<Poll<io::Result<usize>>> {
         self.head.as_ref()?;
-        match self.stream.open() {
+        match open(&mut self.stream) {
             Ok(stream) => self.syntax.poll_write(stream, cx, answer),
             Err(error) => Some(Poll::Ready(Err(error))),
         }
@@ -376,7 +389,7 @@ impl<S: ByteStream> AsyncWrite for Socket<S> {
         if let Some(instead) = self.poll_instead(cx, (bytes, bytes.len())) {
             return instead;
         }
-        let written = self.stream.open()?.poll_write(cx, bytes);
+        let written = open(&mut self.stream)?.poll_write(cx, bytes);
         self.has_written(written)
     }
 
@@ -389,19 +402,19 @@ impl<S: ByteStream> AsyncWrite for Socket<S> {
         if let Some(instead) = self.poll_instead(cx, (first, bytes.iter().map(|part| part.len()).sum())) {
             return instead;
         }
-        let written = self.stream.open()?.poll_write_vectored(cx, bytes);
+        let written = open(&mut self.stream)?.poll_write_vectored(cx, bytes);
         self.has_written(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.open()?.poll_flush(cx)
+        open(&mut self.stream)?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.open()?.poll_shutdown(cx)
+        open(&mut self.stream)?.poll_shutdown(cx)
     }
 }

@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -17,45 +16,12 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
 
-/// A stream that goes back to its visitor when it is dropped, if the server has refused the client.
-#[derive(Debug)]
-pub(super) struct Lingering<S: ByteStream> {
-    stream: Option<S>,
-    visitor: Visitor,
-}
-
-impl<S: ByteStream> Lingering<S> {
-    pub(super) fn new(stream: S, visitor: Visitor) -> Self {
-        Self { stream: Some(stream), visitor }
-    }
-
-    /// The stream.
-    ///
-    /// # Errors
-    /// Never: it is there until the drop.
-    pub(super) fn open(&mut self) -> io::Result<Pin<&mut S>> {
-        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
-    }
-
-    pub(super) fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
-    }
-}
-
-impl<S: ByteStream> Drop for Lingering<S> {
-    fn drop(&mut self) {
-        if let Some(stream) = self.stream.take().filter(|_| self.visitor.was_refused()) {
-            self.visitor.0.left.put(Box::new(stream));
-        }
-    }
-}
-
 /// The stream that a closed connection has left.
 #[derive(Default)]
 pub(super) struct LeftStream(Mutex<Option<Box<dyn ByteStream>>>);
 
 impl LeftStream {
-    fn put(&self, stream: Box<dyn ByteStream>) {
+    pub(super) fn put(&self, stream: Box<dyn ByteStream>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
     }
 
@@ -72,7 +38,7 @@ impl fmt::Debug for LeftStream {
 
 impl Visitor {
     /// Whether the server has closed the websocket because of its client.
-    fn was_refused(&self) -> bool {
+    pub(super) fn was_refused(&self) -> bool {
         self.is_inside() && self.0.life.was_refused()
     }
 
