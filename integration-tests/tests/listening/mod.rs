@@ -13,7 +13,7 @@ use std::process::Output;
 use anyhow::{Context, Result, ensure};
 use skein_integration_tests::credentials::bearer;
 use skein_integration_tests::home::{Home, PATIENCE, Setup};
-use skein_integration_tests::http::{Request, get};
+use skein_integration_tests::http::{Request, free_port, get};
 use skein_integration_tests::{Client, paths};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::process::Command;
@@ -94,7 +94,7 @@ async fn a_place_that_cannot_be_served_has_one_line_with_the_way_out() -> Result
     let folder = tempfile::tempdir()?;
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let taken = format!("ws://{}", taken.local_addr()?);
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?;
     let [free, all] = ["127.0.0.1", "0.0.0.0"].map(|ip| format!("ws://{ip}:{port}"));
     let missing = folder.path().join("missing.pem").display().to_string();
     let tls = ["--tls-cert", &missing, "--tls-key", &missing];

@@ -1,12 +1,12 @@
 //! A server behind a proxy, two clients in Rust, and the pages. After each step all show the same.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::http::free_port;
 use skein_integration_tests::proxy::Proxy;
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::extension::SkeinStatusParams;
@@ -39,7 +39,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn new(programs: &Programs) -> Result<Self> {
         // A server that was killed comes back at the same address.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let setup = Home::setup()
             .helper(Helper::named("helper")?)
             .set("durability", "process")
