@@ -1,5 +1,7 @@
 //! Heads of any content, and the rules that hold for each that is let in.
 
+use std::net::IpAddr;
+
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use skein_config::access::{Admission, CredentialKind, Door, Grant, OriginPattern, WebOrigin};
@@ -97,6 +99,18 @@ fn values(headers: &HeaderMap, name: HeaderName) -> Vec<&str> {
     headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect()
 }
 
+/// Whether a port without a name and a certificate may serve this `Host`: the loopback one serves this machine's names,
+/// and the one for other machines each address too.
+fn is_served(door: Door, host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !name.ends_with(':') && port.parse::<u16>().is_ok() => name,
+        _ => &host,
+    };
+    let address: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
+    name == "localhost" || address.is_some_and(|ip| door == Door::Remote || ip.is_loopback())
+}
+
 /// Checks the rules on a request that was let in.
 fn promise(
     parts: &Parts,
@@ -106,14 +120,8 @@ fn promise(
 ) {
     let headers = &parts.headers;
     let hosts = values(headers, header::HOST);
-    let is_local = |host: &str| {
-        let host = host.to_ascii_lowercase();
-        ["localhost", "127.", "[::1]", "::1"].iter().any(|name| host.starts_with(name)) && !host.contains('@')
-    };
     let shown = format!("{door} {need:?} {local:?} {parts:?} {facts:?}");
-    if door != Door::Unix {
-        assert!(matches!(hosts[..], [host] if is_local(host)), "{shown}");
-    }
+    assert!(door == Door::Unix || matches!(hosts[..], [host] if is_served(door, host)), "{shown}");
     let is_origin = |origin: &WebOrigin| WebOrigin::parse(origin.as_str()).is_some();
     assert!(admission.origin.as_ref().is_none_or(is_origin), "{shown}");
     if matches!(need, Need::Page | Need::Open) {
