@@ -37,8 +37,9 @@ use self::transcript::{Author, Transcript};
 /// The server's `Retry-After` of a busy handshake.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const BUSY_TRIES: usize = 10;
-/// Limit of every wait of a client.
-pub const BOUND: Duration = Duration::from_secs(20);
+/// Limit of every wait of a client. A request to the disk takes seconds where other programs keep the processors busy,
+/// since the threads for it have a low priority.
+pub const BOUND: Duration = Duration::from_secs(60);
 
 /// Receive buffer of a narrow client, bytes. The kernel doubles this number.
 const NARROW: u32 = 4096;

@@ -24,9 +24,9 @@ use crate::client::Client;
 use crate::fixture::{self, Force, Order, Summary};
 use crate::process::{Family, Process, tagged, wait_until};
 
-/// Limit for the end of a server or of its helpers. The limit is far above the usual time: tests check only
-/// that the end comes. The demo measures how soon.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Limit for the end of a server or of its helpers. The limit is far above the usual time, also where several programs
+/// wait for each processor: tests check only that the end comes. The demo measures how soon.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Lines of the server's log in the output of a failed test.
 const LOG_LINES: usize = 150;

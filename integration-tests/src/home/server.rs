@@ -22,7 +22,7 @@ use crate::{paths, process};
 pub(super) const LOG: &str = "server.log";
 
 /// Limit from the start of the program to its ready line.
-const START_BOUND: Duration = Duration::from_secs(20);
+const START_BOUND: Duration = Duration::from_secs(60);
 
 /// A started server.
 #[derive(Debug)]

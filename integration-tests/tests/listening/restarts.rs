@@ -117,7 +117,7 @@ impl Crowd {
     async fn goes_on(&self, more: usize) -> Result<()> {
         let wanted = self.acknowledged.load(Ordering::Relaxed) + more;
         let reached = || (self.acknowledged.load(Ordering::Relaxed) >= wanted).then_some(());
-        skein_integration_tests::process::wait_until("messages", PATIENCE * 6, reached).await
+        skein_integration_tests::process::wait_until("messages", PATIENCE * 2, reached).await
     }
 }
 
