@@ -23,7 +23,8 @@ impl Owner {
     /// Queues the answer of a start, a resume or a fork. The subscription begins when the answer's place in the publish queue
     /// comes, so that the connection receives exactly the events behind the view.
     pub(super) fn answer_waiting(&mut self, who: WaiterId) {
-        let (parts, thread) = ((&self.log, &self.helpers), self.log.thread(self.status()));
+        let status = self.parts().status();
+        let (parts, thread) = ((&self.log, &self.helpers), self.log.thread(status));
         let join = match self.waiters.take(who) {
             Some(Command::Start(start)) => answer_start(&self.services, parts, thread, *start),
             Some(Command::Fork(new)) => fork::answer(&self.services, parts, thread, *new),
@@ -33,7 +34,8 @@ impl Owner {
         };
         self.log.publish(Outgoing::Due(join));
         self.log.show(|snapshot| snapshot.status = ThreadStatus::Idle);
-        let thread = self.log.thread(self.status());
+        let status = self.parts().status();
+        let thread = self.log.thread(status);
         self.log.notify::<ThreadStarted>(&ThreadStartedNotification { thread, skein: None }, None);
     }
 }

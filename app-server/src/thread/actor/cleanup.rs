@@ -4,7 +4,7 @@
 
 use super::Owner;
 use super::effects::announce_closed;
-use super::log::Log;
+use super::log::{Log, Send};
 use super::questions::resolved;
 use crate::thread::Context;
 use crate::thread::error::ThreadError;
@@ -41,7 +41,8 @@ impl Owner {
         }
         drop(self.catch_ups.unpark());
         show(&self.log, Phase::Gone);
-        self.announce_not_loaded();
+        self.parts().show_unloaded();
+        self.send(Send::All);
         if !self.repair.is_alone() {
             announce_closed(&self.services, &self.log);
         }

@@ -114,7 +114,7 @@ impl Owner {
         if let Some(error) = self.log.refusal() {
             return edit.err(&error.to_wire());
         }
-        let status = self.status();
+        let status = self.parts().status();
         let log = &mut self.log;
         match edit {
             Edit::Revert(to, reply) => self.parts().revert_to(to, reply),

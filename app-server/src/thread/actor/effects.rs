@@ -15,6 +15,7 @@ use super::log::{Log, Send};
 use super::questions::resolved;
 use super::relocation::{announce_move, answer_move, mend_index, record_of, refuse_move};
 use super::{Child, Owner, ThreadParts, settings};
+use crate::thread::Context;
 use crate::thread::command::Command;
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
@@ -23,7 +24,6 @@ use crate::thread::journal::Saved;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::{Due, Notice};
 use crate::thread::writer::Written;
-use crate::thread::{Context, views};
 
 impl Owner {
     /// Carries out an effect. Returns its event, if that comes at once.
@@ -37,10 +37,9 @@ impl Owner {
             Effect::StartHelpers => self.parts().start_helpers(),
             Effect::AnswerResume(who) => self.answer_waiting(who),
             Effect::FailResume(who, why) => {
-                let waiting = self.waiters.take(who);
-                waiting
-                    .into_iter()
-                    .for_each(|command| fail_resume(&self.services, self.id, command, why.clone()));
+                if let Some(command) = self.waiters.take(who) {
+                    fail_resume(&self.services, self.id, command, why);
+                }
             }
             Effect::SteerTurn(who) => self.steer_turn(who),
             Effect::DeferInput(who) => self.waiters.take(who).into_iter().for_each(|input| self.defer(input)),
@@ -61,7 +60,11 @@ impl Owner {
             }
             Effect::AnnounceMove(to) => announce_move(&self.services, &self.log, to),
             Effect::EndSubscriptions => self.services.subscribers.end_thread(self.id),
-            Effect::AnnounceNotLoaded => self.announce_not_loaded(),
+            Effect::AnnounceNotLoaded => {
+                self.parts().show_unloaded();
+                // The owner ends with this step, so the publish queue must be empty.
+                self.send(Send::All);
+            }
             Effect::AnnounceClosed if self.repair.is_alone() => {}
             Effect::AnnounceClosed => announce_closed(&self.services, &self.log),
         }
@@ -162,21 +165,12 @@ impl Owner {
         }
     }
 
-    /// Publishes that the thread is not loaded any more.
-    pub(super) fn announce_not_loaded(&mut self) {
-        let row = self.log.history().map(History::row);
-        let waiting = row.map(|row| row.waiting).unwrap_or_default();
-        let status = views::unloaded_status(&waiting, self.services.config().restart.turns);
-        self.log.show_status(status);
-        // The owner ends with this step, so the publish queue must be empty.
-        self.send(Send::All);
-    }
-
     /// Sends entries of the publish queue.
     pub(super) fn send(&mut self, which: Send) {
         loop {
             if which == Send::Ready {
-                self.log.show_history(self.turns.id(), || self.status());
+                let parts = self.parts();
+                parts.log.show_history(parts.turns.id(), || parts.status());
             }
             let mut joined = false;
             while let Some((due, saved)) = self.log.send_next(which) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skein_base::tasks::TaskGroup;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::ThreadStatus;
+use skein_store::history::History;
 
 use super::helper_side::HelperSide;
 use super::log::Log;
@@ -12,10 +13,10 @@ use super::open_questions::Questions;
 use super::repair::Repair;
 use super::turns::TurnState;
 use super::{Child, Owner};
-use crate::thread::Context;
 use crate::thread::event::{Counts, TurnKept};
 use crate::thread::machine::{CommandAdmission, Machine, Needs};
 use crate::thread::registry::OwnerSlot;
+use crate::thread::{Context, views};
 
 /// A loaded thread as questions and edits change it. They read the machine, and never step it.
 pub(super) struct ThreadParts<'a> {
@@ -37,22 +38,32 @@ impl Owner {
         let Self { services, id, machine, log, helpers, turns, questions, children, repair, slot, .. } = self;
         ThreadParts { services, id: *id, machine, log, helpers, turns, questions, repair, slot, children }
     }
-
-    /// The thread's status for clients.
-    pub(super) fn status(&self) -> ThreadStatus {
-        status(&self.machine, &self.turns, &self.questions)
-    }
 }
 
 impl ThreadParts<'_> {
     /// The thread's status for clients.
     pub(super) fn status(&self) -> ThreadStatus {
-        status(self.machine, self.turns, self.questions)
+        if self.machine.admission(Needs::EndOfLoad) != CommandAdmission::Now {
+            ThreadStatus::NotLoaded
+        } else if self.turns.id().is_some() || !self.questions.is_empty() {
+            ThreadStatus::Active { active_flags: self.questions.flags() }
+        } else if self.turns.has_failed() {
+            ThreadStatus::SystemError
+        } else {
+            ThreadStatus::Idle
+        }
     }
 
     /// Publishes the status, if it has changed.
     pub(super) fn show_status(&mut self) {
         self.log.show_status(self.status());
+    }
+
+    /// Publishes that the thread is not loaded any more.
+    pub(super) fn show_unloaded(&mut self) {
+        let row = self.log.history().map(History::row);
+        let waiting = row.map(|row| row.waiting).unwrap_or_default();
+        self.log.show_status(views::unloaded_status(&waiting, self.services.config().restart.turns));
     }
 
     /// The treatment of the open turn by the next load.
@@ -77,17 +88,5 @@ impl ThreadParts<'_> {
         let joins = self.log.queued().filter(|due| due.still_joins(&self.services.subscribers));
         counts.subscribers += joins.count();
         counts
-    }
-}
-
-fn status(machine: &Machine, turns: &TurnState, questions: &Questions) -> ThreadStatus {
-    if machine.admission(Needs::EndOfLoad) != CommandAdmission::Now {
-        ThreadStatus::NotLoaded
-    } else if turns.id().is_some() || !questions.is_empty() {
-        ThreadStatus::Active { active_flags: questions.flags() }
-    } else if turns.has_failed() {
-        ThreadStatus::SystemError
-    } else {
-        ThreadStatus::Idle
     }
 }

@@ -44,7 +44,8 @@ impl Owner {
         let archived = self.log.history().is_some_and(History::is_archived);
         match (to, archived) {
             (Destination::Archive, true) | (Destination::Threads, false) => {
-                answer(&self.log, asked, self.status());
+                let status = self.parts().status();
+                answer(&self.log, asked, status);
             }
             (Destination::Archive, false) | (Destination::Threads, true) | (Destination::Trash, _) => {
                 let waiter = self.waiters.add(Command::Relocate(asked));
