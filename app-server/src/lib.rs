@@ -26,7 +26,6 @@ pub(crate) mod server;
 pub mod telemetry;
 pub(crate) mod thread;
 pub(crate) mod trash;
-pub(crate) mod turn;
 
 pub use http::{ListenError, TlsError};
 pub use server::{Server, StartError};

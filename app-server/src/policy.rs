@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-mod helpers;
 mod models;
 
-pub(crate) use helpers::*;
 pub(crate) use models::*;
 
 /// Threads for disk requests: reading, folding and printing. Origin: a connection uses one at a time; a second one
@@ -21,18 +19,12 @@ pub(crate) const LOG_FLUSH: Duration = Duration::from_millis(500);
 
 // --- thread ---
 
-/// How often one call is judged if its tool changes between the decision and the call. Origin: guess; twice is rare,
-/// and a helper that keeps changing its tools must not keep asking its user.
-pub(crate) const CALL_JUDGED: usize = 3;
-
 /// Reports of a turn waiting for its owner. Origin: guess; the turn waits when it is full.
 pub(crate) const TURN_REPORTS: usize = 64;
-/// Events of a model waiting for their turn. Origin: guess.
-pub(crate) const MODEL_EVENTS: usize = 64;
+/// Questions of helpers waiting for their thread's owner. Origin: guess; a session without room waits.
+pub(crate) const HELPER_QUESTIONS_WAITING: usize = 16;
 /// Inputs that may be added to one running turn before it takes them. Origin: guess; more is refused as busy.
 pub(crate) const TURN_STEERS: usize = 64;
-/// Progress messages of one tool call that may wait. Origin: guess; more is dropped by the helper's side.
-pub(crate) const CALL_PROGRESS: usize = 16;
 /// Batches waiting for a thread's writer. At half of it the turn waits and input is refused; the other half is for
 /// the owner's own records, such as the last reports of a turn.
 pub(crate) const WRITER_BATCHES: usize = 256;

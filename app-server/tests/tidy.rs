@@ -135,12 +135,12 @@ fn nothing_names_a_machine_or_a_tracker() {
 }
 
 #[test]
-fn finished_rooms_use_the_words_of_the_field() {
+fn names_are_words_of_the_field() {
     holds(&words::names_of_the_field());
 }
 
 #[test]
-fn sentences_of_finished_rooms_have_subjects() {
+fn sentences_of_comments_have_subjects() {
     holds(&words::sentences_with_subjects());
 }
 

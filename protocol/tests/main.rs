@@ -1,4 +1,4 @@
-//! What the crate promises to people, programs and peers outside: the generated files are fresh, the messages in
+//! The promises of the crate to people, programs and peers outside: the generated files are fresh, the messages in
 //! docs/events.md are of their types, recorded messages of the peer are read and printed the same, and each type has the
 //! peer's fields.
 

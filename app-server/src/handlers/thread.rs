@@ -16,6 +16,7 @@ use skein_protocol::thread::{
 };
 use skein_store::history::{History, RestartTurns, WaitingQuestion};
 use skein_store::rollout::ReadError;
+use skein_turn::own_tools;
 use tokio::sync::mpsc;
 
 use super::words::{self, LimitedText};
@@ -31,7 +32,6 @@ use crate::thread::machine::{Persistence, Phase};
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::{Left, NoTicket, Role, Ticket};
 use crate::thread::{budget, directory, dispatch, views};
-use crate::turn::own_tools;
 
 /// `thread/start`
 pub(super) fn start(

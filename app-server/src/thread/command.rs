@@ -21,6 +21,7 @@ use skein_protocol::thread::{
     ThreadStartParams, ThreadStartResponse, ThreadUnarchiveResponse,
 };
 use skein_protocol::turn::{TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerResponse};
+use skein_turn::surroundings::Surroundings;
 use tokio::sync::oneshot;
 
 use super::catch_up::CatchUp;
@@ -30,7 +31,6 @@ use super::machine::{Needs, Persistence};
 use super::registry::GivenAnswer;
 use super::subscribers::{Role, Ticket};
 use crate::outbox::reply::Reply;
-use crate::turn::surroundings::Surroundings;
 
 /// One request to an owner.
 #[derive(Debug)]

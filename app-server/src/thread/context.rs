@@ -12,6 +12,9 @@ use skein_provider::Providers;
 use skein_store::home::{HomePaths, Term};
 use skein_store::index::ThreadIndex;
 use skein_store::rollout::{OpenMarker, RolloutStore};
+use skein_turn::context;
+use skein_turn::conversation_cache::ConversationCache;
+use skein_turn::surroundings::Surroundings;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
@@ -23,9 +26,6 @@ use super::registry::Registry;
 use super::subscribers::Subscribers;
 use crate::memory::{Freed, MemoryPressure};
 use crate::policy;
-use crate::turn::context;
-use crate::turn::conversation_cache::ConversationCache;
-use crate::turn::surroundings::Surroundings;
 
 /// A tool that the user allows for ever, with its helper.
 #[derive(Debug, Clone)]

@@ -32,8 +32,6 @@ const APP_SERVER: &[&str] = &[
     "eviction expiry export feedback models open_markers repair search trash",
     // Owner, machine, subscribers, event delivery.
     "thread",
-    // The agent loop.
-    "turn",
     // The memory that the limits of clients allow.
     "bounds",
     // What waits for one connection, and the reply that travels with a request.
@@ -96,11 +94,11 @@ pub(crate) fn rooms_below() -> Wall {
               rooms need belongs to the lower one, or into a room below both",
         bad: examples(&[
             ("app-server/src/thread/a.rs", "use crate::server::Server;"),
-            ("app-server/src/turn/mod.rs", "use crate::{policy, thread::command::Command};"),
+            ("app-server/src/outbox/mod.rs", "use crate::{policy, thread::command::Command};"),
             ("app-server/crates/base/src/clock.rs", "use super::tasks::Tasks;"),
-            ("app-server/src/turn/b/a.rs", "use super::super::super::thread::machine;"),
+            ("app-server/src/outbox/b/a.rs", "use super::super::super::thread::machine;"),
             ("app-server/src/thread/a.rs", "fn f() { crate::server::start() }"),
-            ("app-server/src/turn/a.rs", "use crate::Server;"),
+            ("app-server/src/outbox/a.rs", "use crate::Server;"),
             // Beside each other.
             ("app-server/src/repair.rs", "use crate::search::Term;"),
             ("app-server/crates/helpers/src/recovery/a.rs", "use crate::process::host::ProcessHost;"),
@@ -115,7 +113,7 @@ pub(crate) fn rooms_below() -> Wall {
             ("app-server/src/server.rs", "use crate::cellar;"),
         ]),
         good: examples(&[
-            ("app-server/src/thread/a.rs", "// crate::server\nuse crate::{policy, turn::Report};"),
+            ("app-server/src/thread/a.rs", "// crate::server\nuse crate::{policy, outbox::Outbox};"),
             ("app-server/src/thread/a/b.rs", "use crate::thread::machine; use super::super::machine;"),
             ("app-server/src/thread/a/tests.rs", "use crate::server::Server;"),
             ("app-server/src/thread/a.rs", "#[cfg(test)]\nmod tests {\n  use crate::server::Server;\n}"),

@@ -77,15 +77,15 @@ pub(crate) fn one_birthplace() -> Wall {
               descriptors and an end; ask that file for a process. Only the guard and the first process of a namespace fork, to become \
               the helper. app-server/src/cli/launch.rs starts a server and a browser, which outlive their command, and systemctl",
         bad: examples(&[
-            ("app-server/src/turn/mod.rs", "fn f() { std::process::Command::new(\"sh\") }"),
-            ("app-server/src/turn/mod.rs", "use nix::unistd::{fork, pipe};"),
+            ("app-server/src/outbox/mod.rs", "fn f() { std::process::Command::new(\"sh\") }"),
+            ("app-server/src/outbox/mod.rs", "use nix::unistd::{fork, pipe};"),
         ]),
         good: examples(&[
             ("app-server/crates/helpers/src/process/start.rs", "fn f() { Command::new(program) }"),
             ("app-server/crates/helpers/src/process/guard.rs", "use nix::unistd::fork;"),
             ("app-server/src/cli/launch.rs", "fn f() { Command::new(browser) }"),
             ("app-server/tests/a.rs", "fn f() { Command::new(program) }"),
-            ("app-server/src/turn/mod.rs", "fn f() { MyCommand::new(); fork_thread() }"),
+            ("app-server/src/outbox/mod.rs", "fn f() { MyCommand::new(); fork_thread() }"),
         ]),
         check: |source| {
             let births = ["app-server/crates/helpers/src/process/start.rs", "app-server/src/cli/launch.rs"];

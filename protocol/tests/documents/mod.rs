@@ -1,5 +1,5 @@
-//! The messages in docs/events.md are of the protocol's types. What a message leaves out (`…`) is taken from one that was
-//! recorded from the peer.
+//! The messages in docs/events.md are of the protocol's types. A part that a message leaves out (`…`) is taken from one
+//! that was recorded from the peer.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -87,7 +87,7 @@ fn is_cut(shown: &Value) -> bool {
     shown.as_object().is_some_and(|members| members.len() == 1 && members.contains_key(CUT))
 }
 
-/// What is shown, whole: what was left out comes from `known`.
+/// The whole of a shown message: the parts that it leaves out come from `known`.
 fn whole(shown: &Value, known: &Value) -> Value {
     match shown {
         Value::Object(members) => {

@@ -89,7 +89,7 @@ fn each_message_is_a_member_of_a_typescript_map_and_each_type_is_exported_once()
     let names: Vec<&str> = exported.filter_map(|line| line.split([' ', '<']).next()).collect();
     let distinct: BTreeSet<_> = names.iter().collect();
     assert_eq!(distinct.len(), names.len());
-    // What a client may leave out, and the server never does, has two types.
+    // A type with members that only a client may leave out has two forms.
     assert!(distinct.contains(&"UserInput") && distinct.contains(&"UserInputParam"));
 }
 

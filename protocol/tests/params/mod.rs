@@ -42,7 +42,7 @@ impl MethodVisitor for Params {
 }
 
 #[test]
-fn it_is_said_of_each_param_of_a_thread_or_a_turn_what_becomes_of_it() {
+fn the_fate_of_each_param_of_a_thread_or_a_turn_is_documented() {
     let mut tested = Params(0);
     for_each_method(&mut tested);
     assert_eq!(tested.0, params::METHODS.len());

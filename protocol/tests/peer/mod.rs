@@ -40,7 +40,7 @@ const CLIENT_NOTIFICATIONS: &str = include_str!("client_notifications.jsonl");
 pub(crate) const SERVER_REQUESTS: &str = include_str!("server_requests.jsonl");
 const ERRORS: &str = include_str!("errors.jsonl");
 
-/// What the peer has, and no conversation with it showed.
+/// Messages of the peer that no recorded conversation has.
 const NOT_RECORDED: &[&str] = &[
     ItemReasoningTextDelta::INFO.wire,
     ItemMcpToolCallProgress::INFO.wire,
@@ -126,7 +126,7 @@ fn again(line: &Value, print: impl FnOnce(Incoming<'_>) -> String) -> Value {
     serde_json::from_str(&print(message)).expect("what we print is JSON")
 }
 
-/// What clients say may lack a member that is null, false or an empty list, and empty params; we print some of those.
+/// Messages of clients may lack a member that is null, false or an empty list, and empty params; we print some of those.
 fn without_defaults(value: &Value) -> Value {
     match value {
         Value::Object(members) => members

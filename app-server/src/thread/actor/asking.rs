@@ -15,6 +15,9 @@ use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server_requests::{ItemToolCall, ItemToolRequestUserInput, McpServerElicitationRequest};
 use skein_store::rollout::record::{AskedTool, QuestionKind};
+use skein_turn::Answered;
+use skein_turn::approval::{self, ApprovalRules, CallRefusal as Refused, CallVerdict, Hints, Judged};
+use skein_turn::asking::{About, Allowed, Asking, ClientCall, Inputs, Permission, WantedCall};
 use tokio::sync::oneshot;
 
 use super::consent::approval_form;
@@ -25,9 +28,6 @@ use super::wants::Wants;
 use super::{Child, ThreadParts, settings};
 use crate::thread::questions::Refusal;
 use crate::thread::{Approved, Context, views};
-use crate::turn::Answered;
-use crate::turn::approval::{self, ApprovalRules, CallRefusal as Refused, CallVerdict, Hints, Judged};
-use crate::turn::asking::{About, Allowed, Asking, ClientCall, Inputs, Permission, WantedCall};
 
 /// The id of the one question in the request.
 const QUESTION: &str = "q1";

@@ -12,6 +12,8 @@ use skein_protocol::turn::TurnError;
 use skein_store::history::{History, Spending};
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{DaySpent, ModelAsked, QuestionKind, ThreadMeta};
+use skein_turn::asking::Permission;
+use skein_turn::{ModelRequest, ModelRequestKind, TurnLimits};
 use tokio::sync::oneshot;
 
 use super::consent::{self, SKEIN};
@@ -24,8 +26,6 @@ use super::{Owner, ThreadParts, settings};
 use crate::outbox::reply::Reply;
 use crate::thread::error::ThreadError;
 use crate::thread::{Context, budget};
-use crate::turn::asking::Permission;
-use crate::turn::{ModelRequest, ModelRequestKind, TurnLimits};
 
 /// A request to a model that waits for its permission.
 #[derive(Debug)]

@@ -8,8 +8,7 @@ use skein_protocol::approval::{
 use skein_protocol::elicitation::{McpElicitationObjectType, McpElicitationSchema};
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::McpToolCallItem;
-
-use crate::turn::asking::{Decision, WantedCall};
+use skein_turn::asking::{Decision, WantedCall};
 
 /// Distinguishes the question from a form of a helper.
 const KIND: &str = "codex_approval_kind";

@@ -14,16 +14,17 @@ use skein_protocol::item::McpToolCallItem;
 use skein_protocol::settings::{LegacyAppPathString, ModeKind};
 use skein_protocol::thread::ThreadStartParams;
 use skein_store::rollout::record::{AskedTool, StoredSettings};
+use skein_turn::TurnContext;
+use skein_turn::approval::Hints;
+use skein_turn::own_tools::{Asks, OwnTools};
+use skein_turn::surroundings::Surroundings;
 use tokio::sync::mpsc;
 
 use super::consent::Lasts;
 use super::open_questions::Audience;
+use crate::policy;
 use crate::thread::subscribers::Subscribers;
 use crate::thread::{Context, views};
-use crate::turn::approval::Hints;
-use crate::turn::own_tools::{Asks, OwnTools};
-use crate::turn::surroundings::Surroundings;
-use crate::{policy, turn};
 
 /// A tool of a helper: the helper's name and the tool's.
 pub(super) type ToolOf = (String, String);
@@ -154,13 +155,8 @@ impl HelperSide {
     }
 
     /// The context that a turn gives its model, with an optional note.
-    pub(super) fn turn_context(
-        &self,
-        config: &ServerConfig,
-        cwd: String,
-        note: Option<&str>,
-    ) -> turn::TurnContext {
-        turn::TurnContext {
+    pub(super) fn turn_context(&self, config: &ServerConfig, cwd: String, note: Option<&str>) -> TurnContext {
+        TurnContext {
             cwd,
             environment: self.overrides.context.over(&config.context).environment,
             docs: config.docs(&self.overrides.context),
@@ -419,7 +415,7 @@ mod tests {
     #[test]
     fn files_are_shown_for_their_directory_until_a_resume_searches_otherwise() {
         let mut side = side(&config(None));
-        let docs = vec![crate::turn::surroundings::Doc {
+        let docs = vec![skein_turn::surroundings::Doc {
             path: "/a/AGENTS.md".into(),
             text: String::new(),
             of_home: false,

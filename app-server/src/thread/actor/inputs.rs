@@ -8,6 +8,7 @@ use skein_protocol::server_requests::McpServerElicitationRequest;
 use skein_store::history::PausedCall;
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{CallPaused, QuestionKind, WantedInput};
+use skein_turn::asking::{Inputs, NewPause};
 use tokio::sync::oneshot;
 
 use super::ThreadParts;
@@ -15,7 +16,6 @@ use super::asking::tool_of;
 use super::consent::without_ours;
 use super::open_questions::NewQuestion;
 use super::wants::{Wants, cancelled, declined};
-use crate::turn::asking::{Inputs, NewPause};
 
 impl ThreadParts<'_> {
     /// Asks the next question of the helper of this call, or says that all are answered.

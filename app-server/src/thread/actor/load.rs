@@ -9,6 +9,8 @@ use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_store::history::{History, KeptTurn, NextLoad};
 use skein_store::rollout::record::{SecretValues, TurnResumed};
 use skein_store::rollout::{Keep, Location};
+use skein_turn::surroundings::Surroundings;
+use skein_turn::{LeftOver, TurnTask};
 
 use super::answers::created;
 use super::fork::Copy;
@@ -20,8 +22,6 @@ use crate::thread::command::Command;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised};
 use crate::thread::machine::Persistence;
-use crate::turn::surroundings::Surroundings;
-use crate::turn::{LeftOver, TurnTask};
 
 /// A thread, read from its rollout.
 #[derive(Debug)]

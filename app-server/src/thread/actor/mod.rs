@@ -11,6 +11,7 @@ use skein_helpers::{ExitReport, HelperEvent, HelperQuestion};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
 use skein_store::history::{History, SERVER_ENDED};
+use skein_turn::Report;
 use tokio::time::Instant;
 
 use super::command::Command;
@@ -22,7 +23,6 @@ use super::registry::OwnerSlot;
 use super::writer::Written;
 use crate::policy;
 use crate::thread::Context;
-use crate::turn::Report;
 
 mod answers;
 mod asking;

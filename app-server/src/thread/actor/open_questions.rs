@@ -10,6 +10,8 @@ use skein_protocol::ids::{ConnectionId, ItemId, RequestId, TurnId};
 use skein_protocol::table::ServerRequest;
 use skein_protocol::thread::ThreadActiveFlag;
 use skein_store::rollout::record::{AskedTool, QuestionAsked, QuestionKind};
+use skein_turn::approval::Hints;
+use skein_turn::asking::{GoesOn, Permission};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -21,8 +23,6 @@ use crate::thread::questions::{Askable, Asked, Reach, Refusal, Verdict};
 use crate::thread::registry::ClientAnswer;
 use crate::thread::subscribers::Receiver;
 use crate::thread::views;
-use crate::turn::approval::Hints;
-use crate::turn::asking::{GoesOn, Permission};
 
 struct Question {
     /// The request id, the same for every client.

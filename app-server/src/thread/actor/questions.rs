@@ -19,6 +19,8 @@ use skein_store::rollout::Keep;
 use skein_store::rollout::record::{
     AnsweredBy, AskedTool, CallBegun, QuestionAnswered, QuestionClosed, QuestionEnd, QuestionKind, RecordBody,
 };
+use skein_turn::approval::lets_helpers_ask;
+use skein_turn::asking::{Decision, GoesOn, Permission};
 use tokio::sync::oneshot;
 
 use super::asking::{Deciding, keep_approval};
@@ -32,8 +34,6 @@ use crate::thread::outgoing::{Due, Notice, Outgoing};
 use crate::thread::questions::PastAnswer;
 use crate::thread::registry::GivenAnswer;
 use crate::thread::{Context, views};
-use crate::turn::approval::lets_helpers_ask;
-use crate::turn::asking::{Decision, GoesOn, Permission};
 
 impl ThreadParts<'_> {
     /// Opens a question. Clients get it once its record is on disk, behind its item.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use skein_turn::Turnstile;
+
 use super::Owner;
 use crate::thread::command::{Command, Repaired};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force};
 use crate::thread::machine::{CommandAdmission, Needs};
-use crate::turn::Turnstile;
 
 /// The repair that has made this owner.
 #[derive(Debug, Default)]

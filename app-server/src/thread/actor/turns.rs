@@ -9,6 +9,8 @@ use skein_protocol::notifications::{Error as ErrorNotice, TurnStarted as TurnSta
 use skein_protocol::turn::{TurnError, TurnStatus};
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{AnswerPart, Compacted, FilesRead, ModelAnswer};
+use skein_turn::conversation_cache::Slot;
+use skein_turn::{Added, Outcome, Report, TurnTask};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -24,8 +26,6 @@ use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, TurnKept, WaiterId};
 use crate::thread::machine::Persistence;
-use crate::turn::conversation_cache::Slot;
-use crate::turn::{Added, Outcome, Report, TurnTask};
 
 mod end;
 mod input;

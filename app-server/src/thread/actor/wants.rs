@@ -10,14 +10,14 @@ use skein_protocol::envelope;
 use skein_protocol::error::WireError;
 use skein_store::history::AnsweredQuestion;
 use skein_store::rollout::record::{AskedTool, QuestionEnd, QuestionKind};
+use skein_turn::asking::{Allowed, Decision, GoesOn, Inputs, Permission};
+use skein_turn::{Answered, own_tools};
 use tokio::sync::oneshot;
 
 use super::asking::Deciding;
 use super::budget::WaitingRequest;
 use super::consent::decision;
 use crate::thread::questions::{Reach, Refusal};
-use crate::turn::asking::{Allowed, Decision, GoesOn, Inputs, Permission};
-use crate::turn::{Answered, own_tools};
 
 /// For the model: a call is in doubt and is not made again.
 const LOST: &str = "the server ended while this tool ran: the call may have been done, its result is lost, and it is \

@@ -7,10 +7,10 @@ use super::super::wants::{self, AnswerEffect};
 use super::*;
 use crate::outbox::{Outbox, OutboxLimits};
 use crate::thread::subscribers::ClientWishes;
-use crate::turn::Answered;
-use crate::turn::asking::Decision;
 use skein_protocol::error::WireError;
 use skein_store::history::AnsweredQuestion;
+use skein_turn::Answered;
+use skein_turn::asking::Decision;
 
 const A: ConnectionId = ConnectionId(1);
 const B: ConnectionId = ConnectionId(2);

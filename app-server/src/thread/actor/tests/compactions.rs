@@ -303,7 +303,7 @@ async fn an_unanswered_message_before_a_summary_is_kept_for_later_turns() {
 async fn of_a_long_last_message_a_summary_keeps_the_beginning_and_the_end() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
-    client.turn(thread, &format!("BEGIN{}END", "x".repeat(crate::policy::COMPACTION_LAST_WORDS))).await;
+    client.turn(thread, &format!("BEGIN{}END", "x".repeat(skein_turn::policy::COMPACTION_LAST_WORDS))).await;
     bench.listener.will_say(Ok(vec![text("in short")]));
     assert_eq!(compacted(&mut client, thread).await, TurnStatus::Completed);
     client.turn(thread, "two").await;

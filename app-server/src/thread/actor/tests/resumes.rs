@@ -136,7 +136,7 @@ async fn a_stream_over_a_slow_disk_waits_for_it_while_commands_are_answered() {
     while tokio::time::timeout(Duration::from_secs(1), strings.say("x")).await.is_ok() {
         pieces += 1;
     }
-    let queues = policy::TURN_REPORTS + policy::MODEL_EVENTS + 8;
+    let queues = policy::TURN_REPORTS + skein_turn::policy::MODEL_EVENTS + 8;
     assert!(
         (policy::PUBLICATIONS_WAITING..policy::PUBLICATIONS_WAITING + queues).contains(&pieces),
         "{pieces}"

@@ -10,6 +10,9 @@ use skein_protocol::settings::ModeKind;
 use skein_provider::ModelSettings;
 use skein_provider::gone::Gone;
 use skein_store::rollout::record::{StoredSettings, TurnTerms};
+use skein_turn::conversation_cache::Slot;
+use skein_turn::plan::PLAN_MODE;
+use skein_turn::{HistorySoFar, HistorySource, Job, Recipient, StoredHistory, TurnContext, TurnTask, Wires};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -19,11 +22,6 @@ use super::super::settings::{self, instructions};
 use super::{Child, Ending, RunningTurn, ThreadParts, TurnState, items};
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
-use crate::turn::conversation_cache::Slot;
-use crate::turn::plan::PLAN_MODE;
-use crate::turn::{
-    self, HistorySoFar, HistorySource, Job, Recipient, StoredHistory, TurnContext, TurnTask, Wires,
-};
 use crate::{policy, thread};
 
 /// Whether the thread is in plan mode.
@@ -40,7 +38,7 @@ impl TurnState {
         let wires = Wires { reports: self.reports.0.clone(), steers: added };
         let task = children.spawn(format!("turn/{id}"), async move {
             let turn = job.turn.clone();
-            turn::run(job, wires).await;
+            skein_turn::run(job, wires).await;
             Child::Turn(turn)
         });
         self.failed = false;

@@ -3,10 +3,10 @@
 use serde_json::json;
 use skein_base::clock::Clock;
 use skein_base::tasks::{TaskGroup, Tasks};
+use skein_turn::conversation_cache::ConversationCache;
 
 use super::*;
 use crate::outbox::reply::Reply;
-use crate::turn::conversation_cache::ConversationCache;
 
 const THREAD: ThreadId = ThreadId::new(uuid::Uuid::nil());
 
