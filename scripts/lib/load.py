@@ -4,8 +4,12 @@ The client asks for three things in turns: the loaded threads, which are answere
 and a new thread, which every connection hears of. Each phase of a build takes `--seconds`:
 
 - `quiet`: the client alone.
+- `control`: beside processes that keep every processor busy and never talk to the server, as the load does: each wait for a
+  processor may take a tick of the kernel.
 - `idle`: beside connections that only answer pings. Memory of a connection, and processor time of the server, come from here.
 - `loaded`: beside new connections, a client that asks and never reads, and a client that floods.
+
+The table has the 99th percentile of `idle` in proportion to `quiet`, and that of `loaded` to `control`.
 
 The load comes from processes of its own. Everything ends with the script, and talks to 127.0.0.1 only."""
 
@@ -13,7 +17,9 @@ import argparse, json, math, multiprocessing, os, resource, select, socket, stat
 
 from served import RawClient, Server
 
-PHASES = ["quiet", "idle", "loaded"]
+PHASES = ["quiet", "control", "idle", "loaded"]
+# The phase that another one is compared with.
+COMPARED = {"quiet": "quiet", "control": "quiet", "idle": "quiet", "loaded": "control"}
 ASKED = [("loaded threads", "thread/loaded/list", {}), ("page of threads", "thread/list", {}), ("new thread", "thread/start", {})]
 PONG = b"\x8a\x80" + bytes(4)
 
@@ -74,6 +80,13 @@ def flood(url, answered, stop):
         answered.value += answers
         for _ in range(answers):
             link.send("thread/loaded/list", {})
+
+
+def busy(_, stop):
+    """Keeps a processor busy until `stop`."""
+    while not stop.is_set():
+        for _ in range(100_000):
+            pass
 
 
 class Load:
@@ -139,6 +152,13 @@ def measure(binary, given):
             figures["bound"] = json.loads(doctor.stdout).get("clientMemory")
             probe = Probe(server, times)
             processor = {"quiet": probe.ask("quiet", given.seconds, load)}
+            control = Load()
+            try:
+                for _ in range(os.cpu_count()):
+                    control.add(busy)
+                processor["control"] = probe.ask("control", given.seconds, load)
+            finally:
+                control.end()
             before = server.resident()
             for part in range(4):
                 load.add(idle, server.url, given.idle // 4)
@@ -176,14 +196,14 @@ def of(figures, phase, name):
 
 
 def table(figures):
-    """Prints the medians and the 99th percentiles of the phases, and the ratio of the latter to the quiet one."""
+    """Prints the medians and the 99th percentiles of the phases, and the ratio of the latter to that of the phase compared with."""
     print(f"\n{figures['binary']}\n{'answer':16}" + "".join(f"{phase + ' p50':>13}{'p99':>9}{'ratio':>7}" for phase in PHASES) + "   (ms)")
     for name, _, _ in ASKED:
-        cells, least = "", None
+        ninety_nine = {phase: statistics.quantiles(of(figures, phase, name), n=100)[98] for phase in PHASES}
+        cells = ""
         for phase in PHASES:
-            ninety_nine = statistics.quantiles(of(figures, phase, name), n=100)[98]
-            least = least or ninety_nine
-            cells += f"{statistics.median(of(figures, phase, name)):13.2f}{ninety_nine:9.2f}{ninety_nine / least:7.1f}"
+            median, ratio = statistics.median(of(figures, phase, name)), ninety_nine[phase] / ninety_nine[COMPARED[phase]]
+            cells += f"{median:13.2f}{ninety_nine[phase]:9.2f}{ratio:7.1f}"
         print(f"{name:16}{cells}")
     bound = figures["bound"] or {}
     print(
@@ -207,7 +227,7 @@ def picture(all_figures):
         for phase, name, when, took in times:
             x = 40 + (width - 40) * (when - first) / max(last - first, 1e-9)
             y = top + height - height * (math.log10(min(max(took, 0.1), 1e4)) + 1) / 5
-            colour = {"quiet": "#2a7", "idle": "#27a", "loaded": "#c43"}[phase]
+            colour = {"quiet": "#2a7", "control": "#888", "idle": "#27a", "loaded": "#c43"}[phase]
             rows.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.5" fill="{colour}"/>')
     full = len(all_figures) * (height + 40) + 10
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {full}" font-family="sans-serif" font-size="11">' + "\n".join(rows) + "</svg>\n"
