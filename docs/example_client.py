@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A chat with one thread that loses nothing when its link does. skein-client (protocol/python) follows the rules of docs/events.md.
 
-    pip install skein-client
+    pip install ./protocol/python
     docs/example_client.py ws://127.0.0.1:4500 state "tell me a story"
 
 The file `state` remembers the thread and its view: what the user has read. Run again with the same file, the client goes on from
