@@ -1,4 +1,4 @@
-//! The limits of clients: what happens above each, and the memory that all of them together allow.
+//! The limits of clients: what happens above each, and the memory that connections can take by them.
 
 use skein_config::{Limits, ServerConfig};
 
@@ -83,7 +83,7 @@ pub const CLIENT_LIMITS: [ClientLimit; 20] = [
         "limits.subscriptions",
         "SUBSCRIPTIONS",
         "threads of a connection",
-        "-32001 `subscriptions` with `retryAfterMs`",
+        "-32600 `subscriptions`, since waiting does not help",
     ),
     fixed(
         "CATCH_UPS",
@@ -121,7 +121,7 @@ pub const CLIENT_LIMITS: [ClientLimit; 20] = [
 /// The memory that the limits allow, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryBound {
-    /// Of one connection, whatever its client does.
+    /// Of one connection, for messages, requests and its outbox.
     pub connection: u64,
     /// The connections that there may be at once.
     pub connections: u64,

@@ -155,8 +155,8 @@ pub(crate) const STORE_JOBS: usize = 64;
 /// How long a closing client may read its remaining messages. Origin: the TCP close within 2 s that is
 /// promised.
 pub(crate) const CLOSE_WRITE: Duration = Duration::from_millis(1500);
-/// How long a refused client may go on sending, so that it gets the close frame. Origin: guess; enough for the largest message on a
-/// fast line, and within the TCP close that is promised.
+/// How long a refused client may go on sending behind the end of the server's own side, so that it gets the close frame. Origin:
+/// guess; enough for the largest message on a fast line.
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(1);
 /// The bytes that are read at once meanwhile. Origin: guess; few calls of the system for a large message.
 pub(crate) const LINGER_BUFFER: usize = 64 << 10;

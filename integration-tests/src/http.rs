@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 
 const BOUND: Duration = Duration::from_secs(60);
 
-/// A free port of this machine, for a setting that cannot take 0. The system gives it to nobody else so soon.
+/// A free port of this machine, for a setting that cannot take 0. The system rarely gives it to another
+/// program before its use.
 ///
 /// # Errors
 /// Fails if no port is free.

@@ -3055,7 +3055,7 @@ export type SkeinBudgetSetParams = {
   threadId: ThreadId;
   /** Tokens of the thread. */
   threadTokens?: number | null;
-  /** How often a model may be asked in a turn. */
+  /** How many answers with calls a turn may have. */
   turnRounds?: number | null;
   /** Tokens of a turn. */
   turnTokens?: number | null;

@@ -17,7 +17,7 @@ pub struct ThreadBudget {
     pub thread_tokens: Option<i64>,
     /// Tokens of all threads in a day (UTC).
     pub day_tokens: Option<i64>,
-    /// How often a model may be asked in a turn.
+    /// How many answers with calls a turn may have.
     pub turn_rounds: Option<i64>,
     /// Whether the user is asked at a limit. Without a question the turn fails there.
     pub ask: Option<bool>,
@@ -157,7 +157,7 @@ pub struct SkeinBudgetSetParams {
     pub turn_tokens: Option<i64>,
     /// Tokens of the thread.
     pub thread_tokens: Option<i64>,
-    /// How often a model may be asked in a turn.
+    /// How many answers with calls a turn may have.
     pub turn_rounds: Option<i64>,
 }
 

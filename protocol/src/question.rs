@@ -19,7 +19,7 @@ pub enum QuestionKind {
     Input,
     /// The call of a client's tool.
     ClientCall,
-    /// A helper's own question. It ends with the helper.
+    /// A helper's own question. With MCP 2025-11-25 it ends with the helper.
     Elicitation,
     /// Whether a turn may use more of a model than its budget has.
     Budget,

@@ -166,7 +166,7 @@ def measure(binary, given):
                 if any(not process.is_alive() for _, process, _ in load.parts):
                     sys.exit("load: an idle connection was refused; are there descriptors enough (ulimit -n)?")
                 time.sleep(0.1)
-                probe.show("quiet", load)
+                probe.show("control", load)
             figures["connection_kib"] = 1024 * (server.resident() - before) / max(given.idle, 1)
             processor["idle"] = probe.ask("idle", given.seconds, load)
             # Without the client: what the pings alone take.

@@ -88,17 +88,18 @@ pub(in crate::cli) struct DoctorReport {
     held: HeldDetails,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<HomeServer>,
-    /// The memory that clients can take; missing if the settings cannot be used.
+    /// The memory that connections can take; missing if the settings cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_memory: Option<ClientMemory>,
     findings: Vec<DoctorFinding>,
 }
 
-/// The memory that the limits allow clients, in bytes.
+/// The memory that the limits allow connections for messages, requests and outboxes, in bytes. Messages that a thread has taken count
+/// for the thread.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ClientMemory {
-    /// The most of one connection, whatever its client does.
+    /// The most of one connection.
     connection_bytes: u64,
     /// The connections that there may be at once.
     connections: u64,
@@ -116,7 +117,7 @@ impl ClientMemory {
     fn finding(&self) -> DoctorFinding {
         let Self { connection_bytes, connections, total_bytes } = self;
         let text = format!(
-            "the limits allow clients {}: {} for each of {connections} connections; docs/limits.md lists them",
+            "the limits allow {} for messages, requests and outboxes: {} for each of {connections} connections; docs/limits.md lists them",
             BinaryBytes(*total_bytes),
             BinaryBytes(*connection_bytes)
         );

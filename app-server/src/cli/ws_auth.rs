@@ -1,11 +1,12 @@
 //! `--ws-auth` and its flags, as with the peer: a credential from every program on TCP.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use skein_config::access::{
-    Digest, ExpectedClaims, SignedTokenRules, WsAuth, is_open_to_others, read_shared_secret, read_token_file,
+    Digest, ExpectedClaims, SignedTokenRules, WsAuth, read_shared_secret, read_token_file,
+    warn_if_open_to_others,
 };
 use skein_config::policy::MAX_CLOCK_SKEW;
 
@@ -90,7 +91,7 @@ impl WsAuthArgs {
     fn capability(&self) -> anyhow::Result<Digest> {
         if let Some(path) = &self.ws_token_file {
             let digest = read_token_file(path).context("--ws-token-file")?;
-            warn_of_readers(path, "the token file");
+            warn_if_open_to_others(path, "the token file", ", and write another secret");
             return Ok(digest);
         }
         let hex = self.ws_token_sha256.as_deref();
@@ -103,7 +104,7 @@ impl WsAuthArgs {
         let path = self.ws_shared_secret_file.as_deref();
         let path = path.context("--ws-auth signed-bearer-token needs --ws-shared-secret-file FILE")?;
         let secret = read_shared_secret(path).context("--ws-shared-secret-file")?;
-        warn_of_readers(path, "the file of the shared secret");
+        warn_if_open_to_others(path, "the file of the shared secret", ", and write another secret");
         let claims = ExpectedClaims {
             issuer: claim("--ws-issuer", self.ws_issuer.as_deref())?,
             audience: claim("--ws-audience", self.ws_audience.as_deref())?,
@@ -118,11 +119,4 @@ fn claim(flag: &str, value: Option<&str>) -> anyhow::Result<Option<String>> {
     let Some(value) = value.map(str::trim) else { return Ok(None) };
     ensure!(!value.is_empty(), "{flag} is empty: write the name that tokens carry, or leave it out");
     Ok(Some(value.to_owned()))
-}
-
-fn warn_of_readers(path: &Path, what: &str) {
-    if is_open_to_others(path) {
-        let path = path.display();
-        tracing::warn!(%path, "others can read or write {what}: chmod 600 it, and write another secret");
-    }
 }

@@ -13,6 +13,7 @@ use skein_protocol::ids::ConnectionId;
 use skein_protocol::notifications::SkeinHeartbeat;
 use skein_protocol::table::Recipients;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +44,7 @@ impl Connections {
         ConnectionId(*last)
     }
 
-    /// Serves a websocket that was admitted until its end.
+    /// Serves a websocket that was admitted until its end. Returns the task of its requests to the disk, which is about to end.
     pub(crate) async fn serve(
         &self,
         services: Arc<App>,
@@ -51,7 +52,7 @@ impl Connections {
         socket: Box<WebSocket>,
         life: Arc<ClientLiveness>,
         admission: Arc<Admission>,
-    ) {
+    ) -> JoinHandle<()> {
         let began = services.clock.now();
         let outbox = Outbox::new(self.next_id(), OutboxLimits::of(&services.config().limits));
         life.takes_from(&outbox);
@@ -71,8 +72,7 @@ impl Connections {
         }
         log_end(&session, began);
         drop(session);
-        // The lane ends with the token; a panic in it was logged.
-        lane.await.ok();
+        lane
     }
 }
 

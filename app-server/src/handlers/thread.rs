@@ -171,10 +171,7 @@ pub(super) fn ticket(session: &ClientSession, id: ThreadId) -> Result<Ticket, Wi
     let services = &session.app;
     let most = services.config().limits.subscriptions;
     services.subscribers.begin_resume(session.id(), id, most).map_err(|none| match none {
-        NoTicket::Full => {
-            services.counters.overloaded.add_one();
-            ThreadError::TooManySubscriptions { id, most }.to_wire()
-        }
+        NoTicket::Full => ThreadError::TooManySubscriptions { id, most }.to_wire(),
         NoTicket::Gone => WireError::internal("dropped", "the connection has ended"),
     })
 }

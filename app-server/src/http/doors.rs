@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use skein_base::clock::WallMs;
 use skein_base::tasks::{BlockingPool, Tasks};
-use skein_config::access::{Door, TokenFileError, is_open_to_others};
+use skein_config::access::{Door, TokenFileError, warn_if_open_to_others};
 use skein_config::{ListenAt, ListenHost, PassedSockets, PublicUrl, ServerConfig, TlsFiles};
 use skein_store::home::named_socket::{NamedSocket, NamedSocketError};
 use skein_store::home::{HomePaths, UNIX};
@@ -262,9 +262,7 @@ impl Doors {
 
 async fn keys(files: TlsFiles, tasks: &Tasks, now: WallMs) -> Result<TlsKeys, ListenError> {
     let broken = files.cert.clone();
-    if is_open_to_others(&files.key) {
-        tracing::warn!(path = %files.key.display(), "others can read or write the private key: chmod 600 it");
-    }
+    warn_if_open_to_others(&files.key, "the private key", "");
     let read = tasks.blocking("tls", BlockingPool::Inputs, move || TlsKeys::open(files, now)).await;
     let panicked =
         |error| ListenError::Io { at: broken.display().to_string(), source: io::Error::other(error) };

@@ -183,8 +183,10 @@ fn websocket(
             let serving = tasks.spawn("connection", async move {
                 let _place = place;
                 let router = Arc::clone(&web.router);
-                web.connections.serve(services, router, socket, visitor.come_in(), admission).await;
-                visitor.linger().await;
+                let lane =
+                    web.connections.serve(services, router, socket, visitor.come_in(), admission).await;
+                // The lane has threads of a low priority, and the client need not wait for them. A panic in it was logged.
+                let (_, ()) = tokio::join!(lane, visitor.linger());
             });
             // The tracker has logged a panic and closed the socket.
             serving.await.ok();

@@ -7,7 +7,7 @@ use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::routing::get;
 use axum::{Router as HttpRouter, middleware};
 use skein_base::tasks::{BlockingPool, Tasks};
-use skein_config::access::{Digest, read_token_file};
+use skein_config::access::{Digest, read_token_file, warn_if_open_to_others};
 use skein_config::{MetricsRules, ServerConfig};
 
 use super::acceptor::Visitor;
@@ -40,7 +40,10 @@ impl ScrapeDoor {
             Some(path) => {
                 let at = path.display().to_string();
                 let read = tasks
-                    .blocking("metrics token", BlockingPool::Inputs, move || read_token_file(&path))
+                    .blocking("metrics token", BlockingPool::Inputs, move || {
+                        warn_if_open_to_others(&path, "the token of the metrics", ", and write another one");
+                        read_token_file(&path)
+                    })
                     .await;
                 let panicked = |error| ListenError::Io { at, source: io::Error::other(error) };
                 Some(read.map_err(panicked)??)

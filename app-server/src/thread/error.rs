@@ -211,7 +211,7 @@ impl ThreadError {
             Self::ArchivedMeanwhile { id } => refused("archivedMeanwhile", id, text),
             Self::NotMoved { id, .. } => failed("notMoved", id, text),
             Self::MoveUnknown { id } => failed("moveUnknown", id, text),
-            Self::TooManySubscriptions { id, .. } => overloaded("subscriptions", text, *id),
+            Self::TooManySubscriptions { id, .. } => refused("subscriptions", id, text),
             Self::TooManyCatchUps { id, .. } => overloaded("resumesUnderWay", text, *id),
             Self::AnswerTooLarge { id, .. } | Self::HistoryTooLarge { id, .. } => {
                 refused("answerTooLarge", id, text)

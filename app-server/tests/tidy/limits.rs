@@ -13,8 +13,8 @@ those that a user can change.
 
 ## Limits of clients
 
-`skein doctor` prints the memory that these allow together. Requests a second have no limit: a client that takes its answers is
-as fast as the server.
+`skein doctor` prints the memory that these allow connections for messages, requests and outboxes. Messages that a thread has taken
+count for the thread. Requests a second have no limit: a client that takes its answers is as fast as the server.
 
 | key | default | unit | above it | reason |
 | --- | --- | --- | --- | --- |
@@ -83,10 +83,12 @@ fn numbers(text: &str) -> Vec<Number> {
 fn number(constant: &str, doc: &str) -> Option<Number> {
     let (name, rest) = constant.split_once(": ")?;
     let (kind, value) = rest.trim_end_matches(';').split_once(" = ")?;
+    // Its origin may speak of another unit.
+    let unit = doc.split("Origin:").next().unwrap_or_default();
     let value = match kind {
         "&str" => return None,
         "Duration" => duration(value),
-        _ if doc.to_lowercase().contains("bytes") => bytes(value),
+        _ if unit.to_lowercase().contains("bytes") => bytes(value),
         _ => whole(value).map_or_else(|| format!("`{value}`"), |number| number.to_string()),
     };
     let reason = doc.trim().replace("[`", "`").replace("`]", "`").replace('|', "\\|");

@@ -2500,7 +2500,7 @@ class SkeinBudgetSetParams(TypedDict):
     threadId: ThreadId
     # Tokens of the thread.
     threadTokens: NotRequired[int | None]
-    # How often a model may be asked in a turn.
+    # How many answers with calls a turn may have.
     turnRounds: NotRequired[int | None]
     # Tokens of a turn.
     turnTokens: NotRequired[int | None]

@@ -376,7 +376,8 @@ impl Drop for PanicWatch<'_> {
 }
 
 pin_project! {
-    /// A future with a witness. It has the room of the future once; an async function that takes a future has it twice.
+    /// A future with a witness of its polls, not of its drop. It has the room of the future once; an async function that takes a future
+    /// has it twice.
     struct Witnessed<F> {
         #[pin]
         future: F,

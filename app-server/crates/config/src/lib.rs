@@ -302,6 +302,9 @@ impl ServerConfig {
         let in_file = settings.clone();
         let in_flags = tree::lay_over(&mut settings, &flags.settings, &mut problems);
         config = keys::apply(config, settings, &mut problems);
+        if let Some(error) = listen::unused_certificate(&config) {
+            problems.push(error);
+        }
         config.unused = problems.unused();
         config.warnings = problems.finish()?;
         let version = config.origin.as_ref().and_then(Origin::version);

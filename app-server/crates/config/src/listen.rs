@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use skein_store::home::{STDIO, UNIX};
 
 use super::problem::Problems;
-use super::{ConfigError, Flags, PassedSockets, Place};
+use super::{ConfigError, Flags, PassedSockets, Place, ServerConfig};
 use crate::access::WebOrigin;
 use crate::policy;
 
@@ -150,10 +150,19 @@ fn places(flags: &Flags, problems: &mut Problems) -> Vec<ListenAt> {
     places
 }
 
-/// The files for the places with TLS. A service manager's sockets may speak it.
+/// An error where a certificate is given that no address uses. A service manager's sockets may speak TLS.
+pub(crate) fn unused_certificate(config: &ServerConfig) -> Option<ConfigError> {
+    let may_speak =
+        |place: &ListenAt| matches!(place, ListenAt::Tcp { tls: true, .. } | ListenAt::Systemd(_));
+    let is_for_scrapers = config.metrics.listen.is_some_and(|at| !at.ip().to_canonical().is_loopback());
+    let is_used = is_for_scrapers || config.listen.iter().any(may_speak);
+    let unused = || wrong("--tls-cert", "no address speaks TLS", "write --listen wss://ADDRESS:PORT");
+    (config.tls.is_some() && !is_used).then(unused)
+}
+
+/// The files for the places with TLS.
 fn tls(flags: &Flags, places: &[ListenAt]) -> Result<Option<TlsFiles>, ConfigError> {
     let is_needed = places.iter().any(|place| matches!(place, ListenAt::Tcp { tls: true, .. }));
-    let is_used = is_needed || places.iter().any(|place| matches!(place, ListenAt::Systemd(_)));
     match (flags.tls_cert.clone(), flags.tls_key.clone()) {
         (None, None) if is_needed => {
             Err(wrong(FLAG, "wss:// needs a certificate", "add --tls-cert FILE --tls-key FILE"))
@@ -161,9 +170,6 @@ fn tls(flags: &Flags, places: &[ListenAt]) -> Result<Option<TlsFiles>, ConfigErr
         (None, None) => Ok(None),
         (Some(_), None) => Err(wrong("--tls-cert", "the certificate needs its key", "add --tls-key FILE")),
         (None, Some(_)) => Err(wrong("--tls-key", "the key needs its certificate", "add --tls-cert FILE")),
-        (Some(_), Some(_)) if !is_used => {
-            Err(wrong("--tls-cert", "no address speaks TLS", "write --listen wss://ADDRESS:PORT"))
-        }
         (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
     }
 }
@@ -271,7 +277,6 @@ pub(crate) fn proxies<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpAddr>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ServerConfig;
 
     fn load(listen: &[&str], tls: [Option<&str>; 2]) -> Result<ServerConfig, String> {
         let [tls_cert, tls_key] = tls.map(|file| file.map(PathBuf::from));
@@ -330,6 +335,19 @@ mod tests {
             let error = load(&[listen], tls).unwrap_err();
             assert!(error.contains(remedy), "{listen}: {error}");
         }
+    }
+
+    #[test]
+    fn a_certificate_may_be_for_the_scrapers_of_other_machines_alone() {
+        let load = |address: &str| {
+            let settings = [format!("metrics.listen=\"{address}\""), "metrics.token_file=\"/t\"".to_owned()];
+            let (tls_cert, tls_key) = (Some("/c".into()), Some("/k".into()));
+            let home = Some("/h".into());
+            let flags = Flags { home, tls_cert, tls_key, settings: settings.into(), ..Flags::default() };
+            ServerConfig::load(&flags).map(drop).map_err(|errors| errors.to_string())
+        };
+        assert_eq!(load("0.0.0.0:9464"), Ok(()));
+        assert!(load("127.0.0.1:9464").unwrap_err().contains("no address speaks TLS"));
     }
 
     #[test]

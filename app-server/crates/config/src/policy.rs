@@ -20,7 +20,7 @@ pub(crate) const UNLOAD_GRACE: Duration = Duration::ZERO;
 /// How long a thread without a first user message and without subscribers is kept. Origin: guess; longer than a
 /// client's reconnect.
 pub(crate) const UNMATERIALISED_GRACE: Duration = Duration::from_mins(1);
-/// How long a question stays open without a subscriber. Origin: guess; a lunch break.
+/// How long a thread with an open question stays loaded without a subscriber. Origin: guess; a lunch break.
 pub(crate) const PENDING_GRACE: Duration = Duration::from_mins(30);
 /// How long a question waits for its answer. Origin: guess; longer than a holiday.
 pub(crate) const QUESTION_KEEP: Duration = Duration::from_hours(30 * 24);

@@ -279,7 +279,7 @@ pub struct Budget {
     #[serde(deserialize_with = "whole::<0, MOST_TOKENS, _, _>")]
     #[schemars(range(min = 0, max = MOST_TOKENS))]
     pub day_tokens: Option<i64>,
-    /// How often a model may be asked in one turn.
+    /// How many answers with calls a turn may have.
     #[serde(deserialize_with = "whole::<0, MOST_ROUNDS, _, _>")]
     #[schemars(range(min = 0, max = MOST_ROUNDS))]
     pub turn_rounds: Option<i64>,

@@ -148,6 +148,12 @@ fn is_served(entrance: Entrance<'_>, host: &str) -> bool {
             || entrance.certificate.is_some_and(|certificate| certificate.names(name)))
 }
 
+/// The name in the only `Host`, in lower case and without its port.
+pub(super) fn name_of(headers: &HeaderMap) -> Option<String> {
+    let host = headers.get(header::HOST)?.to_str().ok()?.to_ascii_lowercase();
+    Some(without_port(&host).to_owned())
+}
+
 /// A host of a `Host`, without its port.
 fn without_port(host: &str) -> &str {
     if host.starts_with('[') {

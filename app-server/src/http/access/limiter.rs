@@ -92,25 +92,40 @@ impl WrongCredentials {
 /// The refusals of the last minute that have a line in the log, so that a peer that repeats itself, or one with many addresses,
 /// fills no disk.
 #[derive(Debug, Default)]
-pub(crate) struct RefusalLog(Mutex<HashMap<(PeerKey, String), Instant>>);
+pub(crate) struct RefusalLog(Mutex<RefusalLines>);
+
+#[derive(Debug, Default)]
+struct RefusalLines {
+    of: HashMap<(PeerKey, String), Instant>,
+    /// When the log said last that further refusals have no line.
+    full_since: Option<Instant>,
+}
 
 impl RefusalLog {
     /// Whether this refusal of this peer deserves a line: it has none of the last minute, and the peer and all peers have few others.
     pub(crate) fn is_news(&self, peer: PeerKey, message: &str, now: Instant) -> bool {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.retain(|_, since| now < *since + policy::REFUSAL_LINES_TIME);
-        let of_peer = lines.keys().filter(|(known, _)| *known == peer).count();
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let RefusalLines { of: lines, full_since } = &mut *guard;
+        let is_recent = |since: Instant| now < since + policy::REFUSAL_LINES_TIME;
+        lines.retain(|_, since| is_recent(*since));
         let key = (peer, message.to_owned());
-        let is_full = of_peer >= policy::REFUSAL_LINES || lines.len() >= policy::REFUSAL_LINES_OF_ALL;
-        if is_full || lines.contains_key(&key) {
+        if lines.contains_key(&key) {
+            return false;
+        }
+        if lines.len() >= policy::REFUSAL_LINES_OF_ALL {
+            if !full_since.is_some_and(is_recent) {
+                *full_since = Some(now);
+                tracing::warn!(
+                    "many requests are refused; not all have a line for a minute, and skein status counts them"
+                );
+            }
+            return false;
+        }
+        let of_peer = lines.keys().filter(|(known, _)| *known == peer).count();
+        if of_peer >= policy::REFUSAL_LINES {
             return false;
         }
         lines.insert(key, now);
-        if lines.len() == policy::REFUSAL_LINES_OF_ALL {
-            tracing::warn!(
-                "many requests are refused; for a minute further ones have no line, and skein status counts them"
-            );
-        }
         true
     }
 }

@@ -4,15 +4,17 @@
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
+use skein_config::ServerConfig;
 use skein_config::access::Digest;
 
 use super::super::acceptor::Visitor;
 use super::super::routes::WebState;
-use super::head::{RequestHead, Sender};
+use super::head::{self, Entrance, RequestHead, Sender};
 use super::refusal::{AccessRefusal, RefusalReason};
-use super::{Asker, PeerKey, headers, read_head, refused};
+use super::{Asker, PeerKey, begins, entrance, headers, refused};
 
 /// The rules of that port.
 pub(crate) struct ReaderRules {
@@ -29,7 +31,7 @@ pub(crate) async fn guard_reader(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let config = rules.web.services.config();
-    let head = read_head(&rules.web, &config, &visitor, &parts);
+    let head = begins(&rules.web, &visitor).and_then(|()| rules.head(&config, &visitor, &parts));
     let answer = match head.and_then(|head| judge(rules.token, &head)) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(refusal) => {
@@ -38,6 +40,20 @@ pub(crate) async fn guard_reader(
         }
     };
     headers::finish(answer, None, false)
+}
+
+impl ReaderRules {
+    /// The head of a request. With a token every name of the port is served: a page of a name that somebody led here has no token.
+    fn head(
+        &self,
+        config: &ServerConfig,
+        visitor: &Visitor,
+        parts: &Parts,
+    ) -> Result<RequestHead, AccessRefusal> {
+        let asked = self.token.and_then(|_| head::name_of(&parts.headers));
+        let entrance = entrance(config, visitor);
+        RequestHead::read(Entrance { name: asked.as_deref().or(entrance.name), ..entrance }, parts)
+    }
 }
 
 fn judge(token: Option<Digest>, head: &RequestHead) -> Result<(), AccessRefusal> {

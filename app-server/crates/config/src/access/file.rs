@@ -160,6 +160,13 @@ pub fn is_open_to_others(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|seen| seen.permissions().mode() & 0o077 != 0)
 }
 
+/// Warns in the log if other users can read or write this file. `advice` is what to do about `what` it has.
+pub fn warn_if_open_to_others(path: &Path, what: &str, advice: &str) {
+    if is_open_to_others(path) {
+        tracing::warn!(path = %path.display(), "others can read or write {what}: chmod 600 it{advice}");
+    }
+}
+
 /// An origin as text.
 mod origin_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -21,7 +21,7 @@ pub use capability::{TokenFileError, WsAuth, read_shared_secret, read_token_file
 pub use credentials::{CredentialError, CredentialRefusal, Credentials, NewSession, NewToken, Redeemed};
 pub use digest::{BadDigest, Digest};
 pub(crate) use file::AccessFile;
-pub use file::{AccessError, CredentialEnd, is_open_to_others};
+pub use file::{AccessError, CredentialEnd, is_open_to_others, warn_if_open_to_others};
 pub use origin::{BadOrigin, OriginPattern, WebOrigin, origin_command};
 pub use refusals::{Refusals, RefusedOrigin};
 pub use roots::contain;

@@ -110,6 +110,6 @@ fn each_case_has_a_number_of_its_own_in_a_group_of_the_table() {
         assert_eq!(case.verdict == Verdict::Passed, case.why.is_empty(), "{}", case.number);
     }
     assert!(numbers.values().all(|count| *count == 1), "{numbers:?}");
-    // As many as the suite 25.10.1 has.
+    // As many as the published suite has.
     assert_eq!(cases.len(), 517);
 }
