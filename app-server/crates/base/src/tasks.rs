@@ -14,13 +14,20 @@ use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
 use pin_project_lite::pin_project;
-use tokio::runtime::{self, Handle, Runtime};
+use tokio::runtime::{self, Handle, Runtime, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::policy;
+
+/// Does work of some milliseconds apart from the tasks that wait for this thread of the runtime. Another thread goes on with them at
+/// once, also with a task that was woken a moment ago and that no other thread may take. The work is done when this returns.
+pub fn apart<T>(work: impl FnOnce() -> T) -> T {
+    let has_others = Handle::try_current().is_ok_and(|on| on.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if has_others { tokio::task::block_in_place(work) } else { work() }
+}
 
 pub(crate) type TaskName = Cow<'static, str>;
 
@@ -401,6 +408,25 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_task_that_was_just_woken_goes_on_beside_work_that_is_apart() {
+        let tasks = Tasks::new();
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let others = tasks.clone();
+        let work = tasks.spawn("work", async move {
+            let woken = others.spawn("woken", async move { sender.send(()).unwrap() });
+            let came = apart(|| receiver.recv_timeout(std::time::Duration::from_secs(60)).is_ok());
+            woken.await.unwrap();
+            came
+        });
+        assert!(work.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn work_apart_is_done_at_once_where_no_other_thread_is() {
+        assert_eq!(apart(|| 7), 7);
+    }
 
     #[tokio::test]
     async fn dedicated_tasks_that_never_yield_hold_up_no_other_task() {

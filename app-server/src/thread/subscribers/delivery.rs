@@ -6,11 +6,13 @@ use std::collections::HashSet;
 use std::sync::MutexGuard;
 use std::sync::{Arc, PoisonError};
 
+use skein_base::tasks::apart;
 use skein_protocol::extension::{CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
 use super::{Connection, Delivery, Listener, Subscribers, Ticket};
 use crate::outbox::{Frame, LateWakes, Outbox, TextDelta};
+use crate::policy;
 use crate::thread::catalog::{Announced, Announcement, Catalog};
 use crate::thread::questions::Askable;
 #[cfg(all(test, feature = "races"))]
@@ -137,9 +139,30 @@ impl Subscribers {
 
     /// Sends a notification about no thread to every initialised connection.
     pub(crate) fn publish_to_everybody(&self, broadcast: &Broadcast) {
-        let receivers = self.connections.iter().filter_map(|entry| entry.receiver.clone());
-        let due = receivers.filter(|one| one.give_later(broadcast.method, one.form(broadcast)));
-        self.wakes.wake(due.map(|one| one.outbox.clone()).collect());
+        self.give_to_all(|connection| {
+            let receiver = connection.receiver.as_ref()?;
+            Some((receiver, broadcast.method, receiver.form(broadcast)))
+        });
+    }
+
+    /// Gives each connection the frame that is for it, if there is one, and wakes the writers. The answer to the request that has
+    /// caused it waits for its writer in this thread, so a walk over very many connections goes apart.
+    fn give_to_all<'f>(
+        &self,
+        frame_for: impl Fn(&Connection) -> Option<(&Arc<Receiver>, &'static str, &'f Frame)>,
+    ) {
+        let walk = || {
+            let mut due = Vec::new();
+            for connection in &self.connections {
+                let Some((receiver, method, frame)) = frame_for(&connection) else { continue };
+                if receiver.give_later(method, frame) {
+                    due.push(receiver.outbox.clone());
+                }
+            }
+            due
+        };
+        let is_long = self.connections.len() > policy::WAKES_AT_ONCE;
+        self.wakes.wake(if is_long { apart(walk) } else { walk() });
     }
 
     /// Wakes the writers of announcements that are due.
@@ -183,22 +206,16 @@ impl Subscribers {
     fn announce(&self, thread: ThreadId, broadcast: &Broadcast, is_for: impl Fn(&Connection) -> bool) {
         let mut catalog = self.catalog();
         let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change));
-        let mut due = Vec::new();
-        for connection in &self.connections {
-            let Some(receiver) = connection.receiver.as_ref().filter(|_| is_for(&connection)) else {
-                continue;
-            };
+        self.give_to_all(|connection| {
+            let receiver = connection.receiver.as_ref().filter(|_| is_for(connection))?;
             let frame = match &announced {
                 Some(announced) if receiver.wishes.numbered => {
                     frame_for(announced, connection.receives(thread))
                 }
                 Some(_) | None => receiver.form(broadcast),
             };
-            if receiver.give_later(broadcast.method, frame) {
-                due.push(receiver.outbox.clone());
-            }
-        }
-        self.wakes.wake(due);
+            Some((receiver, broadcast.method, frame))
+        });
         if let Some(side) = self.threads.get(&thread).filter(|_| broadcast.numbered.is_some()) {
             side.values().for_each(Listener::miss);
         }
