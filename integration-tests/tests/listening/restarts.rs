@@ -30,7 +30,13 @@ fn number(name: &str, usual: usize) -> Result<usize> {
 /// Whether a request failed because the service stops: the connection has ended, or the answer says so.
 fn is_of_stop(client: &Client, error: &anyhow::Error) -> bool {
     let refused = error.chain().find_map(|cause| cause.downcast_ref::<WireError>());
-    client.end().is_some() || refused.is_some_and(|error| error.reason() == "serverStops")
+    // A message that is sent behind the server's close frame, which this client has not read yet.
+    let cut = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let mut cut =
+        cut.filter(|io| [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset].contains(&io.kind()));
+    client.end().is_some()
+        || cut.next().is_some()
+        || refused.is_some_and(|error| error.reason() == "serverStops")
 }
 
 /// The clients of one test, as they see the service.
