@@ -5,29 +5,22 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 #[cfg(any(test, feature = "testing"))]
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
-use pin_project_lite::pin_project;
 use tokio::runtime::{self, Handle, Runtime, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use self::panics::PanicWitness;
 use crate::policy;
 
-/// Does work of some milliseconds apart from the tasks that wait for this thread of the runtime. Another thread goes on with them at
-/// once, also with a task that was woken a moment ago and that no other thread may take. The work is done when this returns.
-pub fn apart<T>(work: impl FnOnce() -> T) -> T {
-    let has_others = Handle::try_current().is_ok_and(|on| on.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if has_others { tokio::task::block_in_place(work) } else { work() }
-}
+mod panics;
 
 pub(crate) type TaskName = Cow<'static, str>;
 
@@ -54,6 +47,13 @@ pub fn threads_at_once(count: usize) -> Result<(), (usize, io::Error)> {
         drop(end);
         started
     })
+}
+
+/// Does work of some milliseconds apart from the tasks that wait for this thread of the runtime. Another thread goes on with them at
+/// once, also with a task that was woken a moment ago and that no other thread may take. The work is done when this returns.
+pub fn apart<T>(work: impl FnOnce() -> T) -> T {
+    let has_others = Handle::try_current().is_ok_and(|on| on.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if has_others { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// A runtime for tasks that may use a processor for long. It has its own threads, which on Linux have a lower
@@ -349,59 +349,6 @@ impl<T: Send + 'static> TaskGroup<T> {
     }
 }
 
-/// Logs and counts the panics of one piece of work.
-struct PanicWitness {
-    name: TaskName,
-    panics: Arc<AtomicU64>,
-}
-
-impl PanicWitness {
-    fn new(name: impl Into<TaskName>, panics: &Arc<AtomicU64>) -> Self {
-        Self { name: name.into(), panics: Arc::clone(panics) }
-    }
-
-    /// Watches until the value is dropped.
-    fn watch(&self) -> PanicWatch<'_> {
-        PanicWatch(self)
-    }
-
-    fn around<F: Future>(self, future: F) -> Witnessed<F> {
-        Witnessed { future, witness: self }
-    }
-}
-
-/// Logs and counts a panic when the work beside it unwinds.
-struct PanicWatch<'w>(&'w PanicWitness);
-
-impl Drop for PanicWatch<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.panics.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(task = %self.0.name, "a task panicked");
-        }
-    }
-}
-
-pin_project! {
-    /// A future with a witness of its polls, not of its drop. It has the room of the future once; an async function that takes a future
-    /// has it twice.
-    struct Witnessed<F> {
-        #[pin]
-        future: F,
-        witness: PanicWitness,
-    }
-}
-
-impl<F: Future> Future for Witnessed<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let _watch = this.witness.watch();
-        this.future.poll(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -472,20 +419,6 @@ mod tests {
         tasks.spawn("endless", std::future::pending::<()>()).abort();
         tasks.finish().await;
         assert_eq!(tasks.panics(), 5);
-    }
-
-    #[tokio::test]
-    async fn a_task_has_the_room_of_its_work_once() {
-        let witness = PanicWitness::new("work", &Arc::default());
-        let work = async {
-            let room = [0_u8; 1 << 10];
-            tokio::task::yield_now().await;
-            room.len()
-        };
-        let alone = size_of_val(&work);
-        let witnessed = witness.around(work);
-        assert!(size_of_val(&witnessed) < alone + 100);
-        assert_eq!(witnessed.await, 1 << 10);
     }
 
     #[cfg(target_os = "linux")]
