@@ -8,7 +8,7 @@ use skein_base::clock::Clock;
 use skein_base::counters::ServerCounters;
 use skein_base::descriptors;
 use skein_base::tasks::{DedicatedRuntime, Tasks};
-use skein_config::access::{AccessError, Credentials};
+use skein_config::access::{AccessError, Credentials, warn_if_open_to_others};
 use skein_config::{GuardProgram, ServerConfig, SharedConfig};
 use skein_helpers::{Helpers, HostOptions};
 use skein_protocol::extension::SkeinStoppingNotification;
@@ -387,11 +387,9 @@ fn app(context: Context, home: &Home, texts: TextIndex, credentials: Arc<Credent
 }
 
 fn credentials(config: &ServerConfig, home: &Home, clock: Clock) -> Result<Arc<Credentials>, AccessError> {
-    let credentials = Credentials::open(&home.paths().access(), clock)?;
-    if credentials.is_open_to_others() {
-        let path = home.paths().access();
-        tracing::warn!(path = %path.display(), "others can read or write access.json: chmod 600 it, and revoke its tokens");
-    }
+    let path = home.paths().access();
+    let credentials = Credentials::open(&path, clock)?;
+    warn_if_open_to_others(&path, "access.json", ", and revoke its tokens");
     Ok(Arc::new(credentials.with_ws_auth(config.ws_auth.clone())))
 }
 

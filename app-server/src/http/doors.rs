@@ -262,8 +262,11 @@ impl Doors {
 
 async fn keys(files: TlsFiles, tasks: &Tasks, now: WallMs) -> Result<TlsKeys, ListenError> {
     let broken = files.cert.clone();
-    warn_if_open_to_others(&files.key, "the private key", "");
-    let read = tasks.blocking("tls", BlockingPool::Inputs, move || TlsKeys::open(files, now)).await;
+    let read = tasks.blocking("tls", BlockingPool::Inputs, move || {
+        warn_if_open_to_others(&files.key, "the private key", "");
+        TlsKeys::open(files, now)
+    });
+    let read = read.await;
     let panicked =
         |error| ListenError::Io { at: broken.display().to_string(), source: io::Error::other(error) };
     Ok(read.map_err(panicked)??)

@@ -139,9 +139,9 @@ impl Subscribers {
 
     /// Sends a notification about no thread to every initialised connection.
     pub(crate) fn publish_to_everybody(&self, broadcast: &Broadcast) {
-        self.give_to_all(|connection| {
+        self.give_to_all(broadcast.method, |connection| {
             let receiver = connection.receiver.as_ref()?;
-            Some((receiver, broadcast.method, receiver.form(broadcast)))
+            Some((receiver, receiver.form(broadcast)))
         });
     }
 
@@ -149,12 +149,13 @@ impl Subscribers {
     /// caused it waits for its writer in this thread, so a walk over very many connections goes apart.
     fn give_to_all<'f>(
         &self,
-        frame_for: impl Fn(&Connection) -> Option<(&Arc<Receiver>, &'static str, &'f Frame)>,
+        method: &str,
+        frame_for: impl Fn(&Connection) -> Option<(&Arc<Receiver>, &'f Frame)>,
     ) {
         let walk = || {
             let mut due = Vec::new();
             for connection in &self.connections {
-                let Some((receiver, method, frame)) = frame_for(&connection) else { continue };
+                let Some((receiver, frame)) = frame_for(&connection) else { continue };
                 if receiver.give_later(method, frame) {
                     due.push(receiver.outbox.clone());
                 }
@@ -206,7 +207,7 @@ impl Subscribers {
     fn announce(&self, thread: ThreadId, broadcast: &Broadcast, is_for: impl Fn(&Connection) -> bool) {
         let mut catalog = self.catalog();
         let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change));
-        self.give_to_all(|connection| {
+        self.give_to_all(broadcast.method, |connection| {
             let receiver = connection.receiver.as_ref().filter(|_| is_for(connection))?;
             let frame = match &announced {
                 Some(announced) if receiver.wishes.numbered => {
@@ -214,7 +215,7 @@ impl Subscribers {
                 }
                 Some(_) | None => receiver.form(broadcast),
             };
-            Some((receiver, broadcast.method, frame))
+            Some((receiver, frame))
         });
         if let Some(side) = self.threads.get(&thread).filter(|_| broadcast.numbered.is_some()) {
             side.values().for_each(Listener::miss);

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::state::CredentialState;
-use super::file::{self, AccessFile, CredentialEnd, Stored, StoredKind};
+use super::file::{AccessFile, CredentialEnd, Stored, StoredKind};
 use super::secret::is_well_formed;
 use super::{
     AccessError, CredentialKind, Digest, Door, Grant, RedeemError, Secret, SignedTokenRefusal,
@@ -132,11 +132,6 @@ impl Credentials {
     #[must_use]
     pub fn with_ws_auth(self, ws_auth: Option<WsAuth>) -> Self {
         Self { ws_auth, ..self }
-    }
-
-    /// Whether other users can read the file.
-    pub fn is_open_to_others(&self) -> bool {
-        file::is_open_to_others(&self.path)
     }
 
     /// Makes a ticket with this access, for a request at this door. `maker` is the credential of the request, if it had

@@ -1,6 +1,7 @@
 //! The file of credentials: when it is written, and how a damaged one is refused.
 
 use super::*;
+use crate::access::is_open_to_others;
 
 #[tokio::test(start_paused = true)]
 async fn uses_are_written_at_most_once_a_minute() {
@@ -96,10 +97,10 @@ fn a_damaged_newer_or_unknown_file_is_refused_and_stays() {
 #[test]
 fn a_file_that_others_can_read_is_noticed_and_closed_by_the_next_change() {
     let rig = Rig::new();
-    assert!(!rig.credentials.is_open_to_others(), "without a file");
+    assert!(!is_open_to_others(&rig.file()), "without a file");
     rig.token("a", None);
     fs::set_permissions(rig.file(), fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(rig.credentials.is_open_to_others());
+    assert!(is_open_to_others(&rig.file()));
     rig.token("b", None);
-    assert!(!rig.credentials.is_open_to_others());
+    assert!(!is_open_to_others(&rig.file()));
 }
