@@ -18,7 +18,7 @@ const CREDENTIAL: &str = "skein.auth.";
 const SECRET_PARAMETERS: [&str; 3] = ["token", "access_token", "ticket"];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
-/// Headers by which a proxy names itself, beside `X-Forwarded-*`.
+/// Headers by which a proxy names itself, beside those that begin with `X-Forwarded`.
 const PROXY: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 
 /// The sender of a request, as its head shows it.
@@ -219,7 +219,7 @@ fn sender(headers: &HeaderMap, own: Option<&WebOrigin>) -> Result<Sender, Access
 
 /// Proxies name themselves by these headers. A proxy of the user would otherwise make its whole network that user.
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| PROXY.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-"))
+    headers.keys().any(|name| PROXY.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded"))
 }
 
 /// The credential of a request: `Authorization: Bearer SECRET` (RFC 6750), or the subprotocol `skein.auth.SECRET`
