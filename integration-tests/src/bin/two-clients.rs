@@ -25,7 +25,7 @@ use self::steps::Step;
 /// Steps of a schedule.
 const STEPS: u64 = 60;
 /// Schedules at the same time.
-const TOGETHER: usize = 5;
+const TOGETHER: usize = 10;
 
 /// Compares both skein-clients with the tests' client, in random schedules.
 #[derive(Debug, Parser)]
