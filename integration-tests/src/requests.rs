@@ -1,21 +1,24 @@
 //! Requests that most tests send, and values that they read from the answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
+use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
 use skein_protocol::extension::{
     LoadedThread, ResumeOptions, SkeinQuiesceParams, SkeinStatusParams, SkeinStatusResponse,
     SkeinThreadUnloadParams, UnloadOutcome,
 };
 use skein_protocol::helper::{McpServerToolCallParams, McpServerToolCallResponse};
-use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::ids::{RequestId, ThreadId, TurnId};
 use skein_protocol::item::{McpToolCallItem, ThreadItem, ThreadItemBody};
 use skein_protocol::methods::{
     McpServerToolCall, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, ThreadList, ThreadLoadedList,
     ThreadRead, ThreadResume, ThreadStart, ThreadUnsubscribe, TurnInterrupt, TurnStart,
 };
 use skein_protocol::notifications::{ItemCompleted, ThreadClosed, TurnCompleted};
+use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::thread::{
     Thread, ThreadItemsListParams, ThreadListParams, ThreadLoadedListParams, ThreadReadParams,
     ThreadResumeParams, ThreadResumeResponse, ThreadSearchOccurrencesParams, ThreadSearchParams,
@@ -33,6 +36,12 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The params of `thread/resume` with defaults.
 pub fn resume_params(thread: ThreadId) -> ThreadResumeParams {
     ThreadResumeParams::new(thread)
+}
+
+/// The user's answer to a single question.
+pub fn user_answer(question: &str, text: &str) -> ToolRequestUserInputResponse {
+    let answer = ToolRequestUserInputAnswer { answers: vec![text.to_owned()] };
+    ToolRequestUserInputResponse { answers: BTreeMap::from([(question.to_owned(), answer)]) }
 }
 
 /// The params of `turn/start` with a text and defaults.
@@ -74,6 +83,17 @@ pub fn items_params(thread: ThreadId) -> ThreadItemsListParams {
 }
 
 impl Client {
+    /// Takes the next question to the user and answers it. Returns its id.
+    ///
+    /// # Errors
+    /// Fails if none comes within [`BOUND`], or it asks nothing.
+    pub async fn answer_next(&mut self, text: &str) -> anyhow::Result<RequestId> {
+        let (id, params) = self.next_request::<ItemToolRequestUserInput>().await?;
+        let question = params.questions.first().context("it asks nothing")?;
+        self.answer_request::<ItemToolRequestUserInput>(&id, &user_answer(&question.id, text)).await?;
+        Ok(id)
+    }
+
     /// Makes a thread with the server's settings.
     ///
     /// # Errors

@@ -73,7 +73,7 @@ async fn a_running_turn_survives_the_disconnect_and_then_the_thread_unloads() ->
     let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
-    let turn = client.start_turn(thread, "/stream 40 8 100").await?;
+    let turn = client.start_turn(thread, "/stream 300 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|_| true).await?;
     drop(client);
     control.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
@@ -85,7 +85,7 @@ async fn a_running_turn_survives_the_disconnect_and_then_the_thread_unloads() ->
     let read = control.read_thread(thread).await?;
     assert_eq!((read.turns[0].id.clone(), read.turns[0].status), (turn, TurnStatus::Completed));
     let reply = read.turns[0].items.iter().find_map(skein_integration_tests::requests::agent_text);
-    assert!(reply.is_some_and(|reply| reply.contains("39 ")), "the turn ran to its end");
+    assert!(reply.is_some_and(|reply| reply.contains("299 ")), "the turn ran to its end");
     home.finish().await
 }
 
@@ -107,7 +107,7 @@ async fn a_running_turn_can_be_found_again() -> Result<()> {
 #[tokio::test]
 async fn a_resume_in_the_middle_of_a_message_shows_its_text_so_far() -> Result<()> {
     let (home, mut writer, thread) = Home::with_thread().await?;
-    let turn = writer.start_turn(thread, "/stream 60 8 100").await?;
+    let turn = writer.start_turn(thread, "/stream 300 8 100").await?;
     for number in 0..5 {
         writer.next::<ItemAgentMessageDelta>(|p| p.delta.starts_with(&format!("{number} "))).await?;
     }

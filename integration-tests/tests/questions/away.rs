@@ -3,14 +3,14 @@
 
 use anyhow::{Context, Result};
 use skein_integration_tests::home::{Home, PATIENCE};
-use skein_integration_tests::requests::user_text;
+use skein_integration_tests::requests::{user_answer, user_text};
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::ids::TurnId;
 use skein_protocol::notifications::ThreadStatusChanged;
 use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 
-use super::{ASK, answer, answer_next};
+use super::ASK;
 
 async fn until_end(window: &mut Window, turn: &TurnId) -> Result<()> {
     window.until("the end of the turn", |view: &View| view.has_ended(turn) && view.questions.is_empty()).await
@@ -60,11 +60,11 @@ async fn an_answer_after_the_end_of_its_turn_has_no_effect() -> Result<()> {
     client.turn_end(&turn).await?;
     let again = client.start_turn(thread, "/ask And this one?").await?;
     let (id, _) = client.next_request::<Question>().await?;
-    client.answer_request::<Question>(&late, &answer(&params.questions[0].id, "late")).await?;
+    client.answer_request::<Question>(&late, &user_answer(&params.questions[0].id, "late")).await?;
     client.refuse_request(&late, "late, too").await?;
     client.quiesce().await?;
     assert_eq!(client.status().await?.turns.running, 1, "the new question waits for its own answer");
-    client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "in time")).await?;
+    client.answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "in time")).await?;
     client.turn_end(&again).await?;
     assert_eq!(client.reply_text(&again)?.as_deref(), Some("in time"));
     home.finish().await
@@ -91,7 +91,7 @@ async fn a_question_from_before_a_kill_is_answered_after_it_and_an_old_one_is_no
     let (new, _) = window.view.open_question().context("the new question")?;
     assert_ne!(*new, old);
     let client = window.client()?;
-    client.answer_request::<Question>(&old, &answer(&name, "yes to the old one, again")).await?;
+    client.answer_request::<Question>(&old, &user_answer(&name, "yes to the old one, again")).await?;
     client.quiesce().await?;
     assert_eq!(client.status().await?.turns.running, 1, "the new question waits");
     window.answer("yes to the new one").await?;
@@ -109,7 +109,7 @@ async fn an_error_before_a_disconnect_does_not_block_a_later_answer() -> Result<
     drop(clients.remove(0));
     let mut back = home.client().await?;
     back.resume(thread).await?;
-    assert_eq!(answer_next(&mut back, "here again").await?, id);
+    assert_eq!(back.answer_next("here again").await?, id);
     clients[0].turn_end(&turn).await?;
     assert_eq!(clients[0].reply_text(&turn)?.as_deref(), Some("here again"));
     home.finish().await
@@ -133,7 +133,7 @@ async fn an_answer_for_another_thread_has_no_effect() -> Result<()> {
         asked.iter().map(|(id, question)| ((*id).clone(), question.questions[0].id.clone())).collect();
     for (window, (id, name)) in windows.iter_mut().zip(ids.iter().rev()) {
         let client = window.client()?;
-        client.answer_request::<Question>(id, &answer(name, "not mine")).await?;
+        client.answer_request::<Question>(id, &user_answer(name, "not mine")).await?;
         client.quiesce().await?;
         assert_eq!(client.status().await?.turns.running, 2, "both questions wait");
     }

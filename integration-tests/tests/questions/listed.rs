@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::requests::user_answer;
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::methods::{SkeinQuestionsAnswer, SkeinQuestionsList, ThreadNameSet, TurnInterrupt};
 use skein_protocol::notifications::TurnCompleted;
@@ -16,7 +17,7 @@ use skein_protocol::table::ServerRequest;
 use skein_protocol::thread::ThreadSetNameParams;
 use skein_protocol::turn::{TurnInterruptParams, TurnStatus};
 
-use super::{ASK, Question, answer};
+use super::{ASK, Question};
 
 /// A call of a tool whose annotations declare it destructive.
 const DESTROY: &str = "/tool helper destroy";
@@ -80,7 +81,10 @@ async fn questions_of_parked_threads_are_listed_after_a_restart_and_answered_wit
     control.call::<SkeinQuestionsAnswer>(answers(open[1].id, json!({ "action": "accept" }))).await?;
     let question = open[0].params["questions"][0]["id"].as_str().context("its id")?.to_owned();
     control
-        .call::<SkeinQuestionsAnswer>(answers(open[0].id, serde_json::to_value(answer(&question, "red"))?))
+        .call::<SkeinQuestionsAnswer>(answers(
+            open[0].id,
+            serde_json::to_value(user_answer(&question, "red"))?,
+        ))
         .await?;
     for (thread, said) in [(words, "red"), (approval, "done 1")] {
         home.until_drained(PATIENCE).await?;
@@ -158,9 +162,9 @@ async fn a_subscriber_answers_the_question_of_a_thread_that_was_parked_under_it(
     control.start_thread_with("words").await?;
     control.until_status("the thread that waits is parked", |status| status.threads.loaded == 1).await?;
     assert!(!control.loaded().await?.contains(&waits));
-    let mine = answer(&params.questions[0].id, "still me");
+    let mine = user_answer(&params.questions[0].id, "still me");
     let mut stranger = home.client().await?;
-    stranger.answer_request::<Question>(&id, &answer(&params.questions[0].id, "not asked")).await?;
+    stranger.answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "not asked")).await?;
     stranger.quiesce().await?;
     client.answer_request::<Question>(&id, &mine).await?;
     client.resolved(&id).await?;

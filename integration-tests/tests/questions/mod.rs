@@ -6,14 +6,9 @@ mod kills;
 mod listed;
 mod restart;
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
-use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
-use skein_integration_tests::requests::agent_text;
-use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
-use skein_protocol::ids::RequestId;
+use skein_integration_tests::requests::{agent_text, user_answer};
 use skein_protocol::notifications::{ItemStarted, ThreadStatusChanged, TurnCompleted};
 use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
@@ -21,19 +16,6 @@ use skein_protocol::turn::TurnStatus;
 
 /// Makes the agent ask.
 const ASK: &str = "/ask Which one?";
-
-/// The user's answer to a single question.
-fn answer(question: &str, text: &str) -> ToolRequestUserInputResponse {
-    let answer = ToolRequestUserInputAnswer { answers: vec![text.to_owned()] };
-    ToolRequestUserInputResponse { answers: BTreeMap::from([(question.to_owned(), answer)]) }
-}
-
-/// Takes the next question and answers it.
-async fn answer_next(client: &mut Client, text: &str) -> Result<RequestId> {
-    let (id, params) = client.next_request::<Question>().await?;
-    client.answer_request::<Question>(&id, &answer(&params.questions[0].id, text)).await?;
-    Ok(id)
-}
 
 #[tokio::test]
 async fn the_agent_replies_with_the_answer_to_its_question() -> Result<()> {
@@ -44,7 +26,7 @@ async fn the_agent_replies_with_the_answer_to_its_question() -> Result<()> {
     assert_eq!(params.questions[0].question, "Which one?");
     let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnUserInput] };
     client.next::<ThreadStatusChanged>(|changed| changed.status == waits).await?;
-    client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "the red one")).await?;
+    client.answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "the red one")).await?;
     client.resolved(&id).await?;
     let runs = ThreadStatus::Active { active_flags: Vec::new() };
     client.next::<ThreadStatusChanged>(|changed| changed.status == runs).await?;
@@ -57,14 +39,14 @@ async fn the_agent_replies_with_the_answer_to_its_question() -> Result<()> {
 async fn the_first_valid_answer_wins_and_every_client_is_notified() -> Result<()> {
     let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, params) = clients[1].next_request::<Question>().await?;
-    let first = answer_next(&mut clients[0], "first").await?;
+    let first = clients[0].answer_next("first").await?;
     assert_eq!(first, id, "all clients get the same id");
     for client in &mut clients {
         client.resolved(&id).await?;
     }
     // Late and repeated answers are ignored.
-    clients[1].answer_request::<Question>(&id, &answer(&params.questions[0].id, "second")).await?;
-    clients[0].answer_request::<Question>(&id, &answer(&params.questions[0].id, "again")).await?;
+    clients[1].answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "second")).await?;
+    clients[0].answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "again")).await?;
     clients[0].turn_end(&turn).await?;
     assert_eq!(clients[0].reply_text(&turn)?.as_deref(), Some("first"));
     assert_eq!(clients[1].status().await?.turns.running, 0, "the connection is still open");
@@ -78,13 +60,13 @@ async fn an_answer_from_a_client_without_the_question_does_not_count() -> Result
     let [mut other, mut observer] = home.clients().await?;
     observer.observe(thread).await?;
     for client in [&mut other, &mut observer] {
-        client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "mine")).await?;
+        client.answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "mine")).await?;
         client.refuse_request(&id, "no").await?;
         // A later request on the same connection: the owner has handled the answer by then.
         client.quiesce().await?;
     }
     assert_eq!(clients[0].status().await?.turns.running, 1, "the question still waits");
-    clients[0].answer_request::<Question>(&id, &answer(&params.questions[0].id, "the real one")).await?;
+    clients[0].answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "the real one")).await?;
     clients[0].turn_end(&turn).await?;
     assert_eq!(clients[0].reply_text(&turn)?.as_deref(), Some("the real one"));
     home.finish().await
@@ -97,7 +79,7 @@ async fn an_observer_gets_no_questions() -> Result<()> {
     let thread = client.start_thread_with("words").await?;
     observer.observe(thread).await?;
     let turn = client.start_turn(thread, "/ask Yes?").await?;
-    answer_next(&mut client, "yes").await?;
+    client.answer_next("yes").await?;
     client.turn_end(&turn).await?;
     observer.turn_end(&turn).await?;
     let asked = observer.record().iter().any(|message| message.method().is_some() && message.id().is_some());
@@ -126,7 +108,7 @@ async fn an_error_from_one_client_does_not_block_the_other() -> Result<()> {
     let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[0].refuse_request(&id, "cannot show it").await?;
-    answer_next(&mut clients[1], "I can").await?;
+    clients[1].answer_next("I can").await?;
     assert_eq!(clients[0].turn_end(&turn).await?.status, TurnStatus::Completed);
     assert_eq!(clients[0].reply_text(&turn)?.as_deref(), Some("I can"));
     home.finish().await
@@ -155,7 +137,7 @@ async fn a_question_survives_a_disconnect_and_returns_with_the_same_id() -> Resu
     let resumed = client.resume(thread).await?;
     let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnUserInput] };
     assert_eq!(resumed.thread.status, waits);
-    assert_eq!(answer_next(&mut client, "here again").await?, id);
+    assert_eq!(client.answer_next("here again").await?, id);
     client.turn_end(&turn).await?;
     assert_eq!(client.reply_text(&turn)?.as_deref(), Some("here again"));
     home.finish().await
@@ -189,7 +171,7 @@ async fn a_question_belongs_to_a_known_item_that_becomes_the_answer() -> Result<
     let (id, params) = client.next_request::<Question>().await?;
     let started = client.received::<ItemStarted>()?;
     assert!(started.iter().any(|known| *known.item.id() == params.item_id), "the item is known by then");
-    client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "blue")).await?;
+    client.answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "blue")).await?;
     client.next::<TurnCompleted>(|_| true).await?;
     let turns = client.read_thread(thread).await?.turns;
     let agent: Vec<_> =

@@ -6,7 +6,6 @@ use skein_integration_tests::requests::{turn_params, user_text};
 use skein_integration_tests::view::{Kind, Leave, Window};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::methods::TurnStart;
-use skein_protocol::notifications::ItemAgentMessageDelta;
 use skein_protocol::turn::{TurnStartParams, TurnStatus};
 
 fn message(thread: ThreadId, id: &str, text: &str) -> TurnStartParams {
@@ -84,11 +83,11 @@ async fn a_message_taken_before_a_kill_is_not_taken_again() -> Result<()> {
 #[tokio::test]
 async fn repeated_input_to_a_turn_is_added_once_also_after_a_reload() -> Result<()> {
     let (home, mut client, thread) = Home::with_thread().await?;
-    let turn = client.call::<TurnStart>(message(thread, "begin", "/stream 60 8 200")).await?.turn.id;
-    client.next::<ItemAgentMessageDelta>(|_| true).await?;
+    let turn = client.call::<TurnStart>(message(thread, "begin", "/ask More?")).await?.turn.id;
     for _ in 0..3 {
         assert_eq!(client.call::<TurnStart>(message(thread, "more", "and more")).await?.turn.id, turn);
     }
+    client.answer_next("no").await?;
     client.turn_end(&turn).await?;
     assert_eq!(client.reply_text(&turn)?.as_deref(), Some("and more"));
     client.unload(thread, false).await?;
@@ -96,6 +95,6 @@ async fn repeated_input_to_a_turn_is_added_once_also_after_a_reload() -> Result<
     assert_eq!(client.call::<TurnStart>(message(thread, "more", "and more")).await?.turn.id, turn);
     let read = client.read_thread(thread).await?;
     let users: Vec<String> = read.turns.iter().flat_map(|turn| &turn.items).filter_map(user_text).collect();
-    assert_eq!(users, ["/stream 60 8 200", "and more"]);
+    assert_eq!(users, ["/ask More?", "and more"]);
     home.finish().await
 }

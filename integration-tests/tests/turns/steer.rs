@@ -10,14 +10,15 @@ use skein_protocol::turn::{TurnStatus, TurnSteerParams, UserInput};
 #[tokio::test]
 async fn input_while_a_turn_runs_is_added_to_it() -> Result<()> {
     let (home, mut client, thread) = Home::with_thread().await?;
-    let turn = client.start_turn(thread, "/stream 30 8 100").await?;
-    client.next::<ItemAgentMessageDelta>(|_| true).await?;
+    // The turn runs until its question has an answer.
+    let turn = client.start_turn(thread, "/ask More?").await?;
     assert_eq!(client.start_turn(thread, "one more thing").await?, turn, "the same turn");
+    client.answer_next("no").await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     assert_eq!(client.reply_text(&turn)?.as_deref(), Some("one more thing"));
     let users: Vec<String> =
         client.received::<ItemCompleted>()?.iter().filter_map(|item| user_text(&item.item)).collect();
-    assert_eq!(users, ["/stream 30 8 100", "one more thing"]);
+    assert_eq!(users, ["/ask More?", "one more thing"]);
     assert_eq!(client.read_thread(thread).await?.turns.len(), 1);
     home.finish().await
 }
