@@ -159,7 +159,7 @@ pub(crate) const CLOSE_WRITE: Duration = Duration::from_millis(1500);
 /// guess; enough for the largest message on a fast line.
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(1);
 /// The bytes that are read at once meanwhile. Origin: guess; few calls of the system for a large message.
-pub(crate) const LINGER_BUFFER: usize = 64 << 10;
+pub(crate) const LINGER_BUFFER: usize = 16 << 10;
 /// Catalog changes kept for clients that were away. Origin: guess; two for each turn, so some minutes of hundreds of
 /// busy threads.
 pub(crate) const CATALOG_CHANGES: usize = 4_096;

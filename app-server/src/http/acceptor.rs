@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
-use self::linger::LeftStream;
+use self::linger::{LeftStream, LingeringClose};
 use self::per_address::{AddressFull, AddressPlace, PendingByAddress};
 use self::syntax::SyntaxAnswers;
 use super::tls::ServedCertificate;
@@ -122,6 +122,8 @@ struct Visit {
     /// A whole head of a request has come.
     asked: AtomicBool,
     inside: AtomicBool,
+    /// The last request was answered before all of it was read.
+    answered_early: AtomicBool,
     /// Its slot before the handshake, free again afterwards or at its end.
     place: Mutex<Option<HandshakePlace>>,
     left: LeftStream,
@@ -163,6 +165,7 @@ impl Visitor {
             life,
             asked: AtomicBool::new(false),
             inside: AtomicBool::new(false),
+            answered_early: AtomicBool::new(false),
             place: Mutex::new(Some(place)),
             left: LeftStream::default(),
         }))
@@ -179,6 +182,15 @@ impl Visitor {
     /// A head of a request has come, which gets an answer. Whether it is the first one of the connection.
     pub(crate) fn ask(&self) -> bool {
         !self.0.asked.swap(true, Ordering::AcqRel)
+    }
+
+    /// Notes whether the last request is answered before all of it was read.
+    pub(crate) fn answer_early(&self, early: bool) {
+        self.0.answered_early.store(early, Ordering::Release);
+    }
+
+    fn was_answered_early(&self) -> bool {
+        self.0.answered_early.load(Ordering::Acquire)
     }
 
     fn has_asked(&self) -> bool {
@@ -263,6 +275,8 @@ pub(crate) struct Socket<S: ByteStream> {
     answered: bool,
     /// The peer has not taken the written bytes.
     blocked: bool,
+    /// The end of a connection whose request was answered before all of it was read.
+    ending: Option<LingeringClose>,
 }
 
 #[derive(Debug)]
@@ -276,7 +290,7 @@ impl<S: ByteStream> Socket<S> {
         let end = Box::pin(tokio::time::sleep_until(Clock.now() + policy::HEAD_TIME));
         let head = Some(HandshakeLimit { end, left: policy::HEAD_BYTES });
         let syntax = SyntaxAnswers::default();
-        Self { stream: Some(stream), visitor, head, syntax, answered: false, blocked: false }
+        Self { stream: Some(stream), visitor, head, syntax, answered: false, blocked: false, ending: None }
     }
 
     /// Ends a socket that is too slow with its handshake.
@@ -299,19 +313,46 @@ impl<S: ByteStream> Socket<S> {
         }
     }
 
-    fn has_read(&mut self, bytes: usize) -> io::Result<()> {
+    /// Ends the connection, and reads away what the client still sends.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ending = self.ending.get_or_insert_with(LingeringClose::begin);
+        ready!(ending.poll(open(&mut self.stream)?, cx));
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads for the HTTP library. Begins the end of a connection that is above the limit before the handshake.
+    fn poll_limited(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(open(&mut self.stream)?.poll_read(cx, buffer))?;
+        let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+        if self.head.is_some() && self.answered {
+            self.syntax.begin_again();
+        }
+        self.syntax.has_read(read);
+        let bytes = read.len();
+        if !self.has_read(bytes) {
+            buffer.set_filled(before);
+            if !self.visitor.has_asked() {
+                syntax::too_large(open(&mut self.stream)?, cx);
+            }
+            self.ending = Some(LingeringClose::begin());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Counts bytes of the client. Returns whether they are within the limit before the handshake.
+    fn has_read(&mut self, bytes: usize) -> bool {
         if bytes > 0 {
             self.visitor.0.life.sign(Clock.now());
         }
-        let Some(head) = &mut self.head else { return Ok(()) };
+        let Some(head) = &mut self.head else { return true };
         // Each request of a connection that stays open has the whole limit.
         if std::mem::take(&mut self.answered) {
             head.left = policy::HEAD_BYTES;
         }
         let left = head.left.checked_sub(bytes);
-        head.left =
-            left.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the head is too large"))?;
-        Ok(())
+        head.left = left.unwrap_or_default();
+        left.is_some()
     }
 
     /// The kernel takes writes, so they say nothing about the peer. A write after a full buffer does: the peer has
@@ -350,22 +391,14 @@ impl<S: ByteStream> AsyncRead for Socket<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.keeps_to_the_time(cx)?;
-        let before = buffer.filled().len();
-        ready!(open(&mut self.stream)?.poll_read(cx, buffer))?;
-        let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
-        if self.head.is_some() && self.answered {
-            self.syntax.begin_again();
+        if self.ending.is_none() {
+            ready!(self.poll_limited(cx, buffer))?;
         }
-        self.syntax.has_read(read);
-        let bytes = read.len();
-        let counted = self.has_read(bytes);
-        if counted.is_err() {
-            buffer.set_filled(before);
-            if !self.visitor.has_asked() {
-                syntax::too_large(open(&mut self.stream)?, cx);
-            }
+        if self.ending.is_none() {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(counted)
+        ready!(self.poll_end(cx))?;
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the head is too large")))
     }
 }
 
@@ -378,7 +411,11 @@ impl<S: ByteStream> Socket<S> {
     ) -> Option<Poll<io::Result<usize>>> {
         self.head.as_ref()?;
         match open(&mut self.stream) {
-            Ok(stream) => self.syntax.poll_write(stream, cx, answer),
+            Ok(stream) => {
+                let instead = self.syntax.poll_write(stream, cx, answer)?;
+                self.visitor.answer_early(true);
+                Some(instead)
+            }
             Err(error) => Some(Poll::Ready(Err(error))),
         }
     }
@@ -415,6 +452,9 @@ impl<S: ByteStream> AsyncWrite for Socket<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.head.is_some() && self.visitor.was_answered_early() {
+            return self.poll_end(cx);
+        }
         open(&mut self.stream)?.poll_shutdown(cx)
     }
 }

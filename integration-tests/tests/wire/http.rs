@@ -1,8 +1,8 @@
 //! HTTP beside the websocket: health, metrics, and access rules.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use skein_integration_tests::home::Home;
-use skein_integration_tests::http::get;
+use skein_integration_tests::http::{Socket, get};
 
 const UPGRADE: [(&str, &str); 4] = [
     ("Connection", "Upgrade"),
@@ -45,6 +45,38 @@ async fn a_foreign_host_header_gets_misdirected() -> Result<()> {
             headers.extend(UPGRADE);
             assert_eq!(get(home.address(), path, &headers).await?.0, 421, "{path} at {host}");
         }
+    }
+    home.finish().await
+}
+
+/// Many clients send a whole request before they read. The system resets a connection that is closed with unread bytes, and the
+/// answer is lost (RFC 9112, section 9.6).
+#[tokio::test]
+async fn a_client_that_still_sends_gets_the_whole_answer() -> Result<()> {
+    let home = Home::start().await?;
+    let large = "x".repeat(17 << 10);
+    let post = |path: &str, kind: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 9000000\r\n\r\n"
+        )
+    };
+    let rows = [
+        (format!("GET / HTTP/1.1\r\nX: {large}"), "431"),
+        (format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: 1\r\n".repeat(200)), "431"),
+        (format!("\0{large}"), "400"),
+        (post("/auth/ticket", "application/json") + &large, "413"),
+        (post("/auth/ticket", "text/plain"), "415"),
+        (post("/nowhere", "application/json"), "404"),
+    ];
+    for (begun, status) in rows {
+        let mut socket = Socket::connect(home.address()).await?;
+        socket.send(begun.as_bytes()).await?;
+        socket.until(format!("HTTP/1.1 {status} ").as_bytes()).await.context(status)?;
+        for part in 0..100 {
+            socket.send(large.as_bytes()).await.with_context(|| format!("{status}: part {part}"))?;
+        }
+        let rest = socket.until_end().await.context(status)?;
+        ensure!(rest.ends_with(b"}"), "{status}: {}", String::from_utf8_lossy(&rest));
     }
     home.finish().await
 }

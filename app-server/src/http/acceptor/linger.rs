@@ -1,12 +1,16 @@
 //! The end of a connection that the server closes because of its client. The client may still be sending. A system resets a
-//! connection that is closed with unread bytes, and many clients then drop the close frame with the reason (RFC 9112, section 9.6).
-//! So the server ends its own side and reads on for a while.
+//! connection that is closed with unread bytes, and many clients then drop the answer or the close frame with the reason (RFC
+//! 9112, section 9.6). So the server ends its own side and reads on for a while.
 
 use std::fmt;
-use std::io;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use skein_base::clock::Clock;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use super::Visitor;
 use crate::policy;
@@ -42,19 +46,46 @@ impl Visitor {
         self.is_inside() && self.0.life.was_refused()
     }
 
-    /// Behind a connection whose client was refused: reads and drops what it still sends, until it ends its side or
-    /// [`policy::LINGER_TIME`] is over.
+    /// Behind a websocket whose client was refused: reads and drops what it still sends, as [`LingeringClose::poll`] does.
     pub(crate) async fn linger(&self) {
-        if let Some(stream) = self.0.left.take() {
-            // The socket is closed either way.
-            tokio::time::timeout(policy::LINGER_TIME, read_away(stream)).await.ok();
+        if let Some(mut stream) = self.0.left.take() {
+            let mut ending = LingeringClose::begin();
+            poll_fn(|cx| ending.poll(Pin::new(&mut stream), cx)).await;
         }
     }
 }
 
-async fn read_away(mut stream: Box<dyn ByteStream>) -> io::Result<()> {
-    stream.shutdown().await?;
-    let mut dropped = vec![0; policy::LINGER_BUFFER];
-    while stream.read(&mut dropped).await? > 0 {}
-    Ok(())
+/// The end of a connection whose client may still be sending, named after the setting of nginx.
+#[derive(Debug)]
+pub(super) struct LingeringClose {
+    until: Pin<Box<Sleep>>,
+    is_shut: bool,
+    dropped: Vec<u8>,
+}
+
+impl LingeringClose {
+    pub(super) fn begin() -> Self {
+        let until = Box::pin(tokio::time::sleep_until(Clock.now() + policy::LINGER_TIME));
+        Self { until, is_shut: false, dropped: vec![0; policy::LINGER_BUFFER] }
+    }
+
+    /// Ends the server's side, then reads and drops what the client still sends, until it ends its own side or
+    /// [`policy::LINGER_TIME`] is over. An error of the stream ends it, too: the socket is closed either way.
+    pub(super) fn poll(&mut self, mut stream: Pin<&mut impl ByteStream>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.until.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !self.is_shut {
+            if ready!(stream.as_mut().poll_shutdown(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            self.is_shut = true;
+        }
+        loop {
+            let mut read = ReadBuf::new(&mut self.dropped);
+            if ready!(stream.as_mut().poll_read(cx, &mut read)).is_err() || read.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
+    }
 }
