@@ -75,9 +75,9 @@ impl Catalog {
         Self { epoch: start.to_string(), limits, last: 0, kept: VecDeque::new(), bytes: 0 }
     }
 
-    /// The newest change.
-    pub(crate) fn place(&self) -> CatalogPlace {
-        CatalogPlace { catalog_seq: self.last, catalog_epoch: self.epoch.clone() }
+    /// The number of the newest change.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
     }
 
     /// Gives a notification the next number, and keeps it. `None` if it cannot be serialised.

@@ -156,6 +156,9 @@ pub(crate) struct Subscribers {
     /// Notifications to all connections. Locked before any guard of the maps, never behind one. A number is given and sent in
     /// one step, so that each connection receives rising numbers.
     catalog: Mutex<Catalog>,
+    /// The number of the newest change. A list reads it without the lock, which a walk over all connections holds.
+    newest: AtomicU64,
+    catalog_epoch: String,
     /// Wakes the writers of announcements.
     wakes: LateWakes,
 }
@@ -170,6 +173,8 @@ impl Subscribers {
             next_ticket: AtomicU64::new(0),
             gone: Notify::new(),
             catalog: Mutex::new(Catalog::new(start, limits)),
+            newest: AtomicU64::new(0),
+            catalog_epoch: start.to_string(),
             wakes: LateWakes::default(),
         }
     }

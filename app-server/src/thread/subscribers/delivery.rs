@@ -10,7 +10,7 @@ use skein_base::tasks::apart;
 use skein_protocol::extension::{CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
-use super::{Connection, Delivery, Listener, Subscribers, Ticket};
+use super::{Connection, Delivery, Listener, Ordering, Subscribers, Ticket};
 use crate::outbox::{Frame, LateWakes, Outbox, TextDelta};
 use crate::policy;
 use crate::thread::catalog::{Announced, Announcement, Catalog};
@@ -139,31 +139,34 @@ impl Subscribers {
 
     /// Sends a notification about no thread to every initialised connection.
     pub(crate) fn publish_to_everybody(&self, broadcast: &Broadcast) {
-        self.give_to_all(broadcast.method, |connection| {
-            let receiver = connection.receiver.as_ref()?;
-            Some((receiver, receiver.form(broadcast)))
+        self.walk(|| {
+            self.give_to_all(broadcast.method, |connection| {
+                let receiver = connection.receiver.as_ref()?;
+                Some((receiver, receiver.form(broadcast)))
+            });
         });
     }
 
-    /// Gives each connection the frame that is for it, if there is one, and wakes the writers. The answer to the request that has
-    /// caused it waits for its writer in this thread, so a walk over very many connections goes apart.
+    /// Does the work that goes over all connections. The answer to the request that has caused it waits for its writer in this
+    /// thread, so a walk over very many connections goes apart, and so does the wait for another one.
+    fn walk(&self, work: impl FnOnce()) {
+        if self.connections.len() > policy::WAKES_AT_ONCE { apart(work) } else { work() }
+    }
+
+    /// Gives each connection the frame that is for it, if there is one, and wakes the writers.
     fn give_to_all<'f>(
         &self,
         method: &str,
         frame_for: impl Fn(&Connection) -> Option<(&Arc<Receiver>, &'f Frame)>,
     ) {
-        let walk = || {
-            let mut due = Vec::new();
-            for connection in &self.connections {
-                let Some((receiver, frame)) = frame_for(&connection) else { continue };
-                if receiver.give_later(method, frame) {
-                    due.push(receiver.outbox.clone());
-                }
+        let mut due = Vec::new();
+        for connection in &self.connections {
+            let Some((receiver, frame)) = frame_for(&connection) else { continue };
+            if receiver.give_later(method, frame) {
+                due.push(receiver.outbox.clone());
             }
-            due
-        };
-        let is_long = self.connections.len() > policy::WAKES_AT_ONCE;
-        self.wakes.wake(if is_long { apart(walk) } else { walk() });
+        }
+        self.wakes.wake(due);
     }
 
     /// Wakes the writers of announcements that are due.
@@ -205,26 +208,32 @@ impl Subscribers {
     }
 
     fn announce(&self, thread: ThreadId, broadcast: &Broadcast, is_for: impl Fn(&Connection) -> bool) {
-        let mut catalog = self.catalog();
-        let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change));
-        self.give_to_all(broadcast.method, |connection| {
-            let receiver = connection.receiver.as_ref().filter(|_| is_for(connection))?;
-            let frame = match &announced {
-                Some(announced) if receiver.wishes.numbered => {
-                    frame_for(announced, connection.receives(thread))
-                }
-                Some(_) | None => receiver.form(broadcast),
-            };
-            Some((receiver, frame))
+        self.walk(|| {
+            let mut catalog = self.catalog();
+            let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change));
+            self.newest.store(catalog.last(), Ordering::Release);
+            self.give_to_all(broadcast.method, |connection| {
+                let receiver = connection.receiver.as_ref().filter(|_| is_for(connection))?;
+                let frame = match &announced {
+                    Some(announced) if receiver.wishes.numbered => {
+                        frame_for(announced, connection.receives(thread))
+                    }
+                    Some(_) | None => receiver.form(broadcast),
+                };
+                Some((receiver, frame))
+            });
+            if let Some(side) = self.threads.get(&thread).filter(|_| broadcast.numbered.is_some()) {
+                side.values().for_each(Listener::miss);
+            }
         });
-        if let Some(side) = self.threads.get(&thread).filter(|_| broadcast.numbered.is_some()) {
-            side.values().for_each(Listener::miss);
-        }
     }
 
-    /// The number of the newest change in the catalog.
+    /// The number of the newest change in the catalog. Some connections may not have it yet.
     pub(crate) fn catalog_place(&self) -> CatalogPlace {
-        self.catalog().place()
+        CatalogPlace {
+            catalog_seq: self.newest.load(Ordering::Acquire),
+            catalog_epoch: self.catalog_epoch.clone(),
+        }
     }
 
     /// Looks up the changes that a client missed, and answers before the next change is sent. So every change that the client

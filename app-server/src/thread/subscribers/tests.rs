@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
 
 use super::{Broadcast, ClientWishes, Left, NoTicket, Role, Subscribers};
 use crate::outbox::{Outbox, OutboxLimits, WriterAction};
+use crate::policy;
 use crate::thread::catalog::Announcement;
 use crate::thread::event::Counts;
 
@@ -289,13 +292,9 @@ async fn announcements_are_numbered_for_clients_that_want_numbers() {
     assert_eq!(subscribers.catalog_place().catalog_seq, 2);
 }
 
-/// Two owners on real threads publish at once: each connection receives every number, in order.
-#[test]
-fn numbers_rise_without_a_gap_for_each_connection() {
-    let subscribers = Subscribers::new(uuid::Uuid::nil());
-    let wishes = || ClientWishes { numbered: true, ..ClientWishes::default() };
-    let outboxes = [1, 2, 3].map(|id| connected_with(&subscribers, id, wishes()));
-    let announced = Broadcast {
+/// An announcement without a number of a thread.
+fn announced() -> Broadcast {
+    Broadcast {
         announcement: Some(Announcement {
             method: "any",
             params: serde_json::Map::new(),
@@ -303,10 +302,18 @@ fn numbers_rise_without_a_gap_for_each_connection() {
             number: None,
         }),
         ..notice("any")
-    };
+    }
+}
+
+/// Two owners on real threads publish at once: each connection receives every number, in order.
+#[test]
+fn numbers_rise_without_a_gap_for_each_connection() {
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
+    let wishes = || ClientWishes { numbered: true, ..ClientWishes::default() };
+    let outboxes = [1, 2, 3].map(|id| connected_with(&subscribers, id, wishes()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..250).for_each(|_| subscribers.publish_to_all(T, &announced)));
+            scope.spawn(|| (0..250).for_each(|_| subscribers.publish_to_all(T, &announced())));
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -318,4 +325,27 @@ fn numbers_rise_without_a_gap_for_each_connection() {
         });
         assert_eq!(numbers.collect::<Vec<_>>(), (1..=1_000).collect::<Vec<_>>());
     }
+}
+
+/// An announcement that goes over thousands of connections, or waits for another one, holds up nobody.
+#[test]
+fn lists_and_other_tasks_go_on_while_an_announcement_waits() {
+    let subscribers = Arc::new(Subscribers::new(uuid::Uuid::nil()));
+    let _outboxes: Vec<Outbox> =
+        (0..=policy::WAKES_AT_ONCE as u64).map(|id| connected(&subscribers, id)).collect();
+    subscribers.publish_to_all(T, &announced());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let walk = subscribers.catalog.lock().unwrap();
+    let (behind, (begins, begun)) = (Arc::clone(&subscribers), std::sync::mpsc::sync_channel(1));
+    let waits = runtime.spawn(async move {
+        begins.send(()).unwrap();
+        behind.publish_to_all(T, &announced());
+    });
+    begun.recv().unwrap();
+    // The only worker is free for this.
+    runtime.block_on(runtime.spawn(async {})).unwrap();
+    assert_eq!(subscribers.catalog_place().catalog_seq, 1);
+    drop(walk);
+    runtime.block_on(waits).unwrap();
+    assert_eq!(subscribers.catalog_place().catalog_seq, 2);
 }
