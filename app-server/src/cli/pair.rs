@@ -1,7 +1,7 @@
 //! `skein pair`: lets the browser of a phone in. Anybody near the screen can read the code, so a person agrees to each browser.
 
 use std::io::{IsTerminal, Write};
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,8 +26,9 @@ use super::{client, home, out, print_line, print_lines, say, url};
 
 /// How often the server is asked whether a page has come.
 const LOOK: Duration = Duration::from_millis(500);
-/// An address of documentations (RFC 5737): a route to it shows the machine's own address. Nothing is sent there.
-const REMOTE_ADDRESS: &str = "192.0.2.1:9";
+/// Addresses of documentations (RFC 5737, RFC 3849): a route to one shows the machine's own address. Nothing is sent there.
+const REMOTE_ADDRESSES: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 #[derive(Debug, Args)]
 pub(super) struct Pair {
@@ -163,19 +164,28 @@ fn page(root: &Path) -> anyhow::Result<Option<String>> {
 }
 
 /// The page at a place, if another machine reaches it.
-fn page_at(place: &str, own: impl FnOnce() -> Option<IpAddr>) -> Option<String> {
+fn page_at(place: &str, own: impl FnOnce(IpAddr) -> Option<IpAddr>) -> Option<String> {
     url::page_at(place, |ip| match ip {
         ip if ip.to_canonical().is_loopback() => None,
-        ip if ip.is_unspecified() => own(),
+        ip if ip.is_unspecified() => own(ip),
         ip => Some(ip),
     })
 }
 
-/// The address of this machine in its network.
-fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect(REMOTE_ADDRESS).ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+/// The address of this machine in its network, for a server that listens at all addresses: of IPv4, or of both families.
+fn own_address(all: IpAddr) -> Option<IpAddr> {
+    REMOTE_ADDRESSES.into_iter().filter(|remote| all.is_ipv6() || remote.is_ipv4()).find_map(address_towards)
+}
+
+/// This machine's address on the way to another one. A link-local one needs the name of a link, which no other machine knows.
+fn address_towards(remote: IpAddr) -> Option<IpAddr> {
+    let any = if remote.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    // The port does not matter: this is discard (RFC 863).
+    socket.connect((remote, 9)).ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    let is_of_a_link = matches!(own, IpAddr::V6(own) if own.is_unicast_link_local());
+    (!own.is_loopback() && !is_of_a_link).then_some(own)
 }
 
 /// The code for a camera, dark on light.
@@ -218,19 +228,32 @@ mod tests {
 
     #[test]
     fn a_page_for_a_phone_is_at_an_address_of_the_network() {
-        let own = || Some(IpAddr::from([192, 168, 1, 5]));
+        let own = |all: IpAddr| {
+            let six = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 5]);
+            Some(if all.is_ipv6() { six } else { IpAddr::from([192, 168, 1, 5]) })
+        };
         for (place, expected) in [
             ("ws://127.0.0.1:4500", None),
             ("wss://[::1]:4500", None),
             ("unix:///run/s", None),
             ("ws://0.0.0.0:4500", Some("http://192.168.1.5:4500")),
-            ("wss://[::]:4501", Some("https://192.168.1.5:4501")),
+            ("wss://[::]:4501", Some("https://[2001:db8::5]:4501")),
             ("wss://10.0.0.2:4501", Some("https://10.0.0.2:4501")),
             ("wss://box.example.org:443", Some("https://box.example.org:443")),
         ] {
             assert_eq!(page_at(place, own).as_deref(), expected, "{place}");
         }
-        assert_eq!(page_at("ws://0.0.0.0:4500", || None), None, "a machine without a network");
+        assert_eq!(page_at("ws://0.0.0.0:4500", |_| None), None, "a machine without a network");
+    }
+
+    /// Machines differ in their networks: an address that is found has the right family.
+    #[test]
+    fn a_server_at_all_addresses_of_ipv4_has_no_address_of_ipv6() {
+        let of_four = own_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        assert!(of_four.is_none_or(|own| own.is_ipv4() && !own.is_loopback()), "{of_four:?}");
+        let of_both = own_address(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        assert!(of_four.is_none() || of_both == of_four, "{of_both:?}: phones have IPv4");
+        assert!(of_both.is_none_or(|own| !own.is_loopback()), "{of_both:?}");
     }
 
     #[test]
