@@ -134,7 +134,8 @@ def plain_commands(terminal):
 
 def interrupted(terminal):
     terminal.begin("skein run /hang")
-    terminal.shows("skein run /hang")
+    # A shell that has not started the program yet would keep the signal for itself.
+    terminal.wait(lambda: terminal.tmux("display-message", "-p", "#{pane_current_command}").strip() == "skein", "a running program")
     # Before, during or after the start of the turn: each ends with 130.
     terminal.key("C-c")
     terminal.ends(130, "an interrupted run")
