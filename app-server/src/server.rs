@@ -22,6 +22,7 @@ use skein_store::home::{Home, HomeError};
 use skein_store::index::ThreadIndex;
 use skein_store::index::changes::Changes;
 use skein_store::index::sled::SledIndex;
+use skein_store::ownership::HomeOwnership;
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::{OpenMarker, RolloutStore};
@@ -349,8 +350,7 @@ fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>
         questions: QuestionNumbers::from(home.first_question()),
         restarts: Arc::new(Semaphore::new(config.restart.at_once)),
         gaps: Gaps::default(),
-        machine_boot: home.machine_boot(),
-        term: home.term(),
+        ownership: Arc::new(HomeOwnership::new(home.term(), Arc::clone(&store))),
         counters: ServerCounters::default(),
         conversations: Arc::default(),
         question_feed: Arc::default(),
@@ -400,13 +400,12 @@ fn background(
     tasks: &Tasks,
 ) -> (Arc<dyn ThreadIndex>, TextIndex, mpsc::Sender<OpenMarker>, Background) {
     let (stop_markers, stop_index) = (CancellationToken::new(), CancellationToken::new());
-    let (paths, boot, changes) = (home.paths().clone(), home.machine_boot(), Arc::new(Changes::default()));
+    let (paths, changes) = (home.paths().clone(), Arc::new(Changes::default()));
     let noted = Arc::clone(&changes);
-    let index = SledIndex::start(paths, boot, Arc::clone(store), tasks, noted, stop_index.clone());
+    let index = SledIndex::start(paths, Arc::clone(store), tasks, noted, stop_index.clone());
     let index: Arc<dyn ThreadIndex> = Arc::new(index);
     let texts = TextIndex::new(Sources {
         home: home.paths().clone(),
-        boot,
         store: Arc::clone(store),
         index: Arc::clone(&index),
         changes,

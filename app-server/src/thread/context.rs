@@ -9,14 +9,14 @@ use skein_base::tasks::Tasks;
 use skein_config::{ContextOverride, ServerConfig, SharedConfig};
 use skein_helpers::{Helpers, Transport};
 use skein_provider::Providers;
-use skein_store::home::{HomePaths, Term};
+use skein_store::home::HomePaths;
 use skein_store::index::ThreadIndex;
+use skein_store::ownership::Ownership;
 use skein_store::rollout::{OpenMarker, RolloutStore};
 use skein_turn::context;
 use skein_turn::conversation_cache::ConversationCache;
 use skein_turn::surroundings::Surroundings;
 use tokio::sync::{Semaphore, mpsc};
-use uuid::Uuid;
 
 use super::day::DayUse;
 use super::gaps::Gaps;
@@ -71,10 +71,8 @@ pub(crate) struct Context {
     pub(crate) restarts: Arc<Semaphore>,
     /// Unreadable records found by replays.
     pub(crate) gaps: Gaps,
-    /// This start of the machine.
-    pub(crate) machine_boot: Uuid,
-    /// This ownership of the home.
-    pub(crate) term: Term,
+    /// The right to write to threads.
+    pub(crate) ownership: Arc<dyn Ownership>,
     /// Open markers that the index covers. A task clears them in batches.
     pub(crate) closed_rollouts: mpsc::Sender<OpenMarker>,
     /// Wakes the eviction task.
@@ -112,6 +110,6 @@ impl Context {
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("term", &self.term).finish_non_exhaustive()
+        f.debug_struct("Context").finish_non_exhaustive()
     }
 }

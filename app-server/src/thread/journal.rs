@@ -7,7 +7,7 @@ use skein_base::clock::{Clock, WallMs};
 use skein_base::counters::OpenFailure;
 use skein_config::Durability;
 use skein_protocol::extension::ThreadPicture;
-use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
+use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::table::Recipients;
 use skein_store::history::{History, LoadedTurn};
@@ -40,7 +40,8 @@ enum Sink {
 
 pub(crate) struct Journal {
     services: Arc<Context>,
-    thread: ThreadId,
+    /// The right to write to the thread.
+    lease: Lease,
     /// The history that clients see.
     pub(crate) history: History,
     queue: PublicationQueue<Outgoing>,
@@ -73,7 +74,7 @@ impl Journal {
     /// A journal that begins behind record `head`, in epoch `epoch`.
     pub(crate) fn new(
         services: Arc<Context>,
-        thread: ThreadId,
+        lease: Lease,
         history: History,
         (head, epoch): (EventSeq, Epoch),
         (persistence, materialised): (Persistence, Materialised),
@@ -87,7 +88,7 @@ impl Journal {
         let queue = PublicationQueue::new(head);
         Self {
             services,
-            thread,
+            lease,
             history,
             queue,
             recent: RecentEvents::new(head),
@@ -104,6 +105,11 @@ impl Journal {
             ends: Vec::new(),
             unsaved_ends: Vec::new(),
         }
+    }
+
+    /// The right to write to the thread.
+    pub(crate) fn lease(&self) -> Lease {
+        self.lease
     }
 
     /// The last number given out.
@@ -178,8 +184,8 @@ impl Journal {
         if !self.opened {
             self.opened = true;
             let opened = ThreadOpened {
-                boot_id: self.services.machine_boot,
-                term: self.services.term,
+                boot_id: self.services.store.life(),
+                term: self.lease.term,
                 epoch: self.epoch,
             };
             records.push(self.numbered(opened.into()));
@@ -366,13 +372,13 @@ impl Journal {
                 let batch = Batch { records, keep, row, behind };
                 let writer = batches.get_or_insert_with(|| {
                     let (writer, abort) =
-                        start_writer(&self.services, self.thread, self.head, self.written.clone());
+                        start_writer(&self.services, self.lease, self.head, self.written.clone());
                     *task = Some(abort);
                     writer
                 });
                 // The queue has twice the room of `has_room`, so the owner's own records fit.
                 if let Err(error) = writer.try_send(batch) {
-                    tracing::error!(thread = %self.thread, %error, "the queue of this thread's writer is full; records are lost");
+                    tracing::error!(thread = %self.lease.thread, %error, "the queue of this thread's writer is full; records are lost");
                     self.fail("its writer does not keep up".to_owned());
                 }
             }
@@ -426,7 +432,7 @@ pub(crate) enum Saved {
 
 fn start_writer(
     services: &Arc<Context>,
-    thread: ThreadId,
+    lease: Lease,
     head: EventSeq,
     written: mpsc::Sender<Written>,
 ) -> (mpsc::Sender<Batch>, AbortHandle) {
@@ -437,9 +443,10 @@ fn start_writer(
         question_feed: Arc::clone(&services.question_feed),
         tasks: services.tasks.clone(),
         clock: services.clock,
-        lease: Lease { thread, term: services.term },
+        lease,
         head,
     };
+    let thread = lease.thread;
     let writing = services.tasks.spawn(format!("writer/{thread}"), writer::run(setup, to_write, written));
     (batches, writing.abort_handle())
 }

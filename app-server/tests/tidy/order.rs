@@ -74,6 +74,8 @@ const STORE: &[&str] = &[
     "index",
     // The meaning of records to a client.
     "history",
+    // The right to write to a thread.
+    "ownership",
     "rollout",
     "home",
     "policy",

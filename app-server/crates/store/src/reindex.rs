@@ -53,7 +53,7 @@ pub async fn run(home: &Path, mut progress: impl FnMut(Indexing) + Send) -> Resu
         threads = at.done;
         progress(at);
     };
-    let done = sled::reindex(home.paths(), home.machine_boot(), &*store, &tasks, report).await;
+    let done = sled::reindex(home.paths(), &*store, &tasks, report).await;
     tasks.finish().await;
     done?;
     Ok(Reindexed { threads, took: Clock.now().saturating_duration_since(began) })

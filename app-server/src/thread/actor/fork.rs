@@ -8,7 +8,7 @@ use skein_protocol::thread::{Thread, ThreadForkResponse};
 use skein_store::history::{Bound, Cut, History};
 use skein_store::index::moment;
 use skein_store::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
-use skein_store::rollout::{CopyError, Lease, ReadError};
+use skein_store::rollout::{CopyError, ReadError};
 
 use super::helper_side::HelperSide;
 use super::load::{self, ReadThread};
@@ -115,14 +115,14 @@ impl Copy {
     }
 
     async fn on_disk(&self, services: &Context, cut: Cut) -> Result<ReadThread, ThreadError> {
-        let lease = Lease { thread: self.id, term: services.term };
+        let lease = services.ownership.lease_of_new(self.id);
         let up_to = cut.up_to;
         let records = self.beginning(services, cut);
         services.store.copy(self.from, up_to, lease, records).await.map_err(|error| match error {
             CopyError::Read(error) => ThreadError::unreadable(error, self.from),
             CopyError::Write(error) => ThreadError::NotForked { id: self.from, why: error.to_string() },
         })?;
-        let made = load::read(services, self.id).await?;
+        let made = load::read(services, lease).await?;
         // A list after the answer shows the fork.
         let (index, row, head) = (Arc::clone(&services.index), made.history.row(), made.head);
         moment::set(&services.tasks, self.id, async move { index.upsert(row, head).await }).await;
@@ -139,6 +139,7 @@ impl Copy {
             history.apply(&record);
         }
         Ok(ReadThread {
+            lease: services.ownership.lease_of_new(self.id),
             head: history.seq(),
             epoch: history.epoch(),
             history,

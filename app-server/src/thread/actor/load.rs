@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use skein_config::{Overrides, secrets};
 use skein_protocol::extension::ThreadPicture;
-use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_protocol::ids::{Epoch, EventSeq};
 use skein_store::history::{History, KeptTurn, NextLoad};
 use skein_store::rollout::record::{SecretValues, TurnResumed};
-use skein_store::rollout::{Keep, Location};
+use skein_store::rollout::{Keep, Lease, Location};
 use skein_turn::surroundings::Surroundings;
 use skein_turn::{LeftOver, TurnTask};
 
@@ -26,6 +26,7 @@ use crate::thread::machine::Persistence;
 /// A thread, read from its rollout.
 #[derive(Debug)]
 pub(super) struct ReadThread {
+    pub(crate) lease: Lease,
     pub(crate) history: History,
     pub(crate) head: EventSeq,
     pub(crate) epoch: Epoch,
@@ -49,7 +50,8 @@ impl Owner {
         if let Some(start) = self.waiters.start() {
             let created = created(&self.log, &self.helpers, start);
             let at = ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) };
-            self.log.open(History::of(self.id), at, Materialised::No);
+            let lease = self.services.ownership.lease_of_new(self.id);
+            self.log.open(lease, History::of(self.id), at, Materialised::No);
             self.log.record_one(created, Keep::Process);
             return Some(Event::Loaded(Materialised::No));
         }
@@ -66,7 +68,8 @@ impl Owner {
             return Some(Event::LoadFailed(ThreadError::NotFound { id }.to_wire()));
         } else {
             self.children.spawn(format!("load/{id}"), async move {
-                let read = read(&services, id).await;
+                let lease = services.ownership.claim(id).await;
+                let read = read(&services, lease).await;
                 Child::Loaded(Box::new(with_surroundings(&services, read, &named).await))
             });
         }
@@ -78,7 +81,7 @@ impl Owner {
         let materialised = match result {
             Ok(loaded) => self.open_log(loaded),
             Err(error) => {
-                self.services.store.release(self.id);
+                self.services.ownership.give_up(self.id);
                 // A next owner would only fail to load again.
                 for command in self.waiters.take_deferred() {
                     command.refuse(&self.services, &error.to_wire());
@@ -111,7 +114,7 @@ impl Owner {
             settings::take_those_of_the_load(&mut self.log, &mut self.helpers, &self.waiters);
             return Materialised::No;
         };
-        let ReadThread { history, head, epoch, cut, surroundings } = loaded;
+        let ReadThread { lease, history, head, epoch, cut, surroundings } = loaded;
         let materialised = match self.log.persistence() {
             Persistence::Durable => Materialised::Yes,
             // A fork in memory.
@@ -128,7 +131,7 @@ impl Owner {
         self.log.show(|snapshot| snapshot.cut_off = cut_off);
         self.helpers.found(surroundings);
         self.repair.note_mended(cut || !closing.is_empty());
-        self.log.open(history, ThreadPicture { seq: head, epoch }, materialised);
+        self.log.open(lease, history, ThreadPicture { seq: head, epoch }, materialised);
         record_closing(&mut self.log, closing);
         if let NextLoad::GoOn(open) = next {
             // Its settings hold for it: those of a resume do not change a thread in use.
@@ -154,7 +157,7 @@ impl Owner {
         if !waits {
             self.repair.note_mended(true);
             self.parts().close_gone(&open);
-            let (turn_id, boot_id) = (open.id.clone(), self.services.machine_boot);
+            let (turn_id, boot_id) = (open.id.clone(), self.services.store.life());
             let dropped = open.dropped.clone();
             let ended = self.log.history().map(|history| history.ends_of(&dropped, self.log.wall()));
             self.log.record_one(TurnResumed { turn_id, boot_id, dropped }, Keep::Process);
@@ -196,7 +199,8 @@ async fn with_surroundings(
 }
 
 /// Reads the thread from the store.
-pub(super) async fn read(services: &Context, id: ThreadId) -> Result<ReadThread, ThreadError> {
+pub(super) async fn read(services: &Context, lease: Lease) -> Result<ReadThread, ThreadError> {
+    let id = lease.thread;
     let loaded = services.store.load(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     if loaded.repair.cut > 0 {
         tracing::warn!(thread = %id, bytes = loaded.repair.cut, "cut off a torn end of this thread's rollout");
@@ -205,13 +209,20 @@ pub(super) async fn read(services: &Context, id: ThreadId) -> Result<ReadThread,
         tracing::warn!(thread = %id, ?damage, "the rollout of this thread is damaged; reading the rest");
     }
     let location = services.store.location(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
-    let epoch = loaded.next_epoch(services.machine_boot);
+    let epoch = loaded.next_epoch(services.store.life());
     let read = History::read_end(services.store.as_ref(), id, skein_store::policy::HISTORY_WINDOW).await;
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
     add_secrets(&mut history, services.store.secrets(id).await);
     history.set_archived(location == Location::Archived);
-    Ok(ReadThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0, surroundings: None })
+    Ok(ReadThread {
+        lease,
+        history,
+        head: loaded.head,
+        epoch,
+        cut: loaded.repair.cut > 0,
+        surroundings: None,
+    })
 }
 
 /// Adds the secrets of a thread, which are not in its records. A rollout of an earlier version has secrets in its settings:

@@ -15,8 +15,8 @@ use skein_protocol::table::{Notification, Recipients};
 use skein_protocol::thread::{Thread, ThreadStatus};
 use skein_protocol::turn::Turn;
 use skein_store::history::{History, LoadedTurn, ThreadRow};
-use skein_store::rollout::Keep;
 use skein_store::rollout::record::RecordBody;
+use skein_store::rollout::{Keep, Lease};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -91,10 +91,21 @@ impl Log {
     }
 
     /// Opens the log behind record `at.seq`, in epoch `at.epoch`.
-    pub(super) fn open(&mut self, history: History, at: ThreadPicture, materialised: Materialised) {
+    pub(super) fn open(
+        &mut self,
+        lease: Lease,
+        history: History,
+        at: ThreadPicture,
+        materialised: Materialised,
+    ) {
         let (services, written) = (Arc::clone(&self.services), self.written.0.clone());
         let (at, kind) = ((at.seq, at.epoch), (self.persistence, materialised));
-        self.journal = Some(Journal::new(services, self.thread, history, at, kind, written));
+        self.journal = Some(Journal::new(services, lease, history, at, kind, written));
+    }
+
+    /// The right to write to the thread, once the log is open.
+    pub(super) fn lease(&self) -> Option<Lease> {
+        self.journal.as_ref().map(Journal::lease)
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -57,10 +57,9 @@ impl Owner {
     /// Moves the rollout. The move continues even if this owner does not wait for it any longer.
     pub(super) fn move_rollout(&mut self, to: Destination) -> Option<Event> {
         let is_durable = self.log.persistence() == Persistence::Durable;
-        if !(is_durable && self.machine.is_materialised() && self.log.is_open()) {
-            return Some(Event::Moved);
-        }
-        let moving = carry(Arc::clone(&self.services), self.id, self.log.row(), to);
+        let lease = self.log.lease().filter(|_| is_durable && self.machine.is_materialised());
+        let Some(lease) = lease else { return Some(Event::Moved) };
+        let moving = carry(Arc::clone(&self.services), lease, self.log.row(), to);
         let moving = self.services.tasks.spawn(format!("move/{}", self.id), moving);
         self.children.spawn(format!("await-move/{}", self.id), async move {
             let outcome = moving.await.unwrap_or_else(|panic| {
@@ -78,7 +77,7 @@ impl Owner {
             // release: then another owner may change it.
             self.services.closed_rollouts.try_send(self.services.store.open_marker(self.id)).ok();
         }
-        self.services.store.release(self.id);
+        self.services.ownership.give_up(self.id);
         match outcome.moved {
             Ok(to) => {
                 self.log.set_archived(to == Destination::Archive);
@@ -134,7 +133,7 @@ pub(super) fn refuse_move(services: &Context, log: &Log, asked: Option<Command>,
         }
         MoveRefusal::Failed(why) => ThreadError::NotMoved { id, why },
         MoveRefusal::NoAnswer => {
-            services.store.release(id);
+            services.ownership.give_up(id);
             ThreadError::MoveUnknown { id }
         }
     };
@@ -194,12 +193,11 @@ pub(super) async fn mend_index(
 /// Moves the rollout, then sets the row for the new location, so that a list after the answer shows it.
 async fn carry(
     services: Arc<Context>,
-    thread: ThreadId,
+    lease: Lease,
     row: Option<(ThreadRow, EventSeq)>,
     to: Destination,
 ) -> RelocationOutcome {
-    let store = &services.store;
-    let lease = Lease { thread, term: services.term };
+    let (store, thread) = (&services.store, lease.thread);
     let moved: Result<(), MoveError> = match to {
         Destination::Archive => store.relocate(lease, Location::Archived).await,
         Destination::Threads => store.relocate(lease, Location::Active).await,

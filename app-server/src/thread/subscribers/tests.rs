@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use skein_base::clock::WallMs;
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
 
 use super::{Broadcast, ClientWishes, Left, NoTicket, Role, Subscribers};
@@ -335,15 +336,16 @@ fn lists_and_other_tasks_go_on_while_an_announcement_waits() {
         (0..=policy::WAKES_AT_ONCE as u64).map(|id| connected(&subscribers, id)).collect();
     subscribers.publish_to_all(T, &announced());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let (_inside, tasks) = (runtime.enter(), Tasks::new());
     let walk = subscribers.catalog.lock().unwrap();
     let (behind, (begins, begun)) = (Arc::clone(&subscribers), std::sync::mpsc::sync_channel(1));
-    let waits = runtime.spawn(async move {
+    let waits = tasks.spawn("waits", async move {
         begins.send(()).unwrap();
         behind.publish_to_all(T, &announced());
     });
     begun.recv().unwrap();
     // The only worker is free for this.
-    runtime.block_on(runtime.spawn(async {})).unwrap();
+    runtime.block_on(tasks.spawn("other", async {})).unwrap();
     assert_eq!(subscribers.catalog_place().catalog_seq, 1);
     drop(walk);
     runtime.block_on(waits).unwrap();

@@ -12,7 +12,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use super::finding::{Defect, FindingOutcome, FsckFinding, IndexLook};
 use super::{FsckError, FsckRequest, Mend};
 use crate::history::{History, ThreadRow};
-use crate::home::{HomePaths, machine_boot};
+use crate::home::HomePaths;
 use crate::index::IndexError;
 use crate::index::sled::{self, IndexReader};
 use crate::rollout::{Location, ReadError, RolloutStore};
@@ -135,8 +135,7 @@ impl Rows<'_> {
         if self.order.mend == Mend::No {
             return Ok((IndexLook::Unreadable, vec![finding]));
         }
-        let boot = machine_boot().unwrap_or_default();
-        match sled::reindex(self.paths, boot, self.store, self.tasks, |_| ()).await {
+        match sled::reindex(self.paths, self.store, self.tasks, |_| ()).await {
             Ok(()) => {
                 finding.outcome = FindingOutcome::Mended;
                 Ok((IndexLook::MadeAnew, vec![finding]))

@@ -116,7 +116,6 @@ impl ServerJson {
 pub struct Home {
     paths: HomePaths,
     start_id: Uuid,
-    machine_boot: Uuid,
     term: Term,
     first_question: i64,
     lock: Flock<File>,
@@ -157,8 +156,7 @@ impl Home {
         let (term, first_question) = raised.map_err(|source| fault(&paths.lock(), source))?;
         sync_folder(paths.root())?;
         let start_id = Clock.new_id();
-        let machine_boot = machine_boot().unwrap_or(start_id);
-        Ok(Self { paths, start_id, machine_boot, term, first_question, lock })
+        Ok(Self { paths, start_id, term, first_question, lock })
     }
 
     /// The home's paths.
@@ -169,13 +167,6 @@ impl Home {
     /// The id of this start of the server.
     pub fn start_id(&self) -> Uuid {
         self.start_id
-    }
-
-    /// The boot id of the machine (Linux: `/proc/sys/kernel/random/boot_id`). Written data survives the end of a
-    /// server, but not that of the machine. So this id, not the server's, tells whether clients may know numbers that
-    /// the disk never got. It is the server's id on a system without one.
-    pub fn machine_boot(&self) -> Uuid {
-        self.machine_boot
     }
 
     /// The tag that the home's helper processes carry. It is made of the lock file's device, inode and birth. So a
@@ -321,7 +312,7 @@ fn tag_from_lock(lock: &fs::Metadata) -> HomeTag {
     HomeTag::of(&[&device, &number, &birth, boot.as_bytes()])
 }
 
-/// The boot id of the machine, if the system has one.
+/// The boot id of the machine, if the system has one (Linux: `/proc/sys/kernel/random/boot_id`).
 pub(crate) fn machine_boot() -> Option<Uuid> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().parse().ok()
 }

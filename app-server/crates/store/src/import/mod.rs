@@ -197,7 +197,7 @@ impl ImportRun {
                 return Ok(());
             }
         };
-        let importer = Importer { boot_id: self.home.machine_boot(), term: self.home.term(), epoch };
+        let importer = Importer { boot_id: self.store.life(), term: self.home.term(), epoch };
         let newest = rollout.parts.last().map(|part| part.path.clone()).unwrap_or_default();
         let converted =
             self.tasks.blocking("import", BlockingPool::Read, move || convert(&rollout, importer)).await;

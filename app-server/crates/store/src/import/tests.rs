@@ -72,7 +72,6 @@ impl Fixture {
         let (tasks, stop, changes) = (Tasks::new(), CancellationToken::new(), Arc::<Changes>::default());
         let texts = TextIndex::new(Sources {
             home: home.paths().clone(),
-            boot: home.machine_boot(),
             store: Arc::new(store),
             index: Arc::new(index),
             changes: Arc::clone(&changes),

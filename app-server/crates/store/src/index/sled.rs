@@ -56,8 +56,8 @@ pub struct SledIndex {
 
 struct IndexShared {
     home: HomePaths,
-    /// The machine's boot id.
-    boot: Uuid,
+    /// The life of the storage.
+    life: Uuid,
     tasks: Tasks,
     state: watch::Sender<SledState>,
     /// Changes from before the index was open. The state leaves `Opening` only under this lock.
@@ -104,16 +104,15 @@ impl SledState {
 
 impl SledIndex {
     /// Starts the index of this home and returns at once. A task opens it, rebuilds it from `store` if needed, and
-    /// flushes and closes it at `stop`. It compares it with the store once in each `boot`.
+    /// flushes and closes it at `stop`. It compares it with the store once in each life of the storage.
     pub fn start(
         home: HomePaths,
-        boot: Uuid,
         store: Arc<dyn RolloutStore>,
         tasks: &Tasks,
         changes: Arc<Changes>,
         stop: CancellationToken,
     ) -> Self {
-        let index = Self::new(home, boot, tasks, SledState::Opening, changes);
+        let index = Self::new(home, store.life(), tasks, SledState::Opening, changes);
         let serving = index.clone();
         tasks.spawn("index", async move {
             tokio::select! {
@@ -125,10 +124,10 @@ impl SledIndex {
         index
     }
 
-    fn new(home: HomePaths, boot: Uuid, tasks: &Tasks, state: SledState, changes: Arc<Changes>) -> Self {
+    fn new(home: HomePaths, life: Uuid, tasks: &Tasks, state: SledState, changes: Arc<Changes>) -> Self {
         let shared = IndexShared {
             home,
-            boot,
+            life,
             tasks: tasks.clone(),
             state: watch::Sender::new(state),
             waiting: Mutex::default(),

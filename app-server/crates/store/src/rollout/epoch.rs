@@ -47,12 +47,12 @@ impl Tail {
     }
 }
 
-/// The epoch of a load in the boot `boot_id`: 1 for a new rollout. One more than the last epoch if acknowledged
-/// records are lost, or if an earlier boot left the tail unclosed. Clients may then know numbers that the disk never
-/// got. Else the same.
-pub(crate) fn next(tail: &Tail, boot_id: Uuid) -> Epoch {
+/// The epoch of a load in this life of the storage: 1 for a new rollout. One more than the last epoch if acknowledged
+/// records are lost, or if an earlier life left the tail unclosed. Clients may then know numbers that the storage has
+/// lost. Else the same.
+pub(crate) fn next(tail: &Tail, life: Uuid) -> Epoch {
     let Some(last) = tail.epoch else { return Epoch(1) };
-    let cut_short = !tail.closed && tail.opened.is_none_or(|opened| opened.boot_id != boot_id);
+    let cut_short = !tail.closed && tail.opened.is_none_or(|opened| opened.boot_id != life);
     if cut_short || tail.damaged { Epoch(last.0.saturating_add(1)) } else { last }
 }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use skein_base::clock::{Clock, WallMs};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::prefilter::Prefilter;
 use super::record::{Record, SecretValues};
@@ -33,9 +34,18 @@ struct MemoryState {
     trash: Vec<(WallMs, ThreadId)>,
     open: OpenMarkers,
     counts: RolloutCounts,
+    life: Option<Uuid>,
 }
 
 impl MemoryStore {
+    /// The life of each until [`set_life`](Self::set_life).
+    pub const FIRST_LIFE: Uuid = Uuid::from_u128(1);
+
+    /// Begins another life of the storage.
+    pub fn set_life(&self, life: Uuid) {
+        self.state().life = Some(life);
+    }
+
     fn state(&self) -> MutexGuard<'_, MemoryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,6 +107,10 @@ fn last(records: &[Record]) -> EventSeq {
 
 #[async_trait]
 impl RolloutStore for MemoryStore {
+    fn life(&self) -> Uuid {
+        self.state().life.unwrap_or(Self::FIRST_LIFE)
+    }
+
     async fn append(
         &self,
         lease: Lease,

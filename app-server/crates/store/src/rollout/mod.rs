@@ -42,7 +42,8 @@ pub enum Keep {
     Power,
 }
 
-/// The right to write to a thread: the thread, and the writer's term.
+/// The right to write to a thread: the thread, and the writer's term. It comes from
+/// [`Ownership`](crate::ownership::Ownership).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     /// The thread.
@@ -227,9 +228,9 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The epoch for a `thread.opened` of this boot: see `epoch::next`.
-    pub fn next_epoch(&self, boot_id: Uuid) -> Epoch {
-        epoch::next(&epoch::Tail::of(&self.end, &self.repair), boot_id)
+    /// The epoch for a `thread.opened` in this life of the storage: see `epoch::next`.
+    pub fn next_epoch(&self, life: Uuid) -> Epoch {
+        epoch::next(&epoch::Tail::of(&self.end, &self.repair), life)
     }
 }
 
@@ -271,6 +272,10 @@ pub struct RolloutCounts {
 /// sees exactly the acknowledged records.
 #[async_trait]
 pub trait RolloutStore: Send + Sync {
+    /// The life of the storage. A record that was acknowledged in a life stays for the rest of it, however servers end.
+    /// Another life may have lost the newest records that no `thread.closed` follows: see [`Loaded::next_epoch`].
+    fn life(&self) -> Uuid;
+
     /// Appends `records`, all or none, behind record `expected` (0 for a new rollout). Creates the open marker before
     /// it touches the rollout. Dropping the future does not stop a started append: a later
     /// [`head`](RolloutStore::head) or [`load`](RolloutStore::load) waits for it and sees it.
@@ -400,7 +405,8 @@ pub trait RolloutStore: Send + Sync {
     /// If the folders cannot be read.
     async fn threads(&self) -> io::Result<Vec<ThreadId>>;
 
-    /// Drops the writer's state of a thread, at the end of every load. Drops refused records with it.
+    /// Drops the writer's state of a thread, and refused records with it, for
+    /// [`Ownership::give_up`](crate::ownership::Ownership::give_up).
     fn release(&self, thread: ThreadId);
 
     /// Closes the files of unused rollouts until the next write, to save descriptors. Returns how many.

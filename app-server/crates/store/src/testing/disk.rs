@@ -10,6 +10,7 @@ use skein_base::clock::WallMs;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::rollout::record::{Record, SecretValues};
 use crate::rollout::{
@@ -41,6 +42,8 @@ pub struct TestStore {
     /// Threads whose appends are refused.
     refused: Mutex<BTreeSet<ThreadId>>,
     held: Mutex<BTreeSet<ThreadId>>,
+    /// The life of the storage, if it is not that of `inner`.
+    life: Mutex<Option<Uuid>>,
 }
 
 impl TestStore {
@@ -62,12 +65,18 @@ impl TestStore {
             written: watch::Sender::default(),
             refused: Mutex::default(),
             held: Mutex::default(),
+            life: Mutex::default(),
         }
     }
 
     /// The store behind this one.
     pub fn inner(&self) -> Arc<dyn RolloutStore> {
         Arc::clone(&self.inner)
+    }
+
+    /// Begins another life of the storage, such as a boot of the machine.
+    pub fn set_life(&self, life: Uuid) {
+        *self.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(life);
     }
 
     /// The number of started loads.
@@ -263,6 +272,11 @@ impl Gate {
 
 #[async_trait]
 impl RolloutStore for TestStore {
+    fn life(&self) -> Uuid {
+        let own = *self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        own.unwrap_or_else(|| self.inner.life())
+    }
+
     async fn append(
         &self,
         lease: Lease,

@@ -47,13 +47,13 @@ impl IndexedThreads {
         Self::on(home, Arc::default(), Arc::default(), 1)
     }
 
-    fn on(home: &Path, store: Arc<MemoryStore>, index: Arc<MemoryIndex>, boot: u128) -> Self {
+    fn on(home: &Path, store: Arc<MemoryStore>, index: Arc<MemoryIndex>, life: u128) -> Self {
         let (changes, tasks, stop): (Arc<Changes>, _, _) =
             (Arc::default(), Tasks::new(), CancellationToken::new());
         let disk = Arc::new(TestStore::over(Arc::clone(&store) as _));
+        disk.set_life(Uuid::from_u128(life));
         let sources = Sources {
             home: HomePaths::new(home),
-            boot: Uuid::from_u128(boot),
             store: Arc::clone(&disk) as _,
             index: Arc::clone(&index) as _,
             changes: Arc::clone(&changes),
@@ -63,12 +63,12 @@ impl IndexedThreads {
         Self { store, disk, index, changes, texts: TextIndex::new(sources), tasks, stop }
     }
 
-    /// The next server of the home, in this boot of the machine.
+    /// The next server of the home, in this life of the storage.
     #[must_use]
-    pub async fn next_server(self, home: &Path, boot: u128) -> Self {
+    pub async fn next_server(self, home: &Path, life: u128) -> Self {
         self.stop.cancel();
         self.tasks.finish().await;
-        Self::on(home, self.store, self.index, boot)
+        Self::on(home, self.store, self.index, life)
     }
 
     /// Appends records to thread `n`.

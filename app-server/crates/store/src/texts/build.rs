@@ -121,19 +121,19 @@ async fn has_to_wait(step: Result<(), BuildError>, refused: &mut bool) -> Result
     }
 }
 
-/// Opens the index; a new one after another boot of the machine, which may have lost the ends of indexed rollouts.
+/// Opens the index; a new one in another life of the storage, which may have lost the ends of indexed rollouts.
 async fn open(shared: &Arc<TextIndexShared>) -> Result<Db, DbError> {
     on_disk(shared, |shared| {
-        let (folder, boot) = (shared.folder(), shared.sources.boot);
+        let (folder, life) = (shared.folder(), shared.sources.store.life());
         let db = Db::open(&folder)?;
-        match db.boot()? {
-            Some(made_in) if made_in == boot => Ok(db),
-            None => db.set_boot(boot).map(|()| db),
+        match db.life()? {
+            Some(made_in) if made_in == life => Ok(db),
+            None => db.set_life(life).map(|()| db),
             Some(_) => {
                 drop(db);
                 folders::remove(&folder)?;
                 let db = Db::open(&folder)?;
-                db.set_boot(boot).map(|()| db)
+                db.set_life(life).map(|()| db)
             }
         }
     })

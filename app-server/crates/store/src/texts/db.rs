@@ -142,17 +142,17 @@ impl Db {
         Ok(Self { connection })
     }
 
-    /// The boot of the machine in which it was made.
-    pub(crate) fn boot(&self) -> Result<Option<Uuid>, DbError> {
+    /// The life of the storage in which it was made.
+    pub(crate) fn life(&self) -> Result<Option<Uuid>, DbError> {
         let mut select = self.connection.prepare("SELECT boot FROM about")?;
-        let boot: Option<Vec<u8>> = select.query_row([], |row| row.get(0)).optional()?;
-        Ok(boot.and_then(|boot| Uuid::from_slice(&boot).ok()))
+        let life: Option<Vec<u8>> = select.query_row([], |row| row.get(0)).optional()?;
+        Ok(life.and_then(|life| Uuid::from_slice(&life).ok()))
     }
 
-    /// Sets the boot of the machine.
-    pub(crate) fn set_boot(&self, boot: Uuid) -> Result<(), DbError> {
+    /// Sets the life of the storage.
+    pub(crate) fn set_life(&self, life: Uuid) -> Result<(), DbError> {
         self.connection
-            .execute("INSERT INTO about (boot) VALUES (?1)", params![boot.as_bytes().as_slice()])?;
+            .execute("INSERT INTO about (boot) VALUES (?1)", params![life.as_bytes().as_slice()])?;
         Ok(())
     }
 

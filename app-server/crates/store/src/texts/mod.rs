@@ -31,7 +31,6 @@ use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::extension::{TextsCounts, TextsState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::policy;
 
@@ -63,8 +62,6 @@ impl std::fmt::Debug for TextIndex {
 pub struct Sources {
     /// The home that the index belongs to.
     pub home: HomePaths,
-    /// This boot of the machine: another one may have lost the ends of indexed rollouts.
-    pub boot: Uuid,
     /// The histories.
     pub store: Arc<dyn RolloutStore>,
     /// Their rows.
@@ -112,9 +109,9 @@ impl TextIndex {
     #[cfg(any(test, feature = "testing"))]
     pub fn nowhere(store: Arc<dyn RolloutStore>, index: Arc<dyn ThreadIndex>, tasks: &Tasks) -> Self {
         let (home, stop) = (HomePaths::new("/proc/nowhere".as_ref()), CancellationToken::new());
-        let (boot, changes, tasks) = (Uuid::nil(), Arc::default(), tasks.clone());
+        let (changes, tasks) = (Arc::default(), tasks.clone());
         stop.cancel();
-        Self::new(Sources { home, boot, store, index, changes, tasks, stop })
+        Self::new(Sources { home, store, index, changes, tasks, stop })
     }
 
     /// Starts the task, once.

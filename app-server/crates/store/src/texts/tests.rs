@@ -31,9 +31,9 @@ impl Bench {
         Self { threads: IndexedThreads::new(dir.path()), dir }
     }
 
-    /// The next server of the home, in this boot of the machine.
-    async fn again(self, boot: u128) -> Self {
-        let threads = self.threads.next_server(self.dir.path(), boot).await;
+    /// The next server of the home, in this life of the storage.
+    async fn again(self, life: u128) -> Self {
+        let threads = self.threads.next_server(self.dir.path(), life).await;
         Self { dir: self.dir, threads }
     }
 

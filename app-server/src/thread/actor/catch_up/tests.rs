@@ -3,8 +3,9 @@
 use skein_protocol::ids::{Epoch, RequestId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::notifications::{ItemStarted as ItemStartedNotice, ServerRequestResolved};
+use skein_store::home::Term;
 use skein_store::rollout::record::{ItemStarted, QuestionKind};
-use skein_store::rollout::{AppendError, Keep};
+use skein_store::rollout::{AppendError, Keep, Lease};
 use tokio::sync::{oneshot, watch};
 
 use super::super::log::Send;
@@ -22,6 +23,7 @@ use crate::thread::snapshot::Snapshot;
 use crate::thread::writer::Written;
 
 const THREAD: ThreadId = ThreadId::new(uuid::Uuid::nil());
+const LEASE: Lease = Lease { thread: THREAD, term: Term(1) };
 const START: ThreadPicture = ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) };
 
 /// The log and the catch-ups of a thread that has no owner.
@@ -39,7 +41,7 @@ impl Stage {
         let bench = Bench::in_memory();
         let (publish, _) = watch::channel(Snapshot::loading(Persistence::Durable));
         let mut log = Log::new(Arc::clone(&bench.services), THREAD, Persistence::Durable, publish);
-        log.open(History::of(THREAD), START, Materialised::No);
+        log.open(LEASE, History::of(THREAD), START, Materialised::No);
         let catch_ups = CatchUps::new(Arc::clone(&bench.services), THREAD);
         let tasks = bench.services.tasks.count();
         Self { bench, log, catch_ups, questions: Questions::default(), tasks }

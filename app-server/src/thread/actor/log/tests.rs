@@ -2,6 +2,7 @@
 
 use skein_protocol::error::WireError;
 use skein_protocol::item::ThreadItem;
+use skein_store::home::Term;
 use skein_store::rollout::AppendError;
 use skein_store::rollout::record::{ItemStarted, ThreadNamed, TurnStarted};
 use tokio::sync::oneshot;
@@ -10,6 +11,7 @@ use super::*;
 use crate::thread::actor::tests::bench::Bench;
 
 const THREAD: ThreadId = ThreadId::new(uuid::Uuid::nil());
+const LEASE: Lease = Lease { thread: THREAD, term: Term(1) };
 const START: ThreadPicture = ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) };
 
 /// The open log of a thread without records, and its snapshot.
@@ -17,7 +19,7 @@ fn log(persistence: Persistence, materialised: Materialised) -> (Bench, Log, wat
     let bench = Bench::in_memory();
     let (publish, seen) = watch::channel(Snapshot::loading(persistence));
     let mut log = Log::new(Arc::clone(&bench.services), THREAD, persistence, publish);
-    log.open(History::of(THREAD), START, materialised);
+    log.open(LEASE, History::of(THREAD), START, materialised);
     (bench, log, seen)
 }
 
@@ -87,7 +89,7 @@ async fn the_log_takes_the_writers_last_report_as_its_close() {
     let (_bench, mut log, _seen) = log(Persistence::Durable, Materialised::Yes);
     assert!(!log.close(false), "nothing was written");
     log.forget();
-    log.open(History::of(THREAD), START, Materialised::Yes);
+    log.open(LEASE, History::of(THREAD), START, Materialised::Yes);
     log.record_one(name(), Keep::Power);
     assert!(log.close(false));
     let mut last = false;

@@ -18,6 +18,7 @@ use skein_provider::Providers;
 use skein_store::home::{Home, Term};
 use skein_store::index::ThreadIndex;
 use skein_store::index::memory::MemoryIndex;
+use skein_store::ownership::HomeOwnership;
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::fault::{FaultLayer, Op};
 use skein_store::rollout::memory::MemoryStore;
@@ -112,7 +113,7 @@ impl Bench {
     pub(crate) fn on_machine(
         home: &Arc<(TempDir, Home)>,
         layer: &FaultLayer,
-        (boot, term): (uuid::Uuid, Term),
+        (life, term): (uuid::Uuid, Term),
         tune: impl FnOnce(&mut ServerConfig),
     ) -> Self {
         let tasks = Tasks::inline(layer.stopped());
@@ -120,8 +121,9 @@ impl Bench {
         let disk = Arc::new(TestStore::over(Arc::new(store)));
         let mut bench = Self::over(disk, layer.clone(), tasks, Some(Arc::clone(home)), tune);
         bench.soon = SOON;
+        bench.disk.set_life(life);
         let services = Arc::get_mut(&mut bench.services).expect("nobody uses the bench yet");
-        (services.machine_boot, services.term) = (boot, term);
+        services.ownership = Arc::new(HomeOwnership::new(term, Arc::clone(&services.store)));
         // A home gives each of its servers ids of its own.
         let servers = i64::try_from(term.0).unwrap();
         services.questions = QuestionNumbers::from(home.1.first_question() + servers * 1_000_000);
@@ -153,6 +155,7 @@ impl Bench {
         let (model, listener) = (Arc::new(Puppet::default()), Arc::new(Listener::default()));
         let store: Arc<dyn RolloutStore> = Arc::clone(&disk) as _;
         let clock = Clock;
+        disk.set_life(clock.new_id());
         let index: Arc<dyn ThreadIndex> = Arc::new(MemoryIndex::default());
         let texts = skein_store::texts::TextIndex::nowhere(Arc::clone(&store), Arc::clone(&index), &tasks);
         let (search, repair) = (Arc::new(ThreadSearch::new(texts)), Arc::default());
@@ -165,8 +168,7 @@ impl Bench {
             day: DayUse::default(),
             restarts: Arc::new(Semaphore::new(config.restart.at_once)),
             gaps: Gaps::default(),
-            machine_boot: clock.new_id(),
-            term: Term(1),
+            ownership: Arc::new(HomeOwnership::new(Term(1), Arc::clone(&store))),
             counters: ServerCounters::default(),
             conversations: Arc::default(),
             question_feed: Arc::default(),

@@ -1,7 +1,5 @@
 //! Loads: once for all waiting requests, and without a trace if nothing is written.
 
-use std::sync::Arc;
-
 use skein_protocol::extension::GapReason;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::item::{McpToolCallStatus, ThreadItem, ThreadItemBody};
@@ -292,8 +290,8 @@ async fn the_epoch_that_a_load_begins_is_that_of_the_next_one_too() {
 /// that finds the damage writes nothing.
 #[tokio::test]
 async fn a_number_whose_record_is_damaged_is_not_given_out_again_after_loads_that_write_nothing() {
-    let mut first = Bench::on_files();
-    Arc::get_mut(&mut first.services).unwrap().machine_boot = BOOT;
+    let first = Bench::on_files();
+    first.disk.set_life(BOOT);
     let (mut client, thread) = first.materialised().await;
     let named = client.set_name(thread, "seen");
     client.answer::<serde_json::Value>(named).await.unwrap();
@@ -305,8 +303,8 @@ async fn a_number_whose_record_is_damaged_is_not_given_out_again_after_loads_tha
     bytes[last] ^= 1;
     first.overwrite(thread, &bytes);
 
-    let mut bench = first.after_a_crash();
-    Arc::get_mut(&mut bench.services).unwrap().machine_boot = BOOT;
+    let bench = first.after_a_crash();
+    bench.disk.set_life(BOOT);
     for _ in 0..2 {
         let mut other = bench.client();
         let received = other.resume(thread).await.skein.unwrap();

@@ -15,7 +15,6 @@ use skein_store::rollout::RolloutStore;
 use skein_store::rollout::memory::MemoryStore;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::model::Strings;
 use super::simulation::dice::Dice;
@@ -46,14 +45,8 @@ async fn a_thread_that_no_list_shows_keeps_its_open_marker() {
     // A file in place of the home, so that no index can be made there.
     std::fs::write(dir.path().join("file"), "").unwrap();
     let nowhere = HomePaths::new(&dir.path().join("file"));
-    let index = SledIndex::start(
-        nowhere,
-        Uuid::nil(),
-        Arc::new(MemoryStore::default()),
-        &tasks,
-        Arc::default(),
-        stop.clone(),
-    );
+    let index =
+        SledIndex::start(nowhere, Arc::new(MemoryStore::default()), &tasks, Arc::default(), stop.clone());
     index.list(ThreadFilter::default(), None, 1).await.unwrap_err();
     let bench = Bench::on_files().with_index(Arc::new(index));
     let thread = bench.stored().await;
@@ -202,7 +195,7 @@ impl Sled {
         let (dir, tasks, stop) = (TempDir::new().unwrap(), Tasks::new(), CancellationToken::new());
         let nothing = Arc::new(MemoryStore::default());
         let home = HomePaths::new(dir.path());
-        let index = SledIndex::start(home, uuid::Uuid::nil(), nothing, &tasks, Arc::default(), stop.clone());
+        let index = SledIndex::start(home, nothing, &tasks, Arc::default(), stop.clone());
         Self { index, tasks, stop, _dir: dir }
     }
 

@@ -9,7 +9,7 @@ async fn indexed() -> Made {
     let made = Made::new();
     let tasks = Tasks::new();
     let store = FileStore::open(&made.paths, Arc::new(DiskLayer), tasks.clone()).unwrap();
-    sled::reindex(&made.paths, Uuid::from_u128(1), &store, &tasks, |_| ()).await.unwrap();
+    sled::reindex(&made.paths, &store, &tasks, |_| ()).await.unwrap();
     tasks.finish().await;
     made
 }

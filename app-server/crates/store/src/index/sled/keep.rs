@@ -104,15 +104,15 @@ impl SledIndex {
             self.mend_open(store, trees, open).await?;
         }
         drop(earlier);
-        let boot = self.shared.boot;
+        let life = self.shared.life;
         let disk = if complete {
             self.blocking(trees, Trees::flush).await?
         } else {
             rebuild::run(store, self, |at| self.set_progress(at)).await?;
-            self.blocking(trees, move |trees| trees.set_complete(boot)).await?
+            self.blocking(trees, move |trees| trees.set_complete(life)).await?
         };
         self.shared.costs().disk = disk;
-        let is_compared = self.blocking(trees, Trees::compared).await? == Some(boot);
+        let is_compared = self.blocking(trees, Trees::compared).await? == Some(life);
         let ready = SledState::ready(trees.clone(), (!is_compared).then(Indexing::default));
         let before = self.shared.state.send_replace(ready);
         let removed = self.on_folders("remove other indexes", move |home| {
@@ -268,8 +268,8 @@ impl SledIndex {
     }
 
     async fn note_compared(&self, trees: &Trees, total: u64) {
-        let boot = self.shared.boot;
-        let Ok(disk) = self.on(trees, move |trees| trees.set_compared(boot)).await else { return };
+        let life = self.shared.life;
+        let Ok(disk) = self.on(trees, move |trees| trees.set_compared(life)).await else { return };
         self.shared.costs().disk = disk;
         tracing::info!(total, "the index was compared with the rollouts after a boot of the machine");
         self.shared.state.send_modify(|state| {

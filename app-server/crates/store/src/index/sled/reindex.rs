@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use skein_base::tasks::{BlockingPool, Tasks};
-use uuid::Uuid;
 
 use super::schema::{self, Schema};
 use super::trees::Trees;
@@ -13,13 +12,12 @@ use crate::home::{HomePaths, folders};
 use crate::index::{IndexError, Indexing, rebuild};
 use crate::rollout::RolloutStore;
 
-/// Rebuilds the index. `boot` is the machine's boot id. The caller owns the home.
+/// Rebuilds the index. The caller owns the home.
 ///
 /// # Errors
 /// [`rebuild::RebuildError`]; the old index is still there.
 pub(crate) async fn reindex(
     home: &HomePaths,
-    boot: Uuid,
     store: &dyn RolloutStore,
     tasks: &Tasks,
     progress: impl FnMut(Indexing) + Send,
@@ -34,10 +32,11 @@ pub(crate) async fn reindex(
         Trees::open(&path, Schema::CURRENT).map_err(std::io::Error::other)
     });
     let trees = trees.await?;
+    let life = store.life();
     let building = SledState::Building { trees: trees.clone(), earlier: None, at: Indexing::default() };
-    let index = SledIndex::new(home.clone(), boot, tasks, building, Arc::default());
+    let index = SledIndex::new(home.clone(), life, tasks, building, Arc::default());
     rebuild::run(store, &index, progress).await?;
-    let complete = index.on(&trees, move |trees| trees.set_complete(boot)).await;
+    let complete = index.on(&trees, move |trees| trees.set_complete(life)).await;
     complete?;
     drop(index);
     let home = home.clone();

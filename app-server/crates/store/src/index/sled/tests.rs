@@ -25,7 +25,7 @@ mod full;
 
 use forms::version_2;
 
-const BOOT: Uuid = Uuid::from_u128(7);
+const LIFE: Uuid = MemoryStore::FIRST_LIFE;
 
 fn is_done(state: &SledState) -> bool {
     matches!(state, SledState::Ready { comparing: None, .. })
@@ -44,13 +44,12 @@ impl Fixture {
     }
 
     fn over(dir: TempDir, store: &Arc<MemoryStore>) -> Self {
-        Self::of_boot(dir, BOOT, Arc::<MemoryStore>::clone(store))
+        Self::on(dir, Arc::<MemoryStore>::clone(store))
     }
 
-    fn of_boot(dir: TempDir, boot: Uuid, store: Arc<dyn RolloutStore>) -> Self {
+    fn on(dir: TempDir, store: Arc<dyn RolloutStore>) -> Self {
         let (stop, tasks) = (CancellationToken::new(), Tasks::new());
-        let index =
-            SledIndex::start(HomePaths::new(dir.path()), boot, store, &tasks, Arc::default(), stop.clone());
+        let index = SledIndex::start(HomePaths::new(dir.path()), store, &tasks, Arc::default(), stop.clone());
         Self { index, stop, tasks, dir }
     }
 
@@ -206,14 +205,15 @@ async fn behind_its_rollouts() -> (TempDir, Arc<MemoryStore>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_another_start_of_the_machine_what_the_index_lacks_is_added_once() {
     let (dir, store) = behind_its_rollouts().await;
-    let fixture = Fixture::of_boot(dir, Uuid::from_u128(8), Arc::<MemoryStore>::clone(&store));
+    store.set_life(Uuid::from_u128(8));
+    let fixture = Fixture::over(dir, &store);
     fixture.until(is_done).await;
     assert_eq!(fixture.index.get(ThreadId::new(Uuid::from_u128(3))).await.unwrap().unwrap().1, EventSeq(1));
     let (first, as_of) = fixture.index.get(ThreadId::new(Uuid::from_u128(1))).await.unwrap().unwrap();
     assert_eq!((first.name.as_deref(), as_of), (Some("newer"), EventSeq(2)));
     let dir = fixture.stopped().await;
     let reads = store.counts().reads;
-    let again = Fixture::of_boot(dir, Uuid::from_u128(8), Arc::<MemoryStore>::clone(&store));
+    let again = Fixture::over(dir, &store);
     again.until(is_done).await;
     again.stopped().await;
     assert_eq!(store.counts().reads, reads, "nothing is opened");
@@ -230,7 +230,8 @@ async fn after_another_start_of_the_machine_a_row_of_lost_records_is_set_back() 
     fixture.index.upsert(row, EventSeq(as_of.0 + 3)).await.unwrap();
     fixture.index.flush().await.unwrap();
     let dir = fixture.stopped().await;
-    let fixture = Fixture::of_boot(dir, Uuid::from_u128(8), Arc::<MemoryStore>::clone(&store));
+    store.set_life(Uuid::from_u128(8));
+    let fixture = Fixture::over(dir, &store);
     fixture.until(is_done).await;
     let (row, now) = fixture.index.get(thread).await.unwrap().unwrap();
     assert_eq!((row.name, now), (None, as_of));
@@ -256,8 +257,8 @@ async fn a_comparison_that_is_broken_off_is_made_again() {
     let (dir, store) = behind_its_rollouts().await;
     let disk = Arc::new(TestStore::over(store));
     disk.hold_reads_from_the_end();
-    let other = Uuid::from_u128(8);
-    let fixture = Fixture::of_boot(dir, other, Arc::<TestStore>::clone(&disk) as _);
+    disk.set_life(Uuid::from_u128(8));
+    let fixture = Fixture::on(dir, Arc::<TestStore>::clone(&disk) as _);
     fixture
         .until(|state| matches!(state, SledState::Ready { comparing: Some(Indexing { total: 3, .. }), .. }))
         .await;
@@ -266,7 +267,7 @@ async fn a_comparison_that_is_broken_off_is_made_again() {
     assert_eq!(fixture.index.rows(vec![page.rows[0].id]).await.unwrap(), None, "others may be missing");
     let dir = fixture.stopped().await;
     disk.release_reads_from_the_end();
-    let fixture = Fixture::of_boot(dir, other, disk);
+    let fixture = Fixture::on(dir, disk);
     fixture.until(is_done).await;
     assert_eq!(fixture.previews().await.len(), 3);
     fixture.stopped().await;
@@ -279,7 +280,7 @@ fn half_made(dir: &TempDir, tasks: &Tasks) -> SledIndex {
         trees.upsert(&row(n, made, 10 + made), EventSeq(2)).unwrap();
     }
     let state = SledState::Building { trees, earlier: None, at: Indexing { done: 3, total: 9 } };
-    SledIndex::new(HomePaths::new(dir.path()), BOOT, tasks, state, Arc::default())
+    SledIndex::new(HomePaths::new(dir.path()), LIFE, tasks, state, Arc::default())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -305,7 +306,7 @@ async fn a_full_page_of_old_threads_that_were_written_last_waits_for_newer_ones(
 async fn a_first_page_comes_as_soon_as_it_is_full() {
     let disk = Arc::new(TestStore::over(threads(9).await));
     disk.hold_reads_from_the_end();
-    let fixture = Fixture::of_boot(tempfile::tempdir().unwrap(), BOOT, Arc::<TestStore>::clone(&disk) as _);
+    let fixture = Fixture::on(tempfile::tempdir().unwrap(), Arc::<TestStore>::clone(&disk) as _);
     fixture.until(|state| matches!(state, SledState::Building { .. })).await;
     disk.let_read_from_the_end(4);
     // A list waits 2 s for its page; a slow machine may need several lists.
@@ -332,7 +333,7 @@ async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
     let (dir, tasks, store) = (tempfile::tempdir().unwrap(), Tasks::new(), threads(40).await);
     let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
     let state = SledState::ready(trees.clone(), Some(Indexing::default()));
-    let index = SledIndex::new(HomePaths::new(dir.path()), BOOT, &tasks, state, Arc::default());
+    let index = SledIndex::new(HomePaths::new(dir.path()), LIFE, &tasks, state, Arc::default());
     let (release, held) =
         (Arc::new(Barrier::new(skein_base::policy::INDEX_THREADS)), Arc::new(Notify::new()));
     for _ in 1..skein_base::policy::INDEX_THREADS {
@@ -379,7 +380,7 @@ async fn a_reindex_replaces_what_is_there_and_the_next_start_believes_it() {
     let dir = version_2(&[row(9, 9, 9)]);
     let (tasks, home) = (Tasks::new(), HomePaths::new(dir.path()));
     let mut seen = Vec::new();
-    reindex(&home, BOOT, &*store, &tasks, |at| seen.push(at.done)).await.unwrap();
+    reindex(&home, &*store, &tasks, |at| seen.push(at.done)).await.unwrap();
     assert_eq!((seen.first(), seen.last(), seen.is_sorted()), (Some(&0), Some(&3), true));
     let mut names: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -413,7 +414,6 @@ async fn an_index_that_cannot_be_made_says_so() {
     let (stop, tasks) = (CancellationToken::new(), Tasks::new());
     let index = SledIndex::start(
         HomePaths::new(&dir.path().join("file")),
-        BOOT,
         threads(1).await,
         &tasks,
         Arc::default(),

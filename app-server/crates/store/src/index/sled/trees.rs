@@ -30,7 +30,7 @@ use crate::policy;
 
 /// Set after a complete rebuild.
 const COMPLETE: &[u8] = b"complete";
-/// The boot id at the last comparison with the rollouts.
+/// The life of the storage at the last comparison with the rollouts.
 const COMPARED: &[u8] = b"compared";
 /// The size of the content at the last flush, bytes.
 const CONTENT: &[u8] = b"content";
@@ -176,13 +176,13 @@ impl Trees {
         broken.judged(|| self.db.flush())
     }
 
-    /// The boot id at the last comparison with the rollouts.
+    /// The life of the storage at the last comparison with the rollouts.
     pub(crate) fn compared(&self) -> Result<Option<Uuid>, Broken> {
         Ok(self.db.get(COMPARED)?.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
     }
 
-    pub(crate) fn set_compared(&self, boot: Uuid) -> Result<u64, Broken> {
-        self.db.insert(COMPARED, boot.as_bytes()).map_err(Broken::of_write)?;
+    pub(crate) fn set_compared(&self, life: Uuid) -> Result<u64, Broken> {
+        self.db.insert(COMPARED, life.as_bytes()).map_err(Broken::of_write)?;
         self.flush()
     }
 
@@ -208,10 +208,10 @@ impl Trees {
         Ok(())
     }
 
-    /// Marks the index as complete in this boot.
-    pub(crate) fn set_complete(&self, boot: Uuid) -> Result<u64, Broken> {
+    /// Marks the index as complete in this life of the storage.
+    pub(crate) fn set_complete(&self, life: Uuid) -> Result<u64, Broken> {
         self.db.insert(COMPLETE, &[]).map_err(Broken::of_write)?;
-        self.set_compared(boot)
+        self.set_compared(life)
     }
 
     /// Returns the size of its files, once everything is on disk.

@@ -18,6 +18,7 @@ use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::task::JoinError;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::blob::TextSource;
 use super::prefilter::Prefilter;
@@ -26,7 +27,7 @@ use super::{
     AppendError, Appended, CopyError, Keep, Lease, Loaded, Location, MayHold, MoveError, OpenMarker,
     ReadError, RecordPage, RolloutCounts, RolloutStore,
 };
-use crate::home::HomePaths;
+use crate::home::{HomePaths, machine_boot};
 
 pub mod blobs;
 mod copies;
@@ -54,6 +55,8 @@ pub use writer::{EncodedLines, encode};
 /// The store.
 pub struct FileStore {
     shared: Arc<WriterSlots>,
+    /// This boot of the machine: written data survives the end of a server, but not that of the machine.
+    life: Uuid,
     reads: Arc<Reads>,
     tasks: Tasks,
 }
@@ -74,13 +77,17 @@ impl FileStore {
     /// If that folder cannot be read.
     pub fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> io::Result<Self> {
         let places = Arc::new(RolloutPaths::open(paths, layer)?);
-        Ok(Self { shared: Arc::new(WriterSlots::of(places)), reads: Arc::default(), tasks })
+        Ok(Self::of(places, tasks))
     }
 
     /// A read-only store, also of a home that a server owns. It reads the disk's state and knows no open markers.
     pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> Self {
-        let places = Arc::new(RolloutPaths::look(paths, layer));
-        Self { shared: Arc::new(WriterSlots::of(places)), reads: Arc::default(), tasks }
+        Self::of(Arc::new(RolloutPaths::look(paths, layer)), tasks)
+    }
+
+    fn of(places: Arc<RolloutPaths>, tasks: Tasks) -> Self {
+        let life = machine_boot().unwrap_or_else(|| Clock.new_id());
+        Self { shared: Arc::new(WriterSlots::of(places)), life, reads: Arc::default(), tasks }
     }
 
     /// Writes a whole rollout at once, durably (as `Keep::Power`), and creates its open marker. Replaces an existing
@@ -144,6 +151,10 @@ fn panicked(panic: &JoinError) -> io::Error {
 
 #[async_trait]
 impl RolloutStore for FileStore {
+    fn life(&self) -> Uuid {
+        self.life
+    }
+
     async fn append(
         &self,
         lease: Lease,

@@ -132,7 +132,7 @@ pub struct ThreadCreated {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadOpened {
-    /// The machine's boot id at this load (see `Home::machine_boot`).
+    /// The machine's boot id at this load (see `RolloutStore::life`).
     pub boot_id: Uuid,
     /// The owner's term.
     pub term: Term,

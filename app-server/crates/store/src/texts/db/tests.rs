@@ -90,9 +90,9 @@ fn a_file_of_something_else_is_refused() {
 #[test]
 fn it_remembers_the_start_of_the_machine() {
     let (_dir, db) = new();
-    assert_eq!(db.boot().unwrap(), None);
-    db.set_boot(Uuid::from_u128(7)).unwrap();
-    assert_eq!(db.boot().unwrap(), Some(Uuid::from_u128(7)));
+    assert_eq!(db.life().unwrap(), None);
+    db.set_life(Uuid::from_u128(7)).unwrap();
+    assert_eq!(db.life().unwrap(), Some(Uuid::from_u128(7)));
 }
 
 proptest! {

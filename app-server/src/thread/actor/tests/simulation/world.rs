@@ -8,6 +8,7 @@ use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
 use skein_provider::ModelEvent;
 use skein_store::home::Term;
+use skein_store::ownership::HomeOwnership;
 use skein_store::rollout::memory::MemoryStore;
 use uuid::Uuid;
 
@@ -47,7 +48,7 @@ pub(super) struct World {
     pub ever_troubled: BTreeSet<ThreadId>,
     pub given: Vec<Given>,
     strings: Vec<Strings>,
-    boot: Uuid,
+    life: Uuid,
     servers: u32,
     words: usize,
 }
@@ -70,7 +71,7 @@ impl World {
             ever_troubled: BTreeSet::new(),
             given: Vec::new(),
             strings: Vec::new(),
-            boot: Uuid::from_u128(1),
+            life: Uuid::from_u128(1),
             servers: 0,
             words: 0,
         }
@@ -81,7 +82,7 @@ impl World {
         self.servers += 1;
         self.troubled.clear();
         if self.dice.once_in(3) {
-            self.boot = Uuid::from_u128(self.boot.as_u128() + 1);
+            self.life = Uuid::from_u128(self.life.as_u128() + 1);
         }
         let replay = if self.dice.once_in(4) { 5 } else { 10_000 };
         let mailbox = if self.dice.once_in(4) { 2 } else { 64 };
@@ -91,9 +92,10 @@ impl World {
         });
         let services = Arc::get_mut(&mut bench.services).unwrap();
         services.questions = QuestionNumbers::from(i64::from(self.servers) * QUESTIONS_OF_A_SERVER);
-        services.machine_boot = self.boot;
-        services.term = Term(self.servers.into());
-        self.trace.note(format!("server {} of boot {}", self.servers, self.boot.as_u128()));
+        let (term, store) = (Term(self.servers.into()), Arc::clone(&services.store));
+        services.ownership = Arc::new(HomeOwnership::new(term, store));
+        bench.disk.set_life(self.life);
+        self.trace.note(format!("server {} in life {}", self.servers, self.life.as_u128()));
         bench
     }
 

@@ -9,7 +9,7 @@ pub(super) fn version_2(rows: &[ThreadRow]) -> TempDir {
     for row in rows {
         trees.upsert(row, EventSeq(1)).unwrap();
     }
-    trees.set_complete(BOOT).unwrap();
+    trees.set_complete(LIFE).unwrap();
     dir
 }
 
@@ -18,7 +18,7 @@ async fn an_index_of_an_earlier_version_serves_until_the_new_one_is_made() {
     let dir = version_2(&[row(1, 1, 1), row(2, 2, 2), row(3, 3, 3)]);
     let disk = Arc::new(TestStore::over(threads(3).await));
     disk.hold_reads_from_the_end();
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
+    let fixture = Fixture::on(dir, Arc::<TestStore>::clone(&disk) as _);
     assert_eq!(fixture.previews().await, ["thread 3", "thread 2", "thread 1"], "at once, and complete");
     assert_eq!(fixture.index.counts().state, IndexState::Replacing);
     let said = ThreadRow { preview: "said meanwhile".to_owned(), ..row(1, 1, 9) };
@@ -37,10 +37,10 @@ async fn a_stop_while_the_new_version_is_made_leaves_the_earlier_one_to_serve_th
     let dir = version_2(&[row(1, 1, 1), row(2, 2, 2)]);
     let disk = Arc::new(TestStore::over(threads(2).await));
     disk.hold_reads_from_the_end();
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
+    let fixture = Fixture::on(dir, Arc::<TestStore>::clone(&disk) as _);
     fixture.previews().await;
     let dir = fixture.stopped().await;
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
+    let fixture = Fixture::on(dir, Arc::<TestStore>::clone(&disk) as _);
     assert_eq!(fixture.previews().await, ["thread 2", "thread 1"]);
     disk.release_reads_from_the_end();
     fixture.until(is_done).await;
@@ -70,11 +70,11 @@ async fn an_index_that_was_whole_without_rows_is_not_believed_while_it_is_made_a
     let disk = Arc::new(TestStore::over(threads(3).await));
     disk.hold_reads_from_the_end();
     disk.let_read_from_the_end(1);
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
+    let fixture = Fixture::on(dir, Arc::<TestStore>::clone(&disk) as _);
     fixture.until(|state| matches!(state, SledState::Building { at: Indexing { done: 1, .. }, .. })).await;
     let dir = fixture.stopped().await;
     disk.release_reads_from_the_end();
-    let fixture = Fixture::of_boot(dir, BOOT, disk);
+    let fixture = Fixture::on(dir, disk);
     assert_eq!(fixture.previews().await, ["said 3", "said 2", "said 1"]);
     fixture.stopped().await;
 }
@@ -104,7 +104,7 @@ async fn an_earlier_version_that_cannot_be_read_does_not_serve() {
     drop(trees);
     let disk = Arc::new(TestStore::over(threads(2).await));
     disk.hold_reads_from_the_end();
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
+    let fixture = Fixture::on(dir, Arc::<TestStore>::clone(&disk) as _);
     assert_eq!(fixture.index.rows(vec![one]).await.unwrap(), None, "the new one has no rows yet");
     disk.release_reads_from_the_end();
     fixture.until(is_done).await;
