@@ -23,11 +23,13 @@ const tabs = {};
 const notes = {};
 
 async function chromium() {
-  if (executablePath.startsWith("http:")) return await drivers("playwright-core").chromium.connectOverCDP(executablePath);
+  // Several browsers start at once on a busy machine: the time for a start is no promise of theirs.
+  const timeout = 120_000;
+  if (executablePath.startsWith("http:")) return await drivers("playwright-core").chromium.connectOverCDP(executablePath, { timeout });
   // No requests, except to this machine.
   const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
   const args = ["--no-sandbox", "--disable-gpu", "--no-first-run", ...quiet, ...given];
-  return await drivers("playwright-core").chromium.launch({ executablePath, args, headless: true });
+  return await drivers("playwright-core").chromium.launch({ executablePath, args, headless: true, timeout });
 }
 
 // playwright-core needs a patched or a newer Firefox; puppeteer-core drives Debian's.
