@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use skein_base::clock::{Clock, WallMs};
+use skein_base::clock::Clock;
 use skein_base::counters::OpenFailure;
 use skein_config::Durability;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
-use skein_protocol::item::ThreadItem;
 use skein_protocol::table::Recipients;
-use skein_store::history::{History, LoadedTurn};
-use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, ThreadClosed, ThreadOpened};
+use skein_store::history::History;
+use skein_store::rollout::record::{Record, RecordBody, ThreadClosed, ThreadOpened};
 use skein_store::rollout::{Keep, Lease};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -24,6 +23,10 @@ use super::recent::RecentEvents;
 use super::writer::{self, Batch, WriterSetup, Written};
 use crate::policy;
 use crate::thread::Context;
+
+mod records;
+
+use records::{as_records, changes_row, matters_to_a_model};
 
 /// Where the thread's records go.
 #[derive(Debug)]
@@ -394,33 +397,6 @@ impl Journal {
     }
 }
 
-/// The items of a history's turns as records, for the model's conversation. Each has the number of its turn.
-fn as_records(history: &History) -> Vec<Record> {
-    let of_turn = |held: &LoadedTurn| {
-        let (turn_id, seq, at) = (held.turn.id.clone(), held.at, WallMs(0));
-        let completed = move |item: &ThreadItem| {
-            let body = ItemCompleted { turn_id: turn_id.clone(), item: item.clone() }.into();
-            Record { seq, at, body }
-        };
-        held.turn.items.iter().map(completed).collect::<Vec<_>>()
-    };
-    history.held_turns().iter().flat_map(of_turn).collect()
-}
-
-/// Whether the conversation with a model needs this record.
-fn matters_to_a_model(body: &RecordBody) -> bool {
-    matches!(
-        body,
-        RecordBody::ItemStarted(_)
-            | RecordBody::ItemCompleted(_)
-            | RecordBody::ItemsInjected(_)
-            | RecordBody::ModelAnswer(_)
-            | RecordBody::FilesRead(_)
-            | RecordBody::Compacted(_)
-            | RecordBody::TurnUsage(_)
-    )
-}
-
 /// Whether the records before an entry are on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Saved {
@@ -449,47 +425,6 @@ fn start_writer(
     let thread = lease.thread;
     let writing = services.tasks.spawn(format!("writer/{thread}"), writer::run(setup, to_write, written));
     (batches, writing.abort_handle())
-}
-
-fn changes_row(body: &RecordBody) -> bool {
-    match body {
-        RecordBody::ThreadCreated(_)
-        | RecordBody::ThreadNamed(_)
-        | RecordBody::ThreadMeta(_)
-        | RecordBody::ThreadRead(_)
-        | RecordBody::TurnStarted(_)
-        | RecordBody::TurnCompleted(_)
-        | RecordBody::Reverted(_)
-        | RecordBody::Forked(_)
-        | RecordBody::QuestionAsked(_)
-        | RecordBody::QuestionAnswered(_)
-        | RecordBody::QuestionClosed(_)
-        | RecordBody::QueueAdded(_)
-        | RecordBody::QueueUpdated(_)
-        | RecordBody::QueueMoved(_)
-        | RecordBody::QueueRemoved(_)
-        // Only the number: a row of the last record saves a look at the rollout.
-        | RecordBody::ThreadClosed(_) => true,
-        // The row has the location of the rollout, and that changes later.
-        RecordBody::Archived(_)
-        | RecordBody::Unarchived(_)
-        | RecordBody::Imported(_)
-        | RecordBody::ThreadOpened(_)
-        | RecordBody::GoalChanged(_)
-        | RecordBody::ItemStarted(_)
-        | RecordBody::ItemCheckpoint(_)
-        | RecordBody::ItemCompleted(_)
-        | RecordBody::TurnUsage(_)
-        | RecordBody::Compacted(_)
-        | RecordBody::ItemsInjected(_)
-        | RecordBody::ModelAnswer(_)
-        | RecordBody::FilesRead(_)
-        | RecordBody::CallBegun(_)
-            | RecordBody::CallPaused(_)
-        | RecordBody::ModelAsked(_)
-        | RecordBody::TurnResumed(_)
-        | RecordBody::Unknown(_) => false,
-    }
 }
 
 /// The recipients of a thread's notification of this scope. Only subscribers see an ephemeral thread.
