@@ -53,7 +53,7 @@ use skein_protocol::methods::{
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
-    ServerRequestResolved, SkeinHeartbeat, SkeinRepairUpdated, ThreadArchived, ThreadDeleted,
+    ServerRequestResolved, SkeinHeartbeat, SkeinRepairUpdated, SkeinStopping, ThreadArchived, ThreadDeleted,
     ThreadGoalCleared, ThreadGoalUpdated, ThreadNameUpdated, ThreadReadStateChanged, ThreadReverted,
     ThreadSettingsUpdated, ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived, Warning,
 };
@@ -207,6 +207,9 @@ async fn the_next_server_repairs_the_home_of_a_killed_one() -> Result<()> {
     home.restart_after_kill().await?;
     let mut client = talkative(&home).await?;
     client.next::<SkeinRepairUpdated>(|update| update.repair.state == RepairState::Complete).await?;
+    home.stop().await?;
+    client.next::<SkeinStopping>(|_| true).await?;
+    home.start_again().await?;
     home.finish().await
 }
 
