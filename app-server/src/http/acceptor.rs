@@ -31,7 +31,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::linger::ByteStream;
+pub(crate) use self::linger::{ByteStream, note_early_answers};
 
 /// A source of sockets.
 pub(crate) trait Accept: Send + 'static {
@@ -185,7 +185,7 @@ impl Visitor {
     }
 
     /// Notes whether the last request is answered before all of it was read.
-    pub(crate) fn answer_early(&self, early: bool) {
+    fn answer_early(&self, early: bool) {
         self.0.answered_early.store(early, Ordering::Release);
     }
 

@@ -69,14 +69,20 @@ async fn a_client_that_still_sends_gets_the_whole_answer() -> Result<()> {
         (post("/nowhere", "application/json"), "404"),
     ];
     for (begun, status) in rows {
-        let mut socket = Socket::connect(home.address()).await?;
-        socket.send(begun.as_bytes()).await?;
-        socket.until(format!("HTTP/1.1 {status} ").as_bytes()).await.context(status)?;
-        for part in 0..100 {
-            socket.send(large.as_bytes()).await.with_context(|| format!("{status}: part {part}"))?;
-        }
-        let rest = socket.until_end().await.context(status)?;
-        ensure!(rest.ends_with(b"}"), "{status}: {}", String::from_utf8_lossy(&rest));
+        is_answered_while_it_sends(home.address(), &begun, status).await.context(status)?;
     }
     home.finish().await
+}
+
+/// Begins a request, and sends on behind the first bytes of this answer.
+pub(super) async fn is_answered_while_it_sends(address: &str, begun: &str, status: &str) -> Result<()> {
+    let mut socket = Socket::connect(address).await?;
+    socket.send(begun.as_bytes()).await?;
+    socket.until(format!("HTTP/1.1 {status} ").as_bytes()).await?;
+    for part in 0..100 {
+        socket.send(&[b'x'; 17 << 10]).await.with_context(|| format!("part {part}"))?;
+    }
+    let rest = socket.until_end().await?;
+    ensure!(rest.ends_with(b"}"), "{}", String::from_utf8_lossy(&rest));
+    Ok(())
 }

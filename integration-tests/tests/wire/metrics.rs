@@ -12,6 +12,8 @@ use skein_protocol::extension::{IndexState, SkeinStatusResponse};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use super::http::is_answered_while_it_sends;
+
 /// Metrics, and the field of `skein/status` with the same number.
 const SAME: [(&str, &str); 36] = [
     ("connections", "/connections"),
@@ -215,6 +217,8 @@ async fn a_port_for_readers_has_the_metrics_alone_and_takes_their_token_only() -
     // The name of a container, or of a proxy.
     let named = [("Authorization", right.as_str()), ("Host", "skein:9464")];
     assert_eq!(get(&address, "/metrics", &named).await?.0, 200);
+    let post = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n";
+    is_answered_while_it_sends(&address, post, "401").await?;
     for path in ["/", "/healthz", "/auth/session"] {
         let (code, answer) = get(&address, path, &[host, ("Authorization", &right)]).await?;
         assert_eq!(code, 404, "{path}: {answer}");

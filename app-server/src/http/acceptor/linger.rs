@@ -8,6 +8,10 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use axum::body::HttpBody;
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use skein_base::clock::Clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
@@ -53,6 +57,18 @@ impl Visitor {
             poll_fn(|cx| ending.poll(Pin::new(&mut stream), cx)).await;
         }
     }
+}
+
+/// Notes at each request whether it is refused while the rest of it may still come.
+pub(crate) async fn note_early_answers(
+    ConnectInfo(visitor): ConnectInfo<Visitor>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let has_body = !request.body().is_end_stream();
+    let answer = next.run(request).await;
+    visitor.answer_early(has_body && answer.status().is_client_error());
+    answer
 }
 
 /// The end of a connection whose client may still be sending, named after the setting of nginx.

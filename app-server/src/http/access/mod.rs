@@ -13,7 +13,6 @@ mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
@@ -55,23 +54,15 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let has_body = !request.body().is_end_stream();
-    let answer = answer(web, &visitor, request, next).await;
-    // The client of a refused request may still be sending its body.
-    visitor.answer_early(has_body && answer.status().is_client_error());
-    answer
-}
-
-async fn answer(web: Arc<WebState>, visitor: &Visitor, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let seen_by_all = parts.uri.path() == routes::HEALTH;
     let config = web.services.config();
     let client = limiter::named_by_proxy(visitor.peer(), &parts.headers, &config.trusted_proxies);
     let peer = client.unwrap_or_else(|| PeerKey::of(visitor.peer(), None));
-    let mut head = match read_head(&web, &config, visitor, &parts) {
+    let mut head = match read_head(&web, &config, &visitor, &parts) {
         Ok(head) => head,
         Err(refusal) => {
-            let page = listed_page(&config, visitor, &parts);
+            let page = listed_page(&config, &visitor, &parts);
             let asker = Asker { peer, page: None };
             return headers::finish(refused(&web, &asker, refusal), page.as_ref(), seen_by_all);
         }
@@ -83,7 +74,7 @@ async fn answer(web: Arc<WebState>, visitor: &Visitor, request: Request, next: N
     // The command that allows a page helps at a port only.
     let sent = head.sender.page().filter(|_| admit::takes_pages(head.door));
     let mut asker = Asker { peer, page: sent.cloned() };
-    let decided = decide(&web, visitor, &head, &parts, &mut asker).await;
+    let decided = decide(&web, &visitor, &head, &parts, &mut asker).await;
     if let Some(client) = client {
         asker.peer = client;
     }

@@ -1,8 +1,10 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use skein_base::clock::WallMs;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
+use tokio::time::timeout;
 
 use super::{Broadcast, ClientWishes, Left, NoTicket, Role, Subscribers};
 use crate::outbox::{Outbox, OutboxLimits, WriterAction};
@@ -335,19 +337,22 @@ fn lists_and_other_tasks_go_on_while_an_announcement_waits() {
     let _outboxes: Vec<Outbox> =
         (0..=policy::WAKES_AT_ONCE as u64).map(|id| connected(&subscribers, id)).collect();
     subscribers.publish_to_all(T, &announced());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
     let (_inside, tasks) = (runtime.enter(), Tasks::new());
     let walk = subscribers.catalog.lock().unwrap();
-    let (behind, (begins, begun)) = (Arc::clone(&subscribers), std::sync::mpsc::sync_channel(1));
+    let [behind, lists] = [(); 2].map(|()| Arc::clone(&subscribers));
+    let (begins, begun) = std::sync::mpsc::sync_channel(1);
     let waits = tasks.spawn("waits", async move {
         begins.send(()).unwrap();
         behind.publish_to_all(T, &announced());
     });
     begun.recv().unwrap();
     // The only worker is free for this.
-    runtime.block_on(tasks.spawn("other", async {})).unwrap();
-    assert_eq!(subscribers.catalog_place().catalog_seq, 1);
+    let list = tasks.spawn("list", async move { lists.catalog_place().catalog_seq });
+    let listed = runtime.block_on(async { timeout(Duration::from_secs(60), list).await });
     drop(walk);
+    assert_eq!(listed.unwrap().unwrap(), 1);
     runtime.block_on(waits).unwrap();
     assert_eq!(subscribers.catalog_place().catalog_seq, 2);
 }
