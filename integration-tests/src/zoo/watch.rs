@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(2);
 /// pipe.
 const EMPTY_LOOKS: u32 = 20;
 /// A process that lives this long after the end counts as left.
-const LEFT_AFTER: Duration = Duration::from_secs(10);
+const LEFT_AFTER: Duration = Duration::from_mins(1);
 
 /// Watches the processes of all modes.
 #[derive(Debug)]

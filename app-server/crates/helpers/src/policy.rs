@@ -72,8 +72,12 @@ pub(crate) const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
 /// New pids in one round of a kill loop; after more of them the loop begins anew. Origin: guess; a round takes
 /// microseconds, in which some may be given out.
 pub(crate) const KILL_LOOP_ROUND: usize = 10_000;
-/// Until orphans that cannot be killed are given up and reported. Origin: guess; only the kernel can hold them.
+/// From the last orphan that a clean-up met for the first time until the orphans that are left are given up and reported. Origin:
+/// guess; only the kernel can hold them.
 pub(crate) const ORPHANS_LIMIT: Duration = Duration::from_secs(5);
+/// Until a clean-up of orphans gives up that still meets new ones. Origin: guess; on a starved machine a chain of forks was
+/// caught after 7 seconds.
+pub(crate) const ORPHANS_MOST: Duration = Duration::from_mins(1);
 /// Before the first restart of a helper; doubles up to the next constant. Origin: a promise.
 pub(crate) const HELPER_BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// Between restarts of a helper, at most. Origin: a promise.

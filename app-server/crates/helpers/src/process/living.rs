@@ -140,6 +140,13 @@ pub(crate) struct ListedHelper {
     tag: ProcessTag,
 }
 
+impl ListedHelper {
+    /// The tag that its processes carry.
+    pub(crate) fn tag(&self) -> ProcessTag {
+        self.tag
+    }
+}
+
 impl Drop for ListedHelper {
     fn drop(&mut self) {
         lock(&self.all).remove(&self.tag);

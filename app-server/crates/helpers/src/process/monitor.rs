@@ -64,7 +64,7 @@ pub(crate) struct GuardMonitor {
     guard_alive: Option<Counted>,
     done: DropGuard,
     /// Until no process is left.
-    _listed: ListedHelper,
+    listed: ListedHelper,
 }
 
 /// The parts of a monitor, except the guard.
@@ -110,7 +110,7 @@ impl GuardMonitor {
             last_stage: None,
             done: setup.shutdown.done_on_drop(),
             shutdown: setup.shutdown,
-            _listed: setup.listed,
+            listed: setup.listed,
         }
     }
 
@@ -287,8 +287,8 @@ impl GuardMonitor {
         self.asked.get_or_insert(self.host.options.clock.now());
         let leaders =
             [Some(guard), self.life.borrow().pid].into_iter().flatten().map(Pid::from_raw).collect();
-        let orphans = Orphans { leaders, group: self.cgroup.as_ref() };
-        orphans.end(&self.host.children).await
+        let orphans = Orphans { tag: self.listed.tag(), leaders, group: self.cgroup.as_ref() };
+        orphans.end(&self.host.children, &self.host.options.tasks).await
     }
 
     fn report_over(mut self, survivors: usize) {

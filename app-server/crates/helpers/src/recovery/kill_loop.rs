@@ -43,6 +43,30 @@ enum Found {
     Gone,
 }
 
+/// How long a clean-up goes on: as long as it meets new processes, within limits, and a little longer for those that it killed.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    until: Instant,
+    most: Instant,
+}
+
+impl Patience {
+    /// From `now` on.
+    pub(crate) fn from(now: Instant) -> Self {
+        Self { until: now + policy::ORPHANS_LIMIT, most: now + policy::ORPHANS_MOST }
+    }
+
+    /// Notes a pass that met a process for the first time, or cannot be sure that it met all.
+    pub(crate) fn renew(&mut self, now: Instant) {
+        self.until = (now + policy::ORPHANS_LIMIT).min(self.most);
+    }
+
+    /// The time to give up.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+}
+
 /// Kills until no process that `is_selected` accepts is left, or until `deadline`. Holds a process by a descriptor while it calls
 /// `is_selected` with the pid. Never looks at those of `spared`.
 pub(crate) fn kill_all(

@@ -5,14 +5,20 @@ use std::collections::HashSet;
 use nix::unistd::Pid;
 use skein_base::clock::Clock;
 use skein_base::system::proc::{self, Process};
+use skein_base::tasks::{BlockingPool, Tasks};
+use tokio::time::Instant;
 
 use crate::containment::cgroup::Group;
+use crate::containment::tag::ProcessTag;
 use crate::policy;
 use crate::recovery::children::{Children, reap};
+use crate::recovery::kill_loop::{Killed, Patience, kill_all};
 
 /// Tells the orphans of a guard from other children of this process.
 #[derive(Debug)]
 pub(crate) struct Orphans<'a> {
+    /// Every process of the helper carries it, unless the process shed it.
+    pub(crate) tag: ProcessTag,
     /// The guard and the helper itself; both lead sessions.
     pub(crate) leaders: Vec<Pid>,
     /// Their cgroup.
@@ -28,24 +34,41 @@ struct OrphanPass {
 }
 
 impl Orphans<'_> {
-    /// Kills and reaps until no orphan is left, or for `policy::ORPHANS_LIMIT`. Returns how many are left.
-    pub(crate) async fn end(&self, children: &Children) -> usize {
+    /// Kills and reaps until no orphan is left, or `Patience` is over. Returns how many are left.
+    pub(crate) async fn end(&self, children: &Children, tasks: &Tasks) -> usize {
         // Counted before the first pass: from then on the reaper leaves zombies to this task.
         let _cleanup = children.cleanups.one_more();
-        let deadline = Clock.now() + policy::ORPHANS_LIMIT;
+        let mut patience = Patience::from(Clock.now());
         let (mut victims, mut quiet) = (HashSet::new(), 0);
         loop {
             if let Some(group) = self.group {
                 group.kill();
             }
+            let before = victims.len();
+            let tagged = self.kill_tagged(patience.until(), tasks).await;
+            let none_is_tagged = tagged.sure && tagged.processes.is_empty();
+            victims.extend(tagged.processes);
             let OrphanPass { left, met } = self.kill_and_reap(children, &mut victims);
-            // Twice: a chain of forks can slip through one pass, but each of its links leaves a zombie to the next.
-            quiet = if met { 0 } else { quiet + 1 };
-            if quiet == 2 || Clock.now() >= deadline {
+            // Twice: a chain of forks that shed its tag can slip through one pass, but each of its links leaves a zombie to the
+            // next.
+            quiet = if met || !none_is_tagged { 0 } else { quiet + 1 };
+            if !tagged.sure || victims.len() > before {
+                patience.renew(Clock.now());
+            }
+            if quiet == 2 || Clock.now() >= patience.until() {
                 return left;
             }
             tokio::time::sleep(policy::ORPHANS_PAUSE).await;
         }
+    }
+
+    /// Kills what carries the tag, also a chain of forks that goes on faster than a pass over all processes.
+    async fn kill_tagged(&self, deadline: Instant, tasks: &Tasks) -> Killed {
+        let tag = self.tag;
+        let carries = move |pid| ProcessTag::carried_by(pid).any(|carried| carried == tag);
+        let kill = move || kill_all(&HashSet::new(), deadline, carries);
+        // Its panic was logged; nothing is sure then, and the next pass is another try.
+        tasks.blocking("orphans of a helper", BlockingPool::Processes, kill).await.unwrap_or_default()
     }
 
     /// One pass. `victims` remembers killed processes: a zombie shows neither its environment nor its former parent.

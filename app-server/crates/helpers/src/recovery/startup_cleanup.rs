@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::containment::cgroup;
 use crate::containment::tag::{self, ProcessTag, StartTag};
 use crate::policy;
-use crate::recovery::kill_loop::{Killed, kill_all};
+use crate::recovery::kill_loop::{Killed, Patience, kill_all};
 
 /// The progress of the start-up clean-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,25 +60,29 @@ struct CleanupPass {
 }
 
 impl StartupCleanup {
-    /// Runs until nothing is left, or for `policy::ORPHANS_LIMIT`, then publishes the result.
+    /// Runs until nothing is left, or `Patience` is over, then publishes the result.
     pub(crate) async fn run(self, result: watch::Sender<Leftovers>) {
         let start = self.clock.now();
-        let (deadline, patience) = (start + policy::ORPHANS_LIMIT, start + self.guard_time);
+        let guards_until = start + self.guard_time;
+        let mut patience = Patience::from(start);
         let mut met = HashSet::new();
         let left = loop {
-            let kill = self.clock.now() >= patience;
-            let mine = self.start;
+            let kill = self.clock.now() >= guards_until;
+            let (mine, deadline) = (self.start, patience.until());
             let look = move || pass(mine, kill, deadline);
             // Its panic was logged; helpers must start all the same.
             let Ok(pass) = self.tasks.blocking("leftovers of helpers", BlockingPool::Processes, look).await
             else {
                 break 0;
             };
-            let left = pass.found.len();
+            let (left, before) = (pass.found.len(), met.len());
             met.extend(pass.found);
+            if !pass.sure || met.len() > before {
+                patience.renew(self.clock.now());
+            }
             // A killed process is met again until it is gone.
             let over = pass.sure && left == 0 && pass.groups == 0;
-            if over || self.clock.now() >= deadline {
+            if over || self.clock.now() >= patience.until() {
                 if !pass.sure {
                     tracing::error!(
                         "processes of a former server's helpers may be left: the start-up clean-up ran out of time"

@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
+use nix::unistd::{ForkResult, Pid, fork};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
@@ -32,6 +32,8 @@ const SCRIPT: &str = "SKEIN_TEST_SERVER_SCRIPT";
 const BYSTANDER: &str = "SKEIN_TEST_SERVER_BYSTANDER";
 /// How often the stories of chains are played; 4 times without it.
 const ROUNDS: &str = "SKEIN_TEST_ROUNDS";
+/// The number of other processes beside a chain of forks; none without it. Not for a run with other tests, which they slow down.
+const CROWD: &str = "SKEIN_TEST_CROWD";
 /// Prints the pids of a deaf process in a session of its own, and of a polite one.
 const FAMILY: &str = "setsid sh -c 'trap \"\" TERM HUP; echo $$; while :; do sleep 1000; done' & \
                       trap '' TERM; echo $$; cat; while :; do sleep 1000; done";
@@ -291,8 +293,37 @@ impl Chain {
     }
 }
 
+/// Processes that make each look at all processes slow: a chain grows by many links meanwhile.
+struct Crowd(Vec<Pid>);
+
+impl Crowd {
+    fn of(count: usize) -> Self {
+        // Dead at once. Each stays in `/proc` until it is reaped.
+        // SAFETY: the child calls nothing but `_exit`.
+        let zombie = || match unsafe { fork() } {
+            Ok(ForkResult::Parent { child }) => child,
+            // SAFETY: it ends this process, which has done nothing yet.
+            Ok(ForkResult::Child) => unsafe { nix::libc::_exit(0) },
+            Err(error) => panic!("no room for a process: {error}"),
+        };
+        Self((0..count).map(|_| zombie()).collect())
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            let _ = waitpid(*pid, None);
+        }
+    }
+}
+
 fn rounds() -> usize {
-    std::env::var(ROUNDS).ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+    number(ROUNDS, 4)
+}
+
+fn number(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 /// Reaps what was inherited by this process, which is a subreaper.
@@ -325,6 +356,7 @@ async fn a_chain_of_forks_that_outlived_server_and_guard_ends_with_the_next_star
 
 #[tokio::test]
 async fn a_chain_of_forks_ends_when_its_guard_is_killed() {
+    let _crowd = Crowd::of(number(CROWD, 0));
     let mut escaped = 0;
     // Half of them know their own by the mark alone.
     let alone = [Alone::Yes, Alone::Yes, Alone::No, Alone::No].into_iter().cycle();
