@@ -55,6 +55,9 @@ pub(crate) const DURATION_BUCKETS_US: [u64; 18] = [
 pub(crate) const SECRET_LEAST: usize = 6;
 /// Threads that list all processes. Origin: guess; a list takes milliseconds, and few want one.
 pub(crate) const PROCESSES_THREADS: usize = 2;
+/// Threads that end processes of dead guards and servers. Origin: guess; one may take seconds beside a chain of forks, and clients
+/// who come in wait for a list of processes meanwhile.
+pub(crate) const CLEANUP_THREADS: usize = 2;
 /// Threads that read files which users name. Origin: guess; a file on a dead network disk holds up no rollout.
 pub(crate) const INPUT_THREADS: usize = 2;
 /// Threads that read the directories of threads. Origin: guess; some of them may be on dead disks.

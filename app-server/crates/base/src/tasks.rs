@@ -128,6 +128,8 @@ pub enum BlockingPool {
     Texts,
     /// Listing all processes of the machine.
     Processes,
+    /// Ending processes that nobody watches any more.
+    Cleanups,
     /// Reading files that users name.
     Inputs,
     /// Reading the directories of threads.
@@ -145,6 +147,7 @@ pub struct Tasks {
     search: Arc<Semaphore>,
     texts: Arc<Semaphore>,
     processes: Arc<Semaphore>,
+    cleanups: Arc<Semaphore>,
     inputs: Arc<Semaphore>,
     context: Arc<Semaphore>,
     dedicated: Option<Handle>,
@@ -172,6 +175,7 @@ impl Tasks {
             search: Arc::new(Semaphore::new(policy::SEARCH_THREADS)),
             texts: Arc::new(Semaphore::new(policy::TEXTS_THREADS)),
             processes: Arc::new(Semaphore::new(policy::PROCESSES_THREADS)),
+            cleanups: Arc::new(Semaphore::new(policy::CLEANUP_THREADS)),
             inputs: Arc::new(Semaphore::new(policy::INPUT_THREADS)),
             context: Arc::new(Semaphore::new(policy::CONTEXT_THREADS)),
             dedicated: None,
@@ -247,6 +251,7 @@ impl Tasks {
             BlockingPool::Search => &self.search,
             BlockingPool::Texts => &self.texts,
             BlockingPool::Processes => &self.processes,
+            BlockingPool::Cleanups => &self.cleanups,
             BlockingPool::Inputs => &self.inputs,
             BlockingPool::Context => &self.context,
         };

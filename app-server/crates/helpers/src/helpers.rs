@@ -109,7 +109,7 @@ impl Helpers {
     /// Ends the helpers that are kept for who comes back, and keeps none from now on. Returns when no helper is left: those
     /// that threads use end with their threads.
     pub async fn close(&self) {
-        self.host.sampler.close();
+        self.host.close();
         self.pool.close().await;
     }
 }

@@ -78,6 +78,9 @@ pub(crate) const ORPHANS_LIMIT: Duration = Duration::from_secs(5);
 /// Until a clean-up of orphans gives up that still meets new ones. Origin: guess; on a starved machine a chain of forks was
 /// caught after 7 seconds.
 pub(crate) const ORPHANS_MOST: Duration = Duration::from_mins(1);
+/// Passes that meet no new orphan before a clean-up gives up. Origin: the first two show that none is left where none is; one more
+/// for a killed process that still exits. Each may have waited for its turn for long.
+pub(crate) const ORPHANS_PASSES: u32 = 3;
 /// Before the first restart of a helper; doubles up to the next constant. Origin: a promise.
 pub(crate) const HELPER_BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// Between restarts of a helper, at most. Origin: a promise.

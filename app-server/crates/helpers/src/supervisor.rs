@@ -214,8 +214,10 @@ impl Supervisor {
     /// Brings it up: the process, the handshake and the first listing of tools, within the startup timeout. One that ended
     /// because of how it was asked is asked in another way at once: that is no failure.
     async fn start(&mut self) -> LifeEvent {
-        // After the start-up clean-up. It takes a bounded time, so a stop may wait for it too.
-        self.host.cleaned_up().await;
+        tokio::select! {
+            _ = self.host.cleaned_up() => {}
+            () = self.control.shutdown.stopping() => return LifeEvent::Stop,
+        }
         loop {
             if self.control.shutdown.is_stopping() {
                 return LifeEvent::Stop;

@@ -67,7 +67,7 @@ pub(crate) async fn note_early_answers(
 ) -> Response {
     let has_body = !request.body().is_end_stream();
     let answer = next.run(request).await;
-    visitor.answer_early(has_body && answer.status().is_client_error());
+    visitor.answer_early(has_body && !answer.status().is_success());
     answer
 }
 

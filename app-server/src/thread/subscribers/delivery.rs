@@ -243,8 +243,7 @@ impl Subscribers {
         params: &SkeinCatalogResumeParams,
         answer: impl FnOnce(SkeinCatalogResumeResponse),
     ) {
-        let catalog = self.catalog();
-        answer(catalog.since(params));
+        self.walk(|| answer(self.catalog().since(params)));
     }
 
     fn catalog(&self) -> MutexGuard<'_, Catalog> {

@@ -58,6 +58,7 @@ pub struct ProcessHost {
     pub(crate) unavailable: Unavailable,
     pub(crate) counters: Counters,
     pub(crate) kill_all: CancellationToken,
+    closing: CancellationToken,
     helpers: AtomicU32,
     leftovers: watch::Receiver<Leftovers>,
     pub(crate) sampler: Arc<Sampler>,
@@ -81,12 +82,14 @@ impl ProcessHost {
         let start = StartTag::new(options.home, random);
         let unavailable = Unavailable::default();
         let cgroup = own_cgroup(options.containment, start, &unavailable)?;
+        let closing = CancellationToken::new();
         let (result, leftovers) = watch::channel(Leftovers::default());
         let cleanup = StartupCleanup {
             start,
             clock: options.clock,
             tasks: options.tasks.clone(),
             guard_time: options.stop_grace + policy::GUARD_OVERDUE,
+            closing: closing.clone(),
         };
         options.tasks.spawn("leftovers of helpers", cleanup.run(result));
         Ok(Arc::new(Self {
@@ -101,6 +104,7 @@ impl ProcessHost {
             unavailable,
             counters: Counters::default(),
             kill_all: CancellationToken::new(),
+            closing,
         }))
     }
 
@@ -183,6 +187,12 @@ impl ProcessHost {
     /// The times of calls of tools that have ended. Waits for nothing.
     pub fn call_times(&self) -> &Durations {
         &self.counters.call_times
+    }
+
+    /// Starts no further look at processes, and ends the start-up clean-up.
+    pub(crate) fn close(&self) {
+        self.sampler.close();
+        self.closing.cancel();
     }
 
     /// Sends SIGKILL to every helper at once, also to those in a stage of their end: for a server that gets a second order to stop.

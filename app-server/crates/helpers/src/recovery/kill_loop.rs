@@ -48,32 +48,30 @@ enum Found {
 pub(crate) struct Patience {
     until: Instant,
     most: Instant,
+    passes_without_news: u32,
 }
 
 impl Patience {
     /// From `now` on.
     pub(crate) fn from(now: Instant) -> Self {
-        Self { until: now + policy::ORPHANS_LIMIT, most: now + policy::ORPHANS_MOST }
+        Self { until: now + policy::ORPHANS_LIMIT, most: now + policy::ORPHANS_MOST, passes_without_news: 0 }
     }
 
-    /// Notes a pass that met a process for the first time, or cannot be sure that it met all.
-    pub(crate) fn renew(&mut self, now: Instant) {
-        self.until = (now + policy::ORPHANS_LIMIT).min(self.most);
-    }
-
-    /// The time to give up.
-    pub(crate) fn until(&self) -> Instant {
-        self.until
+    /// Whether to give up after a pass. The pass had news if it met a process for the first time, or cannot be sure that it met all.
+    pub(crate) fn is_over(&mut self, now: Instant, news: bool) -> bool {
+        if news {
+            (self.until, self.passes_without_news) = (now + policy::ORPHANS_LIMIT, 0);
+        } else {
+            self.passes_without_news += 1;
+        }
+        now >= self.most || (now >= self.until && self.passes_without_news >= policy::ORPHANS_PASSES)
     }
 }
 
-/// Kills until no process that `is_selected` accepts is left, or until `deadline`. Holds a process by a descriptor while it calls
+/// Kills until no process that `is_selected` accepts is left, or for [`policy::ORPHANS_LIMIT`]. Holds a process by a descriptor while it calls
 /// `is_selected` with the pid. Never looks at those of `spared`.
-pub(crate) fn kill_all(
-    spared: &HashSet<Pid>,
-    deadline: Instant,
-    is_selected: impl Fn(Pid) -> bool,
-) -> Killed {
+pub(crate) fn kill_all(spared: &HashSet<Pid>, is_selected: impl Fn(Pid) -> bool) -> Killed {
+    let deadline = Clock.now() + policy::ORPHANS_LIMIT;
     let mut killed = Killed::default();
     // Before the walk: a process that starts during the walk is new.
     let mut seen = newest();
@@ -82,8 +80,9 @@ pub(crate) fn kill_all(
             killed.processes.insert((process.pid, started));
         }
     }
-    if cfg!(not(target_os = "linux")) {
-        // The system does not say which pids are new. A walk that found none has to do.
+    if seen.is_none() {
+        // The system does not say which pids are new, such as macOS or a `/proc` with `subset=pid`. A walk that found none has
+        // to do.
         killed.sure = killed.processes.is_empty();
         return killed;
     }
@@ -171,9 +170,21 @@ mod tests {
     }
 
     #[test]
+    fn a_clean_up_goes_on_while_it_has_news_and_gives_up_in_bounded_time() {
+        let start = Clock.now();
+        let mut patience = Patience::from(start);
+        let late = start + policy::ORPHANS_LIMIT * 2;
+        assert!(!patience.is_over(late, true), "it met new ones");
+        assert!(!patience.is_over(late + policy::ORPHANS_LIMIT, false), "it waited for its turn that long");
+        assert!(!patience.is_over(late + policy::ORPHANS_LIMIT, false));
+        assert!(patience.is_over(late + policy::ORPHANS_LIMIT, false), "only the kernel holds what is left");
+        assert!(!patience.is_over(late + policy::ORPHANS_LIMIT, true));
+        assert!(patience.is_over(start + policy::ORPHANS_MOST, true), "whatever it meets");
+    }
+
+    #[test]
     fn a_live_process_that_is_not_selected_is_left_alone() {
-        let deadline = Clock.now() + policy::ORPHANS_LIMIT;
-        let killed = kill_all(&HashSet::new(), deadline, |_| false);
+        let killed = kill_all(&HashSet::new(), |_| false);
         assert!(killed.sure && killed.processes.is_empty(), "{killed:?}");
         assert!(matches!(meet(Pid::this(), &|_| false), Found::Other));
     }
@@ -182,8 +193,7 @@ mod tests {
     fn a_killed_process_counts_however_soon_it_is_gone() {
         let mut children: Vec<_> = (0..50).map(|_| sleeper().unwrap()).collect();
         let pids: HashSet<i32> = children.iter().map(|child| child.id().try_into().unwrap()).collect();
-        let deadline = Clock.now() + policy::ORPHANS_LIMIT;
-        let killed = kill_all(&HashSet::new(), deadline, |pid| pids.contains(&pid.as_raw()));
+        let killed = kill_all(&HashSet::new(), |pid| pids.contains(&pid.as_raw()));
         children.iter_mut().for_each(|child| drop(child.wait()));
         let killed: HashSet<i32> = killed.processes.iter().map(|(pid, _)| pid.as_raw()).collect();
         assert_eq!(killed, pids);

@@ -6,7 +6,6 @@ use nix::unistd::Pid;
 use skein_base::clock::Clock;
 use skein_base::system::proc::{self, Process};
 use skein_base::tasks::{BlockingPool, Tasks};
-use tokio::time::Instant;
 
 use crate::containment::cgroup::Group;
 use crate::containment::tag::ProcessTag;
@@ -45,30 +44,29 @@ impl Orphans<'_> {
                 group.kill();
             }
             let before = victims.len();
-            let tagged = self.kill_tagged(patience.until(), tasks).await;
-            let none_is_tagged = tagged.sure && tagged.processes.is_empty();
-            victims.extend(tagged.processes);
+            let Killed { processes, sure } = self.kill_tagged(tasks).await;
+            let tagged = processes.len().max(usize::from(!sure));
+            victims.extend(processes);
             let OrphanPass { left, met } = self.kill_and_reap(children, &mut victims);
             // Twice: a chain of forks that shed its tag can slip through one pass, but each of its links leaves a zombie to the
             // next.
-            quiet = if met || !none_is_tagged { 0 } else { quiet + 1 };
-            if !tagged.sure || victims.len() > before {
-                patience.renew(Clock.now());
-            }
-            if quiet == 2 || Clock.now() >= patience.until() {
-                return left;
+            quiet = if met || tagged > 0 { 0 } else { quiet + 1 };
+            let news = !sure || victims.len() > before;
+            if patience.is_over(Clock.now(), news) || quiet == 2 {
+                return left.max(tagged);
             }
             tokio::time::sleep(policy::ORPHANS_PAUSE).await;
         }
     }
 
     /// Kills what carries the tag, also a chain of forks that goes on faster than a pass over all processes.
-    async fn kill_tagged(&self, deadline: Instant, tasks: &Tasks) -> Killed {
+    async fn kill_tagged(&self, tasks: &Tasks) -> Killed {
         let tag = self.tag;
         let carries = move |pid| ProcessTag::carried_by(pid).any(|carried| carried == tag);
-        let kill = move || kill_all(&HashSet::new(), deadline, carries);
-        // Its panic was logged; nothing is sure then, and the next pass is another try.
-        tasks.blocking("orphans of a helper", BlockingPool::Processes, kill).await.unwrap_or_default()
+        let kill = move || kill_all(&HashSet::new(), carries);
+        let killed = tasks.blocking("orphans of a helper", BlockingPool::Cleanups, kill).await;
+        // Its panic was logged, and another try would be no better: what `kill_and_reap` finds has to do.
+        killed.unwrap_or(Killed { processes: HashSet::new(), sure: true })
     }
 
     /// One pass. `victims` remembers killed processes: a zombie shows neither its environment nor its former parent.

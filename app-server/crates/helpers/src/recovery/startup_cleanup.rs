@@ -18,7 +18,7 @@ use skein_base::home_tag::HomeTag;
 use skein_base::system::proc::{self, Process};
 use skein_base::tasks::{BlockingPool, Tasks};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::containment::cgroup;
 use crate::containment::tag::{self, ProcessTag, StartTag};
@@ -46,6 +46,8 @@ pub(crate) struct StartupCleanup {
     pub(crate) tasks: Tasks,
     /// Time that a guard needs to end its helper after its server is gone.
     pub(crate) guard_time: Duration,
+    /// The server stops. Its next start cleans up what is left.
+    pub(crate) closing: CancellationToken,
 }
 
 /// The result of one pass.
@@ -68,21 +70,20 @@ impl StartupCleanup {
         let mut met = HashSet::new();
         let left = loop {
             let kill = self.clock.now() >= guards_until;
-            let (mine, deadline) = (self.start, patience.until());
-            let look = move || pass(mine, kill, deadline);
+            let mine = self.start;
+            let look = move || pass(mine, kill);
             // Its panic was logged; helpers must start all the same.
-            let Ok(pass) = self.tasks.blocking("leftovers of helpers", BlockingPool::Processes, look).await
+            let Ok(pass) = self.tasks.blocking("leftovers of helpers", BlockingPool::Cleanups, look).await
             else {
                 break 0;
             };
             let (left, before) = (pass.found.len(), met.len());
             met.extend(pass.found);
-            if !pass.sure || met.len() > before {
-                patience.renew(self.clock.now());
-            }
+            let news = !pass.sure || met.len() > before;
+            let gives_up = patience.is_over(self.clock.now(), news) || self.closing.is_cancelled();
             // A killed process is met again until it is gone.
             let over = pass.sure && left == 0 && pass.groups == 0;
-            if over || self.clock.now() >= patience.until() {
+            if over || gives_up {
                 if !pass.sure {
                     tracing::error!(
                         "processes of a former server's helpers may be left: the start-up clean-up ran out of time"
@@ -112,7 +113,7 @@ pub fn tagged_processes(home: HomeTag) -> usize {
 }
 
 /// Kills every leftover, unless a guard is at work and `kill` does not say that its time is over.
-fn pass(mine: StartTag, kill: bool, deadline: Instant) -> CleanupPass {
+fn pass(mine: StartTag, kill: bool) -> CleanupPass {
     let spared = self_and_ancestors();
     let is_left =
         |pid| ProcessTag::carried_by(pid).any(|tag| tag.start.home == mine.home && tag.start != mine);
@@ -126,7 +127,7 @@ fn pass(mine: StartTag, kill: bool, deadline: Instant) -> CleanupPass {
             ..CleanupPass::default()
         };
     }
-    let Killed { processes, sure } = kill_all(&spared, deadline, is_left);
+    let Killed { processes, sure } = kill_all(&spared, is_left);
     // Cgroups after the kill loop, so that their processes were counted.
     CleanupPass { found: processes, groups: cgroup::end_former(mine), sure }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skein_base::clock::Clock;
+use skein_base::home_tag::HomeTag;
 use skein_helpers::{
     Containment, HelperCall, HelperError, HelperEvent, HelperSet, HelperSpec, HttpSpec, Isolation, Secrets,
     Stage, StdioSpec, Transport,
@@ -361,5 +362,34 @@ async fn a_shared_helper_is_one_process_and_each_thread_keeps_to_its_own_list_of
     assert_eq!(house.host.counts().alive, 1);
     let reports = two.stop().await;
     assert_eq!((reports.len(), reports[0].survivors), (1, 0));
+    house.finish().await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "no helper")]
+async fn a_stop_does_not_wait_for_the_clean_up_after_a_former_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (program, home) = (folder.path().join("skein-guard"), Clock.new_id().to_string());
+    std::os::unix::fs::symlink("/bin/sh", &program).expect("a program");
+    let tag = HomeTag::of(&[home.as_bytes()]);
+    // The clean-up takes it for a guard that ends its helper, and gives it its time.
+    let mut guard = std::process::Command::new(program)
+        .args(["-c", "read _"])
+        .env("SKEIN_HELPER", format!("{tag}-00000001-00000001"))
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let house = House::at(&home, Containment::Auto, BOUND, false);
+    let (sender, _events) = mpsc::channel(64);
+    let thread = ThreadId::new(Clock.new_id());
+    let set = house.helpers.of_thread(thread, vec![says_ok(&house, "a")], "/".into(), sender);
+    tokio::time::timeout(BOUND / 2, set.stop()).await.expect("it did not start yet");
+    assert!(!house.host.leftovers().done, "a start waits for it all the same");
+    tokio::time::timeout(BOUND / 2, house.helpers.close()).await.expect("it stops");
+    let left =
+        tokio::time::timeout(BOUND / 2, house.host.cleaned_up()).await.expect("it ends with the server");
+    assert_eq!((left.ended, left.left), (0, 1), "the next start looks again");
+    drop(guard.stdin.take());
+    guard.wait().expect("it is our child");
     house.finish().await;
 }
