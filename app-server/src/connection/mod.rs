@@ -94,8 +94,7 @@ pub(crate) fn sized(upgrade: WebSocketUpgrade, limits: &Limits) -> WebSocketUpgr
     upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(policy::READ_BUFFER)
 }
 
-/// Reads and writes until either ends, or `watch` gives a reason to end. Gives each message to `take`. The client is
-/// no longer a subscriber, which is the end of `presence`, when its last messages are written.
+/// Reads and writes until either ends, or `watch` gives a reason to end. Gives each message to `take`.
 ///
 /// The socket is boxed and the futures are pinned: a value that is moved into a future takes its room twice.
 async fn exchange<P>(
@@ -107,7 +106,21 @@ async fn exchange<P>(
 ) {
     let (sink, stream) = socket.split();
     let reader = pin!(reader::run(stream, outbox, take));
-    let mut writer = pin!(writer::run(sink, outbox.clone()));
+    let writer = pin!(writer::run(sink, outbox.clone()));
+    until_the_first_end((reader, watch), writer, outbox, presence).await;
+}
+
+/// Runs until one of these ends. The client is no longer a subscriber, which is the end of `presence`, when its last
+/// messages are written.
+async fn until_the_first_end<P>(
+    (reader, watch): (
+        Pin<&mut impl Future<Output = CloseReason>>,
+        Pin<&mut impl Future<Output = CloseReason>>,
+    ),
+    mut writer: Pin<&mut impl Future<Output = ()>>,
+    outbox: &Outbox,
+    presence: P,
+) {
     tokio::select! {
         reason = async { tokio::select! { reason = reader => reason, reason = watch => reason } } => {
             outbox.close(reason);

@@ -47,3 +47,51 @@ async fn a_flood_that_is_not_answered_lets_others_have_their_turn() {
         assert_eq!((reader.await, taken.get()), (CloseReason::ClientLeft, FLOOD));
     }
 }
+
+/// Sets its flag at its end.
+struct FlagOnDrop<'a>(&'a Cell<bool>);
+
+impl Drop for FlagOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+/// Ends with this reason, or never.
+async fn end_with(reason: Option<CloseReason>) -> CloseReason {
+    match reason {
+        Some(reason) => reason,
+        None => std::future::pending().await,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_no_subscriber_any_more_when_its_last_messages_are_written() {
+    let limits = OutboxLimits { waiting_bytes: 10, most_bytes: 100, pause_bytes: 5, merge_bytes: 100 };
+    let (left, silent) = (CloseReason::ClientLeft, CloseReason::Silent);
+    for (of_reader, of_watch) in [(Some(left), None), (None, Some(silent))] {
+        let outbox = Outbox::new(ConnectionId(1), limits);
+        outbox.push("the last message".into());
+        let (gone, gone_at_the_write) = (Cell::new(false), Cell::new(None));
+        let writer = async {
+            outbox.until_closed().await;
+            outbox.next().await;
+            gone_at_the_write.set(Some(gone.get()));
+        };
+        let ends = (pin!(end_with(of_reader)), pin!(end_with(of_watch)));
+        until_the_first_end(ends, pin!(writer), &outbox, FlagOnDrop(&gone)).await;
+        assert_eq!((gone_at_the_write.get(), outbox.closed()), (Some(true), of_reader.or(of_watch)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_more_is_no_subscriber_and_no_request_waits_for_its_room() {
+    let limits = OutboxLimits { waiting_bytes: 10, most_bytes: 100, pause_bytes: 5, merge_bytes: 100 };
+    let (outbox, gone) = (Outbox::new(ConnectionId(1), limits), Cell::new(false));
+    outbox.push("more than its room".into());
+    let waits = outbox.room();
+    let ends = (pin!(end_with(None)), pin!(end_with(None)));
+    until_the_first_end(ends, pin!(async {}), &outbox, FlagOnDrop(&gone)).await;
+    waits.await;
+    assert_eq!((gone.get(), outbox.closed()), (true, Some(CloseReason::ClientLeft)));
+}

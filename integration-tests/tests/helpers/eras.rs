@@ -15,6 +15,9 @@ use skein_protocol::notifications::McpServerStartupStatusUpdated;
 
 use super::{statuses, text};
 
+/// Half of the time that a helper may take to start: a start that waited for an answer that never comes takes all of it.
+const LONG: Duration = Duration::from_secs(15);
+
 /// A server with one helper with these switches, its thread, and the time until the helper was ready.
 async fn with(switches: &[&str]) -> Result<(Home, Client, ThreadId, Duration)> {
     let (home, mut client) =
@@ -41,14 +44,14 @@ async fn speaks(client: &mut Client, thread: ThreadId, version: &str) -> Result<
 }
 
 #[tokio::test]
-async fn a_helper_without_a_handshake_is_ready_within_a_second() -> Result<()> {
+async fn a_helper_without_a_handshake_is_not_waited_for() -> Result<()> {
     let (home, mut client, thread, took) = with(&["--speaks", "2026-07-28"]).await?;
     speaks(&mut client, thread, "2026-07-28").await?;
     let answer = client.tool(thread, "helper", "progress", json!({ "steps": 2 })).await?;
     assert_eq!(text(&answer), "done");
     let read = json!({ "server": "helper", "threadId": thread, "uri": "memo://one" });
     client.call::<McpServerResourceRead>(serde_json::from_value(read)?).await?;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < LONG, "{took:?}");
     home.finish().await
 }
 
@@ -56,7 +59,7 @@ async fn a_helper_without_a_handshake_is_ready_within_a_second() -> Result<()> {
 async fn a_helper_that_ignores_initialize_is_probed_without_a_handshake() -> Result<()> {
     let (home, mut client, thread, took) = with(&["--speaks", "2026-07-28-mute"]).await?;
     speaks(&mut client, thread, "2026-07-28").await?;
-    assert!(took < Duration::from_millis(1500), "{took:?}");
+    assert!(took < LONG, "{took:?}");
     home.finish().await
 }
 

@@ -119,12 +119,9 @@ fn start_with(role: &str, script: &str, alone: Alone) -> Server {
 async fn a_killed_server_leaves_nothing() {
     for role in ["guard", "auto"] {
         let mut server = start(role);
-        let died = Clock.now();
         server.process.kill().expect("it runs");
         server.process.wait().expect("it is our child");
         until("the helper is gone", || server.pids.map(exists) == [false, false]).await;
-        let took = Clock.now() - died;
-        assert!(took < Duration::from_secs(2), "{took:?}");
         // The guard is this process's child now, as other tests here have made it a subreaper; else it is init's.
         let _ = waitpid(Pid::from_raw(server.guard), None);
         until("the guard is gone", || !exists(server.guard)).await;
