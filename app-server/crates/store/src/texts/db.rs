@@ -142,6 +142,17 @@ impl Db {
         Ok(Self { connection })
     }
 
+    /// Makes reads that see the index as it is now, whatever is added meanwhile.
+    pub(super) fn at_one_moment<T>(
+        &self,
+        reads: impl FnOnce(&Self) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let moment = self.connection.unchecked_transaction()?;
+        let read = reads(self)?;
+        moment.commit()?;
+        Ok(read)
+    }
+
     /// The life of the storage in which it was made.
     pub(crate) fn life(&self) -> Result<Option<Uuid>, DbError> {
         let mut select = self.connection.prepare("SELECT boot FROM about")?;

@@ -204,7 +204,8 @@ impl TextIndexShared {
         self.state().at == TextsState::Ready
     }
 
-    /// Reads the index with a pooled connection.
+    /// Reads the index with a pooled connection, as it is at one moment: a thread that is added between two reads would be
+    /// missing in the first, and known to its end in the second.
     fn reading<T>(&self, work: impl FnOnce(&Db) -> Result<T, DbError>) -> Result<T, DbError> {
         let file = self.state().file;
         let free = self.readers().pop();
@@ -212,7 +213,7 @@ impl TextIndexShared {
             Some(db) => db,
             None => Db::look(&self.folder())?,
         };
-        let done = work(&db)?;
+        let done = db.at_one_moment(work)?;
         let mut readers = self.readers();
         if self.state().file == file {
             readers.push(db);

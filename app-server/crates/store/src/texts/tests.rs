@@ -96,6 +96,31 @@ async fn it_follows_messages_names_and_deletions() {
     assert_eq!(bench.found("needle").await, [(thread(2), 5)]);
 }
 
+/// Otherwise a search reads the thread only behind the text that the index has just got.
+#[tokio::test]
+async fn a_thread_that_is_added_during_a_search_is_known_as_it_was_when_the_search_began() {
+    let bench = Bench::new();
+    bench.say(1, "hay").await;
+    assert_eq!(bench.found("needle").await, []);
+    let shared = &bench.texts.shared;
+    let needle = db::query("needle").unwrap();
+    let read = shared.reading(|db| {
+        let found = db.candidates(&needle, 10)?.unwrap();
+        let added = db::AddedTexts {
+            thread: thread(1),
+            pieces: vec![(EventSeq(5), "needle".to_owned())],
+            known: db::IndexedThread { seq: EventSeq(8), name: None },
+        };
+        Db::open(&shared.folder())?.change(&[IndexChange::Add(added)])?;
+        Ok((found, db.known(&[thread(1)])?))
+    });
+    let (found, known) = read.unwrap();
+    assert_eq!((found.len(), known[0].clone().unwrap().seq), (0, EventSeq(4)));
+    let after = shared.reading(|db| Ok((db.candidates(&needle, 10)?, db.known(&[thread(1)])?))).unwrap();
+    assert_eq!(after.0, Some(vec![(thread(1), EventSeq(5))]));
+    assert_eq!(after.1[0].clone().unwrap().seq, EventSeq(8));
+}
+
 #[tokio::test]
 async fn a_turn_that_goes_on_is_behind_until_it_ends() {
     let bench = Bench::new();
