@@ -18,6 +18,7 @@ use skein_base::home_tag::HomeTag;
 use skein_base::system::proc::{self, Process};
 use skein_base::tasks::{BlockingPool, Tasks};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::containment::cgroup;
@@ -61,47 +62,69 @@ struct CleanupPass {
     sure: bool,
 }
 
+/// The end of a clean-up.
+struct CleanupEnd {
+    /// Leftovers that the last pass met.
+    left: usize,
+    /// Leftovers that any pass met.
+    met: usize,
+    /// The server stops before it is over.
+    cut_short: bool,
+}
+
 impl StartupCleanup {
-    /// Runs until nothing is left, or `Patience` is over, then publishes the result.
+    /// Runs until nothing is left, the server stops, or `Patience` is over, then publishes the result.
     pub(crate) async fn run(self, result: watch::Sender<Leftovers>) {
         let start = self.clock.now();
-        let guards_until = start + self.guard_time;
-        let mut patience = Patience::from(start);
-        let mut met = HashSet::new();
-        let left = loop {
-            let kill = self.clock.now() >= guards_until;
-            let mine = self.start;
-            let look = move || pass(mine, kill);
-            // Its panic was logged; helpers must start all the same.
-            let Ok(pass) = self.tasks.blocking("leftovers of helpers", BlockingPool::Cleanups, look).await
-            else {
-                break 0;
-            };
-            let (left, before) = (pass.found.len(), met.len());
-            met.extend(pass.found);
-            let news = !pass.sure || met.len() > before;
-            let gives_up = patience.is_over(self.clock.now(), news) || self.closing.is_cancelled();
-            // A killed process is met again until it is gone.
-            let over = pass.sure && left == 0 && pass.groups == 0;
-            if over || gives_up {
-                if !pass.sure {
-                    tracing::error!(
-                        "processes of a former server's helpers may be left: the start-up clean-up ran out of time"
-                    );
-                }
-                break left;
-            }
-            tokio::time::sleep(policy::ORPHANS_PAUSE).await;
-        };
+        let CleanupEnd { left, met, cut_short } = self.until_none_is_left(start).await;
         let took = self.clock.now() - start;
-        let ended = met.len().saturating_sub(left);
-        if left > 0 {
+        let ended = met.saturating_sub(left);
+        if cut_short {
+            tracing::info!(
+                left,
+                ended,
+                ?took,
+                "the start-up clean-up ends with its server; the next start goes on"
+            );
+        } else if left > 0 {
             tracing::error!(left, ended, ?took, "processes of a former server's helpers cannot be ended");
         } else if ended > 0 {
             tracing::warn!(ended, ?took, "processes of a former server's helpers were left and are ended");
         }
         // The receivers may be gone with the server.
         let _ = result.send(Leftovers { done: true, ended, left, took });
+    }
+
+    async fn until_none_is_left(&self, start: Instant) -> CleanupEnd {
+        let guards_until = start + self.guard_time;
+        let mut patience = Patience::from(start);
+        let mut met = HashSet::new();
+        loop {
+            let kill = self.clock.now() >= guards_until;
+            let mine = self.start;
+            let look = move || pass(mine, kill);
+            // Its panic was logged; helpers must start all the same.
+            let Ok(pass) = self.tasks.blocking("leftovers of helpers", BlockingPool::Cleanups, look).await
+            else {
+                return CleanupEnd { left: 0, met: met.len(), cut_short: false };
+            };
+            let (left, before) = (pass.found.len(), met.len());
+            met.extend(pass.found);
+            let news = !pass.sure || met.len() > before;
+            let gives_up = patience.is_over(self.clock.now(), news);
+            // A killed process is met again until it is gone.
+            let over = pass.sure && left == 0 && pass.groups == 0;
+            let cut_short = !over && self.closing.is_cancelled();
+            if gives_up && !pass.sure && !cut_short {
+                tracing::error!(
+                    "processes of a former server's helpers may be left: the start-up clean-up ran out of time"
+                );
+            }
+            if over || gives_up || cut_short {
+                return CleanupEnd { left, met: met.len(), cut_short };
+            }
+            tokio::time::sleep(policy::ORPHANS_PAUSE).await;
+        }
     }
 }
 
