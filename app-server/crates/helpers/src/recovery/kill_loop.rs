@@ -70,24 +70,22 @@ impl Patience {
 
 /// Kills until no process that `is_selected` accepts is left, or for [`policy::ORPHANS_LIMIT`]. Holds a process by a descriptor while it calls
 /// `is_selected` with the pid. Never looks at those of `spared`.
-pub(crate) fn kill_all(spared: &HashSet<Pid>, is_selected: impl Fn(Pid) -> bool) -> Killed {
+///
+/// `None` if this process cannot even see itself, as without `/proc`: nothing is known then, and another try is no better.
+pub(crate) fn kill_all(spared: &HashSet<Pid>, is_selected: impl Fn(Pid) -> bool) -> Option<Killed> {
     let deadline = Clock.now() + policy::ORPHANS_LIMIT;
     let mut killed = Killed::default();
     // Before the walk: a process that starts during the walk is new.
     let mut seen = newest();
-    for process in proc::all().filter(|process| !process.zombie && !spared.contains(&process.pid)) {
-        if let Found::Killed(started) = meet(process.pid, &is_selected) {
-            killed.processes.insert((process.pid, started));
-        }
-    }
+    kill_present(spared, &is_selected, &mut killed)?;
     if seen.is_none() {
         // The system does not say which pids are new, such as macOS or a `/proc` with `subset=pid`. A walk that found none has
         // to do.
         killed.sure = killed.processes.is_empty();
-        return killed;
+        return Some(killed);
     }
     while let (Some(last), Some(newest)) = (seen, newest()) {
-        let Some(pids) = born_between(last, newest) else { return killed };
+        let Some(pids) = born_between(last, newest) else { return Some(killed) };
         let mut quiet = true;
         for pid in pids.filter(|pid| !spared.contains(pid)) {
             match meet(pid, &is_selected) {
@@ -101,14 +99,33 @@ pub(crate) fn kill_all(spared: &HashSet<Pid>, is_selected: impl Fn(Pid) -> bool)
         }
         if quiet {
             killed.sure = true;
-            return killed;
+            return Some(killed);
         }
         if Clock.now() >= deadline {
-            return killed;
+            return Some(killed);
         }
         seen = Some(newest);
     }
-    killed
+    Some(killed)
+}
+
+/// Walks over all processes and kills those that are selected. `None` if the walk does not come by this process.
+fn kill_present(
+    spared: &HashSet<Pid>,
+    is_selected: &impl Fn(Pid) -> bool,
+    killed: &mut Killed,
+) -> Option<()> {
+    let mut sees_itself = false;
+    for process in proc::all() {
+        sees_itself |= process.pid == Pid::this();
+        if process.zombie || spared.contains(&process.pid) {
+            continue;
+        }
+        if let Found::Killed(started) = meet(process.pid, is_selected) {
+            killed.processes.insert((process.pid, started));
+        }
+    }
+    sees_itself.then_some(())
 }
 
 /// Kills the process that has `pid`, if it is selected.
@@ -184,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_live_process_that_is_not_selected_is_left_alone() {
-        let killed = kill_all(&HashSet::new(), |_| false);
+        let killed = kill_all(&HashSet::new(), |_| false).unwrap();
         assert!(killed.sure && killed.processes.is_empty(), "{killed:?}");
         assert!(matches!(meet(Pid::this(), &|_| false), Found::Other));
     }
@@ -193,7 +210,7 @@ mod tests {
     fn a_killed_process_counts_however_soon_it_is_gone() {
         let mut children: Vec<_> = (0..50).map(|_| sleeper().unwrap()).collect();
         let pids: HashSet<i32> = children.iter().map(|child| child.id().try_into().unwrap()).collect();
-        let killed = kill_all(&HashSet::new(), |pid| pids.contains(&pid.as_raw()));
+        let killed = kill_all(&HashSet::new(), |pid| pids.contains(&pid.as_raw())).unwrap();
         children.iter_mut().for_each(|child| drop(child.wait()));
         let killed: HashSet<i32> = killed.processes.iter().map(|(pid, _)| pid.as_raw()).collect();
         assert_eq!(killed, pids);

@@ -38,20 +38,26 @@ impl Orphans<'_> {
         // Counted before the first pass: from then on the reaper leaves zombies to this task.
         let _cleanup = children.cleanups.one_more();
         let mut patience = Patience::from(Clock.now());
-        let (mut victims, mut quiet) = (HashSet::new(), 0);
+        let (mut victims, mut quiet, mut none_is_tagged) = (HashSet::new(), 0, false);
         loop {
             if let Some(group) = self.group {
                 group.kill();
             }
-            let before = victims.len();
-            let Killed { processes, sure } = self.kill_tagged(tasks).await;
-            let tagged = processes.len().max(usize::from(!sure));
-            victims.extend(processes);
+            let (before, mut news) = (victims.len(), false);
+            let mut tagged = 0;
+            // Once none is left, nobody is there who could start another one.
+            if !none_is_tagged {
+                let Killed { processes, sure } = self.kill_tagged(tasks).await;
+                tagged = processes.len().max(usize::from(!sure));
+                none_is_tagged = tagged == 0;
+                news = !sure;
+                victims.extend(processes);
+            }
             let OrphanPass { left, met } = self.kill_and_reap(children, &mut victims);
             // Twice: a chain of forks that shed its tag can slip through one pass, but each of its links leaves a zombie to the
             // next.
-            quiet = if met || tagged > 0 { 0 } else { quiet + 1 };
-            let news = !sure || victims.len() > before;
+            quiet = if met || !none_is_tagged { 0 } else { quiet + 1 };
+            news |= victims.len() > before;
             if patience.is_over(Clock.now(), news) || quiet == 2 {
                 return left.max(tagged);
             }
@@ -65,8 +71,8 @@ impl Orphans<'_> {
         let carries = move |pid| ProcessTag::carried_by(pid).any(|carried| carried == tag);
         let kill = move || kill_all(&HashSet::new(), carries);
         let killed = tasks.blocking("orphans of a helper", BlockingPool::Cleanups, kill).await;
-        // Its panic was logged, and another try would be no better: what `kill_and_reap` finds has to do.
-        killed.unwrap_or(Killed { processes: HashSet::new(), sure: true })
+        // Without a look, or after a panic, which was logged, another try is no better: what `kill_and_reap` finds has to do.
+        killed.ok().flatten().unwrap_or(Killed { processes: HashSet::new(), sure: true })
     }
 
     /// One pass. `victims` remembers killed processes: a zombie shows neither its environment nor its former parent.

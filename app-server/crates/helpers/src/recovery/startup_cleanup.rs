@@ -104,8 +104,11 @@ impl StartupCleanup {
             let mine = self.start;
             let look = move || pass(mine, kill);
             // Its panic was logged; helpers must start all the same.
-            let Ok(pass) = self.tasks.blocking("leftovers of helpers", BlockingPool::Cleanups, look).await
-            else {
+            let looked = self.tasks.blocking("leftovers of helpers", BlockingPool::Cleanups, look).await;
+            let Some(pass) = looked.unwrap_or_default() else {
+                tracing::error!(
+                    "processes of a former server's helpers may be left: no processes can be seen"
+                );
                 return CleanupEnd { left: 0, met: met.len(), cut_short: false };
             };
             let (left, before) = (pass.found.len(), met.len());
@@ -135,8 +138,9 @@ pub fn tagged_processes(home: HomeTag) -> usize {
     proc::all().filter(|one| !one.zombie && !spared.contains(&one.pid) && carries(one)).count()
 }
 
-/// Kills every leftover, unless a guard is at work and `kill` does not say that its time is over.
-fn pass(mine: StartTag, kill: bool) -> CleanupPass {
+/// Kills every leftover, unless a guard is at work and `kill` does not say that its time is over. `None` if no processes can be
+/// seen.
+fn pass(mine: StartTag, kill: bool) -> Option<CleanupPass> {
     let spared = self_and_ancestors();
     let is_left =
         |pid| ProcessTag::carried_by(pid).any(|tag| tag.start.home == mine.home && tag.start != mine);
@@ -145,14 +149,14 @@ fn pass(mine: StartTag, kill: bool) -> CleanupPass {
         |process: &Process| !process.stopped && process.is_named(tag::GUARD_NAME) && is_left(process.pid);
     if !kill && others().any(|process| works(&process)) {
         let found = others().filter(|process| is_left(process.pid));
-        return CleanupPass {
+        return Some(CleanupPass {
             found: found.map(|process| (process.pid, process.started)).collect(),
             ..CleanupPass::default()
-        };
+        });
     }
-    let Killed { processes, sure } = kill_all(&spared, is_left);
+    let Killed { processes, sure } = kill_all(&spared, is_left)?;
     // Cgroups after the kill loop, so that their processes were counted.
-    CleanupPass { found: processes, groups: cgroup::end_former(mine), sure }
+    Some(CleanupPass { found: processes, groups: cgroup::end_former(mine), sure })
 }
 
 /// This process and those above it: a server may have been started below a helper of its predecessor.
