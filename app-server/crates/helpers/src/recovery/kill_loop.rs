@@ -68,8 +68,8 @@ impl Patience {
     }
 }
 
-/// Kills until no process that `is_selected` accepts is left, or for [`policy::ORPHANS_LIMIT`]. Holds a process by a descriptor while it calls
-/// `is_selected` with the pid. Never looks at those of `spared`.
+/// Kills until no process that `is_selected` accepts is left, or for [`policy::ORPHANS_LIMIT`]. Holds a process by a descriptor
+/// while it calls `is_selected` with the pid. Never looks at those of `spared`.
 ///
 /// `None` if this process cannot even see itself, as without `/proc`: nothing is known then, and another try is no better.
 pub(crate) fn kill_all(spared: &HashSet<Pid>, is_selected: impl Fn(Pid) -> bool) -> Option<Killed> {

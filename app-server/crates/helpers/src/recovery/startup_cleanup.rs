@@ -103,11 +103,11 @@ impl StartupCleanup {
             let kill = self.clock.now() >= guards_until;
             let mine = self.start;
             let look = move || pass(mine, kill);
-            // Its panic was logged; helpers must start all the same.
+            // Without `/proc`, or after a panic, which was logged. Helpers must start all the same.
             let looked = self.tasks.blocking("leftovers of helpers", BlockingPool::Cleanups, look).await;
             let Some(pass) = looked.unwrap_or_default() else {
                 tracing::error!(
-                    "processes of a former server's helpers may be left: no processes can be seen"
+                    "processes of a former server's helpers may be left: the processes of this machine cannot be looked at"
                 );
                 return CleanupEnd { left: 0, met: met.len(), cut_short: false };
             };
