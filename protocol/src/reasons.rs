@@ -97,6 +97,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("settingsUnshown", "The settings could not be shown."),
     ("settingsUnwritten", "The settings file could not be written."),
     ("steersFull", "The running turn has not taken earlier input yet. Try again after `retryAfterMs`."),
+    ("storeUnavailable", "The database of threads does not serve now. Try again after `retryAfterMs`."),
     ("subscribed", "The thread has other subscribers. Unload with force, or wait."),
     (
         "subscriptions",

@@ -226,7 +226,9 @@ impl PageBuilder<'_> {
                 Ok(None) => {}
                 // Deleted meanwhile.
                 Err(ReadError::Missing(_)) => {}
-                Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
+                Err(
+                    error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. }),
+                ) => {
                     tracing::debug!(%thread, %error, "a thread was not searched");
                 }
             }

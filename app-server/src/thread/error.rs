@@ -6,7 +6,7 @@ use skein_protocol::methods::{ThreadItemsList, ThreadTurnsList, ThreadUnsubscrib
 use skein_protocol::table::Method;
 use skein_protocol::thread::ThreadReadState;
 use skein_protocol::turn::{CodexErrorInfo, NonSteerableTurnKind};
-use skein_store::rollout::ReadError;
+use skein_store::rollout::{ReadError, StoreAway};
 
 use crate::policy;
 
@@ -101,6 +101,9 @@ pub(crate) enum ThreadError {
         "{id} has taken this, but could not save it: {why}; send it again when the disk is well, a message with the same clientUserMessageId"
     )]
     NotKept { id: ThreadId, why: String },
+    /// The storage is another machine's, and does not serve.
+    #[error("{id} cannot be read or written now: {why}")]
+    StoreUnavailable { id: ThreadId, why: StoreAway },
     /// The thread is not on disk, so it cannot be archived.
     #[error(
         "nobody has said anything in {id} yet, so there is nothing to archive; begin a turn, or unsubscribe to drop it"
@@ -162,6 +165,7 @@ impl ThreadError {
     pub(crate) fn unreadable(error: ReadError, id: ThreadId) -> Self {
         match error {
             ReadError::Missing(id) => Self::NotFound { id },
+            ReadError::Away { why, .. } => Self::StoreUnavailable { id, why },
             source @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
                 Self::Unreadable { id, source }
             }
@@ -183,6 +187,9 @@ impl ThreadError {
             Self::NotFound { id } => refused(THREAD_NOT_FOUND, id, text),
             Self::NotLoaded { id } => refused(NOT_LOADED, id, text),
             Self::Unreadable { id, .. } => failed("unreadable", id, text),
+            Self::StoreUnavailable { id, why } => {
+                WireError::overloaded("storeUnavailable", text, why.retry_after).thread(*id)
+            }
             Self::BrokeOff { id } => failed("brokeOff", id, text),
             Self::Busy { id } => overloaded("busy", text, *id),
             Self::Ephemeral { id, .. } => refused("ephemeral", id, text),

@@ -8,14 +8,17 @@ use async_trait::async_trait;
 use skein_protocol::ids::ThreadId;
 
 use crate::home::Term;
-use crate::rollout::{Lease, RolloutStore};
+use crate::rollout::{Lease, ReadError, RolloutStore};
 
 /// The rights of a server to write to threads.
 #[async_trait]
 pub trait Ownership: Send + Sync {
     /// Takes a stored thread, as the first act of its load. [`give_up`](Ownership::give_up) follows, also behind a load
     /// that fails.
-    async fn claim(&self, thread: ThreadId) -> Lease;
+    ///
+    /// # Errors
+    /// [`ReadError::Away`] if the place of all claims cannot be asked.
+    async fn claim(&self, thread: ThreadId) -> Result<Lease, ReadError>;
 
     /// The lease of a thread that is made now. Nobody else knows its id, so this is instant.
     fn lease_of_new(&self, thread: ThreadId) -> Lease;
@@ -45,8 +48,8 @@ impl std::fmt::Debug for HomeOwnership {
 
 #[async_trait]
 impl Ownership for HomeOwnership {
-    async fn claim(&self, thread: ThreadId) -> Lease {
-        self.lease_of_new(thread)
+    async fn claim(&self, thread: ThreadId) -> Result<Lease, ReadError> {
+        Ok(self.lease_of_new(thread))
     }
 
     fn lease_of_new(&self, thread: ThreadId) -> Lease {

@@ -68,8 +68,10 @@ impl Owner {
             return Some(Event::LoadFailed(ThreadError::NotFound { id }.to_wire()));
         } else {
             self.children.spawn(format!("load/{id}"), async move {
-                let lease = services.ownership.claim(id).await;
-                let read = read(&services, lease).await;
+                let read = match services.ownership.claim(id).await {
+                    Ok(lease) => read(&services, lease).await,
+                    Err(error) => Err(ThreadError::unreadable(error, id)),
+                };
                 Child::Loaded(Box::new(with_surroundings(&services, read, &named).await))
             });
         }

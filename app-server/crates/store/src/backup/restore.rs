@@ -212,7 +212,9 @@ async fn open_unnamed(store: &FileStore, thread: ThreadId) -> io::Result<Term> {
         Ok(loaded) => loaded,
         // An unreadable rollout stays unchanged: no client has ever seen a number of it.
         Err(ReadError::Unreadable { .. }) => return Ok(Term(0)),
-        Err(error @ (ReadError::Missing(_) | ReadError::Disk { .. })) => return Err(io::Error::other(error)),
+        Err(error @ (ReadError::Missing(_) | ReadError::Disk { .. } | ReadError::Away { .. })) => {
+            return Err(io::Error::other(error));
+        }
     };
     let tail = Tail::of(&loaded.end, &loaded.repair);
     let term = tail.opened.map_or(Term(1), |opened| opened.term);

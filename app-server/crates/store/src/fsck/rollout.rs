@@ -72,7 +72,7 @@ fn judged(place: &RolloutFile, seen: Result<Survey, ReadError>, checked: Checked
             let kind = match &error {
                 ReadError::Missing(_) => Defect::Begun,
                 ReadError::Unreadable { .. } => Defect::Unreadable,
-                ReadError::Disk { .. } => Defect::Unreachable,
+                ReadError::Disk { .. } | ReadError::Away { .. } => Defect::Unreachable,
             };
             let detail = if kind == Defect::Begun {
                 "it has not one whole line".to_owned()

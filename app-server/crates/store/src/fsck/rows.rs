@@ -122,7 +122,9 @@ impl Rows<'_> {
         let (history, location) = match History::read_end(self.store, thread, 0).await {
             Ok(history) if history.is_materialised() => (history, self.store.location(thread).await?),
             Ok(_) | Err(ReadError::Missing(_)) => return Ok(None),
-            Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => return Err(error),
+            Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })) => {
+                return Err(error);
+            }
         };
         let mut row = history.row();
         row.archived = location == Location::Archived;

@@ -33,10 +33,11 @@ pub struct ThreadRow {
     /// How hard the model should think.
     pub(crate) reasoning_effort: Option<String>,
     /// The kind of client that created it.
-    pub(crate) source: SessionSource,
+    pub source: SessionSource,
     /// Its creator, in the client's words.
     pub(crate) thread_source: Option<String>,
-    pub(crate) originator: Option<String>,
+    /// The name of the client that created it.
+    pub originator: Option<String>,
     /// The version of the server that created it.
     pub cli_version: String,
     /// The thread whose history it began with.

@@ -254,6 +254,7 @@ async fn plan(store: &FileStore, rollout: &ForeignRollout) -> io::Result<ImportA
             return Ok(ImportAction::Keep("the rollout in the home cannot be read"));
         }
         Err(ReadError::Disk { source, .. }) => return Err(source),
+        Err(away @ ReadError::Away { .. }) => return Err(io::Error::other(away)),
     };
     let Some((imported, epoch)) = there else {
         return Ok(ImportAction::Keep("the thread in the home was not imported"));

@@ -13,7 +13,8 @@ use super::{Cursor, IndexError, SortKey, Span, ThreadFilter, ThreadIndex, WalkBo
 use crate::history::{ThreadRow, WaitingQuestion};
 use crate::rollout::record::{QuestionKind, ReadPosition};
 
-pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
+/// A row of thread `n` with these times.
+pub fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
     ThreadRow {
         id: ThreadId::new(Uuid::from_u128(n)),
         name: None,
@@ -38,7 +39,7 @@ pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
 }
 
 /// Checks every promise on empty, ready indexes that `new` makes, each with its guard.
-pub(crate) async fn keeps_every_promise<G, I: ThreadIndex>(new: impl AsyncFn() -> (G, I)) {
+pub async fn keeps_every_promise<G, I: ThreadIndex>(new: impl AsyncFn() -> (G, I)) {
     macro_rules! promises {
         ($($promise:ident)+) => { $( {
             let (_kept, index) = new().await;

@@ -14,9 +14,12 @@ use crate::history::ThreadRow;
 /// A place in an order. Opaque to clients: its text is hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    pub(super) sort: SortKey,
-    pub(super) time: WallMs,
-    pub(super) id: ThreadId,
+    /// The key of the order.
+    pub sort: SortKey,
+    /// The time of the place.
+    pub time: WallMs,
+    /// The thread of the place.
+    pub id: ThreadId,
 }
 
 /// A text that is no cursor of this list.
@@ -43,7 +46,10 @@ impl Cursor {
     }
 
     /// Refuses a cursor of another order.
-    pub(crate) fn fits(self, sort: SortKey) -> Result<Self, BadCursor> {
+    ///
+    /// # Errors
+    /// [`BadCursor`].
+    pub fn fits(self, sort: SortKey) -> Result<Self, BadCursor> {
         if self.sort == sort { Ok(self) } else { Err(BadCursor) }
     }
 }

@@ -79,8 +79,10 @@ impl Default for ThreadFilter {
 /// A span of time with its beginning and without its end. Open where nothing is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
-    pub(crate) since: Option<WallMs>,
-    pub(crate) before: Option<WallMs>,
+    /// Its beginning.
+    pub since: Option<WallMs>,
+    /// Its end, which is outside.
+    pub before: Option<WallMs>,
 }
 
 impl Span {
@@ -97,7 +99,7 @@ impl Span {
 
 impl ThreadFilter {
     /// The span of the time that orders the list.
-    pub(super) fn span(&self) -> Span {
+    pub fn span(&self) -> Span {
         match self.sort {
             SortKey::Created => self.created,
             SortKey::Updated => self.updated,

@@ -13,8 +13,8 @@ use crate::history::ThreadRow;
 use crate::policy;
 
 pub mod changes;
-#[cfg(test)]
-mod conformance;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod cursor;
 mod filter;
 #[cfg(any(test, feature = "testing"))]
@@ -26,6 +26,7 @@ mod waiting;
 
 pub use cursor::{BadCursor, Cursor};
 pub use filter::{SortKey, Span, ThreadFilter, is_interactive};
+pub use waiting::WaitingThreads;
 
 /// The progress of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,17 +59,18 @@ pub struct WalkBounds {
     pub places: usize,
 }
 
+/// The rows that a walk found.
 #[derive(Debug, Default)]
-struct WalkedRows {
+pub struct WalkedRows {
     /// One more than the page takes, if there are more.
-    rows: Vec<ThreadRow>,
+    pub rows: Vec<ThreadRow>,
     /// The last visited place, if the walk stopped there.
-    stopped: Option<Cursor>,
+    pub stopped: Option<Cursor>,
 }
 
 impl ListPage {
     /// The page of at most `limit` rows.
-    fn of(WalkedRows { mut rows, stopped }: WalkedRows, sort: SortKey, limit: usize) -> Self {
+    pub fn of(WalkedRows { mut rows, stopped }: WalkedRows, sort: SortKey, limit: usize) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|last| Cursor::at(last, sort)).or(stopped);

@@ -63,7 +63,7 @@ async fn read_row(store: &dyn RolloutStore, thread: ThreadId, archived: bool) ->
         }
         Ok(_) => RolloutRow::None,
         Err(ReadError::Missing(_)) => RolloutRow::Missing(thread),
-        Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
+        Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })) => {
             tracing::warn!(%thread, %error, "a thread is missing from the lists");
             RolloutRow::None
         }
@@ -136,7 +136,7 @@ pub async fn put_row(
                 set = Some(location);
             }
             Err(ReadError::Missing(_)) => return index.remove(row.id, as_of).await,
-            Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
+            Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })) => {
                 tracing::warn!(thread = %row.id, %error, "the location of a thread is unknown; lists may show it wrongly");
                 return Ok(());
             }
@@ -152,6 +152,9 @@ pub async fn compare(
 ) -> Result<(), IndexError> {
     match (index.get(thread).await?, store.location(thread).await) {
         (Some((_, as_of)), Err(ReadError::Missing(_))) => index.remove(thread, as_of).await,
-        (None, _) | (_, Ok(_) | Err(ReadError::Unreadable { .. } | ReadError::Disk { .. })) => Ok(()),
+        (None, _)
+        | (_, Ok(_) | Err(ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })) => {
+            Ok(())
+        }
     }
 }

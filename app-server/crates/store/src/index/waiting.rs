@@ -10,11 +10,11 @@ use crate::history::{ThreadRow, WaitingQuestion};
 
 /// The waiting questions of each thread that has some.
 #[derive(Debug, Default)]
-pub(super) struct WaitingThreads(Mutex<HashMap<ThreadId, Vec<WaitingQuestion>>>);
+pub struct WaitingThreads(Mutex<HashMap<ThreadId, Vec<WaitingQuestion>>>);
 
 impl WaitingThreads {
     /// Takes the row of a thread, as `read` finds it now. Of two changes of a thread the later call sees both.
-    pub(super) fn note<E>(
+    pub fn note<E>(
         &self,
         thread: ThreadId,
         read: impl FnOnce() -> Result<Option<ThreadRow>, E>,
@@ -36,7 +36,8 @@ impl WaitingThreads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    pub(super) fn needs_you(&self) -> NeedsYou {
+    /// The count of all.
+    pub fn needs_you(&self) -> NeedsYou {
         let threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         needs_you(threads.values())
     }

@@ -35,6 +35,16 @@ impl BlobName {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
+
+    /// The name with these bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 impl fmt::Display for BlobName {
@@ -97,8 +107,10 @@ pub struct BlobRef {
 /// A text in a file beside the rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
-    pub(crate) name: BlobName,
-    pub(crate) text: String,
+    /// Its name.
+    pub name: BlobName,
+    /// The text.
+    pub text: String,
 }
 
 /// A lost text.

@@ -16,11 +16,11 @@ use crate::home::Term;
 use crate::testing::{closed, lease, named, names, opened, thread};
 
 /// Checks every promise on empty stores that `new` makes, each with its guard.
-pub(crate) async fn keeps_every_promise<G>(new: impl Fn() -> (G, Box<dyn RolloutStore>)) {
+pub async fn keeps_every_promise<G, S: RolloutStore>(new: impl AsyncFn() -> (G, S)) {
     macro_rules! promises {
         ($($promise:ident)+) => { $( {
-            let (_kept, store) = new();
-            $promise(&*store).await;
+            let (_kept, store) = new().await;
+            $promise(&store).await;
         } )+ };
     }
     promises! {

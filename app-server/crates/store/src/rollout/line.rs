@@ -65,7 +65,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Erro
 ///
 /// # Errors
 /// As [`encode`].
-pub(crate) fn encode_small(
+pub fn encode_small(
     record: &Record,
     out: &mut Vec<u8>,
     blobs: &mut Vec<Blob>,
@@ -160,7 +160,7 @@ pub struct DecodedLine {
     /// The record.
     pub record: Record,
     /// A lost text of a message or tool result: the record shows the loss in its place.
-    pub(crate) lost: Option<Lost>,
+    pub lost: Option<Lost>,
 }
 
 /// Records that survive a lost text: people see their texts, and no code depends on them.
@@ -203,26 +203,28 @@ impl<'l> RecordLine<'l> {
         Ok(Self { head, text, blobs })
     }
 
-    pub(crate) fn seq(&self) -> EventSeq {
+    /// The number of the record.
+    pub fn seq(&self) -> EventSeq {
         EventSeq(self.head.seq)
     }
 
-    pub(crate) fn kind(&self) -> &str {
+    /// The type of the record.
+    pub fn kind(&self) -> &str {
         &self.head.kind
     }
 
-    #[cfg(test)]
-    pub(crate) fn blobs(&self) -> &[BlobRef] {
+    /// The references to texts.
+    pub fn blobs(&self) -> &[BlobRef] {
         &self.blobs
     }
 
     /// The size of the line alone.
-    pub(crate) fn own_bytes(&self) -> u64 {
+    pub fn own_bytes(&self) -> u64 {
         self.text.len() as u64
     }
 
     /// The claimed size of the line and its texts. Reads no text.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.blobs.iter().fold(self.own_bytes(), |bytes, blob| bytes.saturating_add(blob.bytes))
     }
 

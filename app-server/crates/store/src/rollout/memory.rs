@@ -10,11 +10,10 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::prefilter::Prefilter;
 use super::record::{Record, SecretValues};
 use super::{
     AppendError, Appended, CopyError, Keep, Lease, LoadRepair, Loaded, Location, MayHold, MoveError,
-    OpenMarker, OpenMarkers, ReadError, RecordPage, RolloutCounts, RolloutStore, line, order,
+    OpenMarker, OpenMarkers, Prefilter, ReadError, RecordPage, RolloutCounts, RolloutStore, line, order,
 };
 use crate::home::Term;
 
@@ -295,6 +294,6 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_every_promise_of_a_store() {
-        super::super::conformance::keeps_every_promise(|| ((), Box::new(MemoryStore::default()))).await;
+        super::super::conformance::keeps_every_promise(async || ((), MemoryStore::default())).await;
     }
 }

@@ -5,6 +5,7 @@
 //! a `thread.opened`, and whether the end is closed.
 
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use skein_base::clock::WallMs;
@@ -16,21 +17,23 @@ use uuid::Uuid;
 use crate::home::Term;
 
 pub mod blob;
-#[cfg(test)]
-pub(crate) mod conformance;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 pub(crate) mod epoch;
 pub mod file;
 pub mod line;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod open_marker;
-pub(crate) mod order;
-pub(crate) mod prefilter;
+pub mod order;
+mod page;
+mod prefilter;
 pub mod record;
 
 pub use crate::home::Location;
 pub use open_marker::{OpenMarker, OpenMarkers};
-pub use prefilter::MayHold;
+pub use page::RecordPage;
+pub use prefilter::{MayHold, Prefilter};
 use record::{Record, SecretValues};
 
 /// The durability that an [`append`](RolloutStore::append) promises before it returns.
@@ -129,6 +132,25 @@ pub enum AppendError {
         #[source]
         source: io::Error,
     },
+    /// The storage is another machine's, and cannot be reached or refuses. Nothing was written; a retry of the same call
+    /// is safe.
+    #[error("thread {thread} cannot be saved: {why}")]
+    Away {
+        /// The thread.
+        thread: ThreadId,
+        /// The storage's reason, and the way out.
+        why: StoreAway,
+    },
+}
+
+/// Why a storage on another machine does not serve, and when to ask again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct StoreAway {
+    /// One sentence with the way out.
+    pub reason: String,
+    /// The time after which another try may help.
+    pub retry_after: Duration,
 }
 
 /// Why a thread cannot be read.
@@ -153,6 +175,14 @@ pub enum ReadError {
         /// The system's error.
         #[source]
         source: io::Error,
+    },
+    /// The storage is another machine's, and cannot be reached or refuses. Whether the rollout exists is unknown.
+    #[error("thread {thread} cannot be read: {why}")]
+    Away {
+        /// The thread.
+        thread: ThreadId,
+        /// The storage's reason, and the way out.
+        why: StoreAway,
     },
 }
 
@@ -182,6 +212,22 @@ pub enum MoveError {
         /// The later term.
         term: Term,
     },
+    /// It is not known whether the rollout was moved: ask for its location.
+    #[error("it is not known whether the rollout of thread {thread} was put elsewhere ({reason})")]
+    Unknown {
+        /// The thread.
+        thread: ThreadId,
+        /// The reason.
+        reason: String,
+    },
+    /// The storage is another machine's, and cannot be reached or refuses. The rollout was not moved.
+    #[error("thread {thread} stays where it is: {why}")]
+    Away {
+        /// The thread.
+        thread: ThreadId,
+        /// The storage's reason, and the way out.
+        why: StoreAway,
+    },
     /// The disk refused. A retry of the same call is safe.
     #[error("the rollout of thread {thread} cannot be put elsewhere: {source}")]
     Disk {
@@ -203,6 +249,13 @@ pub struct Damage {
     /// Its length, bytes.
     pub(crate) length: u64,
     pub(crate) lines: u64,
+}
+
+impl Damage {
+    /// Records behind `after` that a store without files cannot read: this many, of this many bytes.
+    pub fn of_records(after: EventSeq, records: u64, bytes: u64) -> Self {
+        Self { after, offset: 0, length: bytes, lines: records }
+    }
 }
 
 /// The damage that a load found and repaired in its part of the rollout.
@@ -232,21 +285,6 @@ impl Loaded {
     pub fn next_epoch(&self, life: Uuid) -> Epoch {
         epoch::next(&epoch::Tail::of(&self.end, &self.repair), life)
     }
-}
-
-/// Some records of a rollout, oldest first.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RecordPage {
-    /// The records.
-    pub records: Vec<Record>,
-    /// The size of their lines and externalised texts.
-    pub bytes: usize,
-    /// Records among them that show a lost text.
-    pub lost: Vec<EventSeq>,
-    /// Whether the read's direction has more records.
-    pub more: bool,
-    /// Of a page from the end: the number of damaged lines behind its last record. Their numbers stay used.
-    pub(crate) taken: u64,
 }
 
 /// Counts of a store since the start.
@@ -361,7 +399,9 @@ pub trait RolloutStore: Send + Sync {
             locations.push(match self.location(thread).await {
                 Ok(location) => Some(location),
                 Err(ReadError::Missing(_)) => None,
-                Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
+                Err(
+                    error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. }),
+                ) => {
                     return Err(io::Error::other(error));
                 }
             });

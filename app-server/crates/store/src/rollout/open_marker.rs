@@ -22,7 +22,7 @@ pub struct OpenMarkers {
 
 impl OpenMarkers {
     /// Notes a change of this rollout.
-    pub(crate) fn note(&mut self, thread: ThreadId) {
+    pub fn note(&mut self, thread: ThreadId) {
         self.last += 1;
         self.changes.insert(thread, self.last);
     }
@@ -33,7 +33,7 @@ impl OpenMarkers {
     }
 
     /// Removes the marker, unless the rollout has changed since. Returns whether it was there.
-    pub(crate) fn take_off(&mut self, marker: OpenMarker) -> bool {
+    pub fn take_off(&mut self, marker: OpenMarker) -> bool {
         self.open_marker(marker.thread) == marker && self.changes.remove(&marker.thread).is_some()
     }
 
@@ -42,7 +42,8 @@ impl OpenMarkers {
         self.changes.keys().copied()
     }
 
-    pub(crate) fn count(&self) -> u64 {
+    /// The number of open markers.
+    pub fn count(&self) -> u64 {
         self.changes.len() as u64
     }
 }

@@ -7,7 +7,7 @@ use super::{AppendError, Lease};
 use crate::home::Term;
 
 /// The term of a `thread.opened`.
-pub(crate) fn term_of(record: &Record) -> Option<Term> {
+pub fn term_of(record: &Record) -> Option<Term> {
     if let RecordBody::ThreadOpened(opened) = &record.body { Some(opened.term) } else { None }
 }
 
@@ -16,7 +16,7 @@ pub(crate) fn term_of(record: &Record) -> Option<Term> {
 ///
 /// # Errors
 /// [`AppendError::Fenced`] before [`AppendError::Conflict`]: a former owner need not know the thread's end.
-pub(crate) fn check(
+pub fn check(
     lease: Lease,
     expected: EventSeq,
     records: &[Record],

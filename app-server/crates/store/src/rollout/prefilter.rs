@@ -16,7 +16,7 @@ pub type MayHold = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 const MESSAGE: &[u8] = b"Message\"";
 
 /// Takes the lines of one rollout, oldest first.
-pub(crate) struct Prefilter<'a> {
+pub struct Prefilter<'a> {
     may_hold: &'a (dyn Fn(&[u8]) -> bool + Send + Sync),
     after: EventSeq,
     /// The first record of the current turn.
@@ -27,13 +27,13 @@ pub(crate) struct Prefilter<'a> {
 
 impl<'a> Prefilter<'a> {
     /// Skips records up to `after`.
-    pub(crate) fn new(may_hold: &'a MayHold, after: EventSeq) -> Self {
+    pub fn new(may_hold: &'a MayHold, after: EventSeq) -> Self {
         Self { may_hold: &**may_hold, after, turn: EventSeq(0), in_pieces: None }
     }
 
     /// Takes the next line; returns the first record of a turn that may hold the text. The caller need not go on
     /// then.
-    pub(crate) fn take(&mut self, line: &[u8]) -> Option<EventSeq> {
+    pub fn take(&mut self, line: &[u8]) -> Option<EventSeq> {
         // A line with a head of another form is never skipped.
         let Some(LineHeader { seq, kind, is_all }) = line::peek_header(line) else {
             return (self.may_hold)(line).then_some(self.turn);
@@ -59,7 +59,7 @@ impl<'a> Prefilter<'a> {
     }
 
     /// At the end of the rollout: the first record of an unreported turn that may still hold the text.
-    pub(crate) fn end(self) -> Option<EventSeq> {
+    pub fn end(self) -> Option<EventSeq> {
         self.in_pieces
     }
 }

@@ -69,7 +69,7 @@ impl RecordBody {
 
 impl Record {
     /// Whether a reader from the end knows the whole thread at this record.
-    pub(crate) fn tells_of_all(&self) -> bool {
+    pub fn tells_of_all(&self) -> bool {
         self.header().is_some()
     }
 

@@ -273,7 +273,7 @@ impl IndexWriter {
                 }
                 // An unreadable thread has no hits.
                 Err(ReadError::Unreadable { .. }) => return Ok(true),
-                Err(error @ ReadError::Disk { .. }) => {
+                Err(error @ (ReadError::Disk { .. } | ReadError::Away { .. })) => {
                     tracing::debug!(%thread, %error, "a thread is not in the text index");
                     return Ok(false);
                 }

@@ -289,10 +289,14 @@ impl SledIndex {
             }
             (Ok(_), Ok(_)) => Ok(RowState::Right),
             (Err(ReadError::Missing(_)), _) | (_, Err(ReadError::Missing(_))) => Ok(RowState::Behind),
-            (Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })), _)
-            | (_, Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }))) => {
-                Err(Broken::Damaged(error.to_string()))
-            }
+            (
+                Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })),
+                _,
+            )
+            | (
+                _,
+                Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })),
+            ) => Err(Broken::Damaged(error.to_string())),
         }
     }
 

@@ -21,11 +21,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::blob::TextSource;
-use super::prefilter::Prefilter;
 use super::record::{Record, SecretValues};
 use super::{
     AppendError, Appended, CopyError, Keep, Lease, Loaded, Location, MayHold, MoveError, OpenMarker,
-    ReadError, RecordPage, RolloutCounts, RolloutStore,
+    Prefilter, ReadError, RecordPage, RolloutCounts, RolloutStore,
 };
 use crate::home::{HomePaths, machine_boot};
 

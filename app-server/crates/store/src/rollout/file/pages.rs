@@ -10,10 +10,8 @@ use super::lines::{Backward, Forward};
 use super::scan::whole;
 use crate::policy;
 use crate::rollout::blob::TextSource;
-use crate::rollout::line::DecodedLine;
-use crate::rollout::prefilter::Prefilter;
-use crate::rollout::record::{RecordBody, TurnCompleted};
-use crate::rollout::{RecordPage, line};
+use crate::rollout::record::TurnCompleted;
+use crate::rollout::{Prefilter, RecordPage, line};
 
 /// The oldest records after `after`.
 pub(super) fn forward(
@@ -27,7 +25,7 @@ pub(super) fn forward(
     let mut head = after;
     while let Some(line) = lines.next()? {
         let Some(line) = whole(&line, head) else { continue };
-        if is_full(&page, &line, limit) {
+        if page.is_full(&line, limit) {
             page.more = true;
             break;
         }
@@ -57,15 +55,14 @@ pub(super) fn back(
             page.taken += u64::from(line.ended && before.is_none() && page.records.is_empty());
             continue;
         };
-        if is_full(&page, &line, limit) {
+        if page.is_full(&line, limit) {
             page.more = true;
             break;
         }
         let Ok(read) = line.record(texts)? else { continue };
         page.take(read, &line);
     }
-    page.records.reverse();
-    page.lost.reverse();
+    page.reverse();
     Ok(page)
 }
 
@@ -122,23 +119,6 @@ pub(super) fn end_of(file: &dyn LayerFile, end: u64, up_to: EventSeq) -> io::Res
         }
     }
     Ok(0)
-}
-
-/// Whether the page has no room for the record of `line`. Its texts count, but are not read.
-fn is_full(page: &RecordPage, line: &line::RecordLine<'_>, limit: usize) -> bool {
-    let with_it = (page.bytes as u64).saturating_add(line.bytes());
-    page.records.len() >= limit || (with_it > policy::READ_PAGE_BYTES as u64 && !page.records.is_empty())
-}
-
-impl RecordPage {
-    fn take(&mut self, read: DecodedLine, line: &line::RecordLine<'_>) {
-        // A text that is lost, or not looked for, takes no room at any claimed length.
-        let has_texts = read.lost.is_none() && !matches!(read.record.body, RecordBody::Unknown(_));
-        let bytes = if has_texts { line.bytes() } else { line.own_bytes() };
-        self.bytes = self.bytes.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
-        self.lost.extend(read.lost.map(|_| read.record.seq));
-        self.records.push(read.record);
-    }
 }
 
 /// The beginning of a line before which no record has a number above `after`: bisection, as numbers rise through the

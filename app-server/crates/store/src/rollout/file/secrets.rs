@@ -36,7 +36,7 @@ pub(super) fn read(places: &RolloutPaths, thread: ThreadId) -> io::Result<Map<St
 
 /// Brings the secrets of these records to disk.
 pub(super) fn keep(places: &RolloutPaths, thread: ThreadId, records: &[Record]) -> io::Result<()> {
-    let new = of(records);
+    let new = SecretValues::of(records).0;
     if new.is_empty() {
         return Ok(());
     }
@@ -55,15 +55,6 @@ pub(super) fn copy(places: &RolloutPaths, from: ThreadId, to: ThreadId) -> io::R
 /// Removes the secrets of a purged thread.
 pub(super) fn remove(places: &RolloutPaths, thread: ThreadId) -> io::Result<()> {
     places.layer.remove(&places.secrets(thread)).map(drop)
-}
-
-/// The secrets of records, the newest of each key.
-pub(in crate::rollout) fn of(records: &[Record]) -> Map<String, Value> {
-    let mut all = SecretValues::default();
-    for settings in records.iter().filter_map(|record| record.body.settings()) {
-        all.add(settings.secrets.0.clone());
-    }
-    all.0
 }
 
 fn write(places: &RolloutPaths, thread: ThreadId, secrets: &Map<String, Value>) -> io::Result<()> {

@@ -176,7 +176,7 @@ impl SlotUse {
             Err(ReadError::Disk { source, .. }) => {
                 Err(AppendError::Disk { thread, kind: DiskKind::of(&source), head, source })
             }
-            Err(unreadable @ ReadError::Unreadable { .. }) => {
+            Err(unreadable @ (ReadError::Unreadable { .. } | ReadError::Away { .. })) => {
                 let source = io::Error::other(unreadable.to_string());
                 Err(AppendError::Disk { thread, kind: DiskKind::Io, head, source })
             }

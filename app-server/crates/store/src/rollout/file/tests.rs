@@ -74,9 +74,9 @@ fn large() -> String {
 
 #[tokio::test]
 async fn keeps_every_promise_of_a_store() {
-    keeps_every_promise(|| {
+    keeps_every_promise(async || {
         let Fixture { store, layer, _dir, .. } = Fixture::new();
-        ((layer, _dir), Box::new(store))
+        ((layer, _dir), store)
     })
     .await;
 }

@@ -16,6 +16,7 @@ use skein_protocol::thread::{
 };
 use uuid::Uuid;
 
+use super::Record;
 use crate::home::Term;
 
 /// The settings of a thread. Always written whole.
@@ -81,6 +82,15 @@ impl SecretValues {
     /// Adds secrets; a newer one replaces that of the same key.
     pub fn add(&mut self, newer: Map<String, Value>) {
         merge(&mut self.0, newer);
+    }
+
+    /// The secrets of records, the newest of each key.
+    pub fn of(records: &[Record]) -> Self {
+        let mut all = Self::default();
+        for settings in records.iter().filter_map(|record| record.body.settings()) {
+            all.add(settings.secrets.0.clone());
+        }
+        all
     }
 }
 
