@@ -1,0 +1,180 @@
+//! Appends of all threads, in few transactions.
+//!
+//! Some tasks, each with its own connection, take everything that waits and write it with one statement. A thread that the
+//! statement left out gets its own answer; the others go on. Nobody cancels a write: at its deadline the connection is
+//! dropped, and the outcome is unknown. The next append of the thread expects the same number, waits for the row, and
+//! finds its own records if the earlier statement was committed after all.
+
+use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use skein_protocol::ids::ThreadId;
+use skein_store::rollout::{AppendError, Appended};
+use tokio_postgres::types::Type;
+
+use crate::connection::Link;
+use crate::database::Database;
+use crate::failure::DbFailure;
+use crate::policy;
+
+mod queue;
+mod statement;
+
+pub(crate) use queue::{AppendJob, AppendQueue, RecordRow};
+pub(crate) use statement::{Head, int, number};
+use statement::{LeftOut, has_own, left_out, send};
+
+/// What the tasks share with the store.
+#[derive(Debug, Default)]
+pub(crate) struct Appends {
+    pub(crate) queue: AppendQueue,
+    /// Acknowledged appends.
+    pub(crate) done: AtomicU64,
+    /// Writes that the database refused, or whose outcome is unknown.
+    pub(crate) failed: AtomicU64,
+    /// Threads whose last write has an unknown outcome.
+    doubts: Mutex<HashSet<ThreadId>>,
+}
+
+impl Appends {
+    /// Notes that the outcome of a write is unknown.
+    pub(crate) fn doubt(&self, thread: ThreadId) {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner).insert(thread);
+    }
+
+    /// Whether the outcome of the thread's last write is unknown.
+    pub(crate) fn is_doubted(&self, thread: ThreadId) -> bool {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner).contains(&thread)
+    }
+
+    /// Notes that no earlier write of the thread can come any more, or that none matters.
+    pub(crate) fn trust(&self, thread: ThreadId) {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread);
+    }
+
+    fn answer(&self, job: AppendJob, answer: Result<Appended, AppendError>) {
+        match &answer {
+            Ok(_) => {
+                self.done.fetch_add(1, Relaxed);
+                self.trust(job.lease.thread);
+            }
+            Err(AppendError::Unknown { .. }) => {
+                self.failed.fetch_add(1, Relaxed);
+                self.doubt(job.lease.thread);
+            }
+            Err(AppendError::Away { .. } | AppendError::Disk { .. }) => {
+                self.failed.fetch_add(1, Relaxed);
+            }
+            Err(AppendError::Conflict { .. } | AppendError::Fenced { .. }) => {}
+        }
+        job.answer(answer);
+    }
+}
+
+/// One of the tasks.
+pub(crate) struct Appender {
+    database: Arc<Database>,
+    appends: Arc<Appends>,
+    link: Option<Link>,
+}
+
+impl Appender {
+    /// A task without a connection yet.
+    pub(crate) fn new(database: Arc<Database>, appends: Arc<Appends>) -> Self {
+        Self { database, appends, link: None }
+    }
+
+    /// Writes until the queue is closed.
+    pub(crate) async fn run(mut self) {
+        while let Some(batch) = Arc::clone(&self.appends).queue.next().await {
+            self.write(batch).await;
+        }
+    }
+
+    async fn write(&mut self, batch: Vec<AppendJob>) {
+        match self.send(&batch).await {
+            Ok(done) => {
+                for job in batch {
+                    if done.contains(&job.lease.thread) {
+                        let head = job.head();
+                        self.appends.answer(job, Ok(Appended { head }));
+                    } else {
+                        self.write_alone(job).await;
+                    }
+                }
+            }
+            Err(DbFailure::Refused { locked: true, .. }) if batch.len() > 1 => {
+                for job in batch {
+                    self.write_alone(job).await;
+                }
+            }
+            Err(failure) => {
+                for job in batch {
+                    let thread = job.lease.thread;
+                    self.appends.answer(job, Err(failure.clone().of_append(thread)));
+                }
+            }
+        }
+    }
+
+    /// Writes one thread's append, or finds out why that is not possible.
+    async fn write_alone(&mut self, job: AppendJob) {
+        let mut answer = None;
+        for _ in 0..policy::WRITE_TRIES {
+            answer = self.try_alone(&job).await.transpose();
+            if answer.is_some() {
+                break;
+            }
+        }
+        let thread = job.lease.thread;
+        let moving =
+            || Err(DbFailure::refused("the thread's row changes all the time; try again in a moment"));
+        let answer = answer.unwrap_or_else(moving);
+        let answer = answer.unwrap_or_else(|failure| Err(failure.of_append(thread)));
+        self.appends.answer(job, answer);
+    }
+
+    /// `None` if another try may bring an answer.
+    async fn try_alone(
+        &mut self,
+        job: &AppendJob,
+    ) -> Result<Option<Result<Appended, AppendError>>, DbFailure> {
+        let (thread, head) = (job.lease.thread, job.head());
+        if self.send(std::slice::from_ref(job)).await?.contains(&thread) {
+            return Ok(Some(Ok(Appended { head })));
+        }
+        let is_doubted = self.appends.is_doubted(thread);
+        let link = self.link().await?;
+        let there = Head::of(&link.read(Head::SQL, &[(&thread.uuid(), Type::UUID)]).await?);
+        match left_out(job, there) {
+            LeftOut::Known(answer) => Ok(Some(answer)),
+            LeftOut::PerhapsOwn if is_doubted && has_own(link, job).await? => Ok(Some(Ok(Appended { head }))),
+            LeftOut::PerhapsOwn => Ok(Some(Err(AppendError::Conflict { thread, head: there.seq }))),
+            LeftOut::InTrash => remove_from_trash(link, thread).await.map(|()| None),
+            LeftOut::Again => Ok(None),
+        }
+    }
+
+    async fn send(&mut self, batch: &[AppendJob]) -> Result<HashSet<ThreadId>, DbFailure> {
+        send(self.link().await?, batch).await
+    }
+
+    async fn link(&mut self) -> Result<&mut Link, DbFailure> {
+        let link = match self.link.take().and_then(Link::usable) {
+            Some(link) => link,
+            None => self.database.connect().await?,
+        };
+        Ok(self.link.insert(link))
+    }
+}
+
+/// Removes a deleted rollout for good, since a new one has its id.
+async fn remove_from_trash(link: &mut Link, thread: ThreadId) -> Result<(), DbFailure> {
+    let sql = "with gone as (
+  delete from heads where thread = $1 and trashed_at is not null returning thread
+)
+delete from records where thread in (select thread from gone)";
+    link.write(sql, &[(&thread.uuid(), Type::UUID)], policy::LONG_DEADLINE).await.map(drop)
+}

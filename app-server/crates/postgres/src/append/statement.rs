@@ -1,0 +1,169 @@
+//! The one statement of an append, and what its answer means.
+
+use std::collections::HashSet;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::home::Term;
+use skein_store::rollout::{AppendError, Appended};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::queue::AppendJob;
+use crate::connection::Link;
+use crate::failure::DbFailure;
+use crate::policy;
+
+/// Writes the records of every thread whose head is the expected one and whose term is not above the lease's, and
+/// returns these threads. The fence is in the update, so no clock is a part of it.
+///
+/// - `locked` takes the rows in the order of their ids, so that two statements never wait for each other. It sets the
+///   time for a wait by `set_config`, which ends with the transaction: a session has no state.
+/// - `moved` counts `locked` first, so that all rows are locked before the first is changed. After a wait for a row,
+///   PostgreSQL looks at the conditions of `moved` again, on the row as it is then.
+/// - `moved` finds its rows by the primary key, one after the other, and changes no indexed column.
+const APPEND: &str = "with batch as materialized (
+  select * from unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[])
+    as b (thread, term, expected, head, header, opens)
+), locked as materialized (
+  select h.thread from heads h
+  where h.thread = any ($1) and (select set_config('lock_timeout', $10, true)) is not null
+  order by h.thread for update
+), moved as (
+  update heads h set seq = b.head, term = greatest(h.term, b.opens), header = greatest(h.header, b.header),
+    open = true, written = now()
+  from batch b
+  where h.thread = b.thread and h.term <= b.term and h.seq = b.expected and h.trashed_at is null
+    and (select count(*) from locked) >= 0
+  returning h.thread
+), made as (
+  insert into heads (thread, term, seq, header, open)
+  select thread, opens, head, header, true from batch where expected = 0 and head > 0 order by thread
+  on conflict (thread) do nothing
+  returning thread
+), done as (
+  select thread from moved union all select thread from made
+), wrote as (
+  insert into records (thread, seq, line)
+  select l.thread, l.seq, l.line from unnest($7::uuid[], $8::int8[], $9::bytea[]) as l (thread, seq, line)
+  where l.thread in (select thread from done)
+)
+select thread from done";
+
+/// Sends the jobs in one statement. Returns the threads whose records were written.
+pub(super) async fn send(link: &mut Link, jobs: &[AppendJob]) -> Result<HashSet<ThreadId>, DbFailure> {
+    let each = |of: fn(&AppendJob) -> u64| -> Vec<i64> { jobs.iter().map(|job| int(of(job))).collect() };
+    let threads: Vec<Uuid> = jobs.iter().map(|job| job.lease.thread.uuid()).collect();
+    let (terms, expected) = (each(|job| job.lease.term.0), each(|job| job.expected.0));
+    let (heads, opens) = (each(|job| job.head().0), each(|job| job.opens.0));
+    let headers = each(|job| job.header.map_or(0, |header| header.0));
+    let rows = || jobs.iter().flat_map(|job| job.lines.iter().map(move |row| (job.lease.thread, row)));
+    let of: Vec<Uuid> = rows().map(|(thread, _)| thread.uuid()).collect();
+    let seqs: Vec<i64> = rows().map(|(_, row)| int(row.seq.0)).collect();
+    let lines: Vec<&[u8]> = rows().map(|(_, row)| row.line.as_slice()).collect();
+    let wait = policy::LOCK_WAIT_MS.to_string();
+    let answer = link
+        .write(
+            APPEND,
+            &[
+                (&threads, Type::UUID_ARRAY),
+                (&terms, Type::INT8_ARRAY),
+                (&expected, Type::INT8_ARRAY),
+                (&heads, Type::INT8_ARRAY),
+                (&headers, Type::INT8_ARRAY),
+                (&opens, Type::INT8_ARRAY),
+                (&of, Type::UUID_ARRAY),
+                (&seqs, Type::INT8_ARRAY),
+                (&lines, Type::BYTEA_ARRAY),
+                (&wait, Type::TEXT),
+            ],
+            policy::WRITE_DEADLINE,
+        )
+        .await?;
+    Ok(answer.iter().map(|row| ThreadId::new(row.get(0))).collect())
+}
+
+/// A number as the database has it. None of ours comes near its bound.
+pub(crate) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number of the database, which has none below 0.
+pub(crate) fn number(int: i64) -> u64 {
+    u64::try_from(int).unwrap_or_default()
+}
+
+/// The row of a thread in `heads`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) term: Term,
+    pub(crate) seq: EventSeq,
+    pub(crate) trashed: bool,
+}
+
+impl Head {
+    /// Finds the row of a thread.
+    pub(crate) const SQL: &str = "select term, seq, trashed_at is not null from heads where thread = $1";
+
+    /// The row that [`Head::SQL`] found; without one, that of a thread without records.
+    pub(crate) fn of(rows: &[Row]) -> Self {
+        rows.first().map_or(Self { term: Term(0), seq: EventSeq(0), trashed: false }, |row| Self {
+            term: Term(number(row.get(0))),
+            seq: EventSeq(number(row.get(1))),
+            trashed: row.get(2),
+        })
+    }
+
+    /// The number of the last record that anybody sees.
+    pub(crate) fn visible(self) -> EventSeq {
+        if self.trashed { EventSeq(0) } else { self.seq }
+    }
+}
+
+/// Why the statement left a thread out.
+#[derive(Debug)]
+pub(super) enum LeftOut {
+    /// The answer is known.
+    Known(Result<Appended, AppendError>),
+    /// A rollout in the trash has the id, and the append begins a new one.
+    InTrash,
+    /// The head may be that of an earlier try of this very append, if its lines are there.
+    PerhapsOwn,
+    /// It has become possible meanwhile.
+    Again,
+}
+
+/// Decides from the head that is there now. Pure.
+pub(super) fn left_out(job: &AppendJob, there: Head) -> LeftOut {
+    let thread = job.lease.thread;
+    if job.lease.term < there.term {
+        return LeftOut::Known(Err(AppendError::Fenced { thread, term: there.term }));
+    }
+    let head = there.visible();
+    if head == job.expected && job.lines.is_empty() {
+        return LeftOut::Known(Ok(Appended { head }));
+    }
+    if head == job.expected {
+        return if there.trashed { LeftOut::InTrash } else { LeftOut::Again };
+    }
+    if head == job.head() && head > job.expected {
+        return LeftOut::PerhapsOwn;
+    }
+    LeftOut::Known(Err(AppendError::Conflict { thread, head }))
+}
+
+/// Whether the records behind the expected one are those of the job, byte for byte.
+pub(super) async fn has_own(link: &mut Link, job: &AppendJob) -> Result<bool, DbFailure> {
+    let rows = link
+        .read(
+            "select line from records where thread = $1 and seq > $2 and seq <= $3 order by seq",
+            &[
+                (&job.lease.thread.uuid(), Type::UUID),
+                (&int(job.expected.0), Type::INT8),
+                (&int(job.head().0), Type::INT8),
+            ],
+        )
+        .await?;
+    let there = rows.iter().map(|row| row.get::<_, &[u8]>(0));
+    Ok(there.eq(job.lines.iter().map(|row| row.line.as_slice())))
+}

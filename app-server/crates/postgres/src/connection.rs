@@ -1,0 +1,167 @@
+//! One connection to the database, driven by its caller.
+//!
+//! The caller polls the connection itself, so every notice arrives before the answer that it belongs to. A notice tells
+//! whether a commit counts: if the wait for a synchronous standby is cancelled, the commit succeeds on the primary, with
+//! a WARNING. Statements are unnamed and have no session state, so that a pooler may give each transaction another
+//! connection.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::error::{DbError, Severity};
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Row, Socket};
+
+use crate::failure::DbFailure;
+use crate::policy;
+
+/// The parameters of a statement, each with its type.
+pub(crate) type Params<'a> = [(&'a (dyn ToSql + Sync), Type)];
+
+/// One connection. Used by one caller at a time.
+pub(crate) struct Link {
+    client: Client,
+    wire: Wire,
+    /// Whether a statement has no answer yet. It stays set if the caller is gone before that.
+    busy: bool,
+}
+
+/// The side of a connection that reads and writes its socket.
+struct Wire {
+    /// `None` once the connection cannot be used again. The requests that wait for it end then.
+    connection: Option<Connection<Socket, NoTlsStream>>,
+    /// The text of the last WARNING.
+    warning: Option<String>,
+}
+
+impl Link {
+    /// Connects.
+    pub(crate) async fn connect(config: &Config) -> Result<Self, DbFailure> {
+        let connected = timeout(policy::CONNECT, config.connect(NoTls)).await;
+        let (client, connection) = connected
+            .map_err(|_| {
+                let seconds = policy::CONNECT.as_secs();
+                DbFailure::refused(format!("the database has not taken a connection for {seconds} s"))
+            })?
+            .map_err(|error| DbFailure::of_unconnected(&error))?;
+        Ok(Self { client, wire: Wire { connection: Some(connection), warning: None }, busy: false })
+    }
+
+    /// The connection, if it can take a statement. Notices an end that came while nobody used it.
+    pub(crate) fn usable(mut self) -> Option<Self> {
+        self.wire.drive(&mut Context::from_waker(std::task::Waker::noop()));
+        (!self.busy && self.wire.connection.is_some()).then_some(self)
+    }
+
+    /// Runs one statement in a transaction of its own. A WARNING makes the outcome unknown, and ends the connection.
+    pub(crate) async fn write(
+        &mut self,
+        sql: &str,
+        params: &Params<'_>,
+        deadline: Duration,
+    ) -> Result<Vec<Row>, DbFailure> {
+        let rows = self.query(sql, params, deadline).await?;
+        match self.wire.warning.take() {
+            None => Ok(rows),
+            Some(warning) => {
+                self.wire.connection = None;
+                Err(DbFailure::Unknown(format!("the database warned at the commit: {warning}")))
+            }
+        }
+    }
+
+    /// Runs one statement that changes nothing.
+    pub(crate) async fn read(&mut self, sql: &str, params: &Params<'_>) -> Result<Vec<Row>, DbFailure> {
+        self.query(sql, params, policy::READ_DEADLINE).await
+    }
+
+    /// Runs several statements without parameters, in one transaction if they do not end it.
+    pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), DbFailure> {
+        self.busy = true;
+        let answer = timeout(policy::LONG_DEADLINE, self.wire.driven(self.client.batch_execute(sql))).await;
+        self.answered(answer, policy::LONG_DEADLINE)
+    }
+
+    async fn query(
+        &mut self,
+        sql: &str,
+        params: &Params<'_>,
+        deadline: Duration,
+    ) -> Result<Vec<Row>, DbFailure> {
+        let params: Vec<_> = params.iter().map(|(value, of)| (*value, of.clone())).collect();
+        self.busy = true;
+        let answer = timeout(deadline, self.wire.driven(self.client.query_typed(sql, &params))).await;
+        self.answered(answer, deadline)
+    }
+
+    fn answered<T, E>(
+        &mut self,
+        answer: Result<Result<T, tokio_postgres::Error>, E>,
+        deadline: Duration,
+    ) -> Result<T, DbFailure> {
+        self.busy = false;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                let failure = DbFailure::of_sent(&error);
+                if matches!(failure, DbFailure::Unknown(_)) {
+                    self.wire.connection = None;
+                }
+                Err(failure)
+            }
+            Err(_elapsed) => {
+                // Nobody cancels the statement: it may end in a commit.
+                self.wire.connection = None;
+                let seconds = deadline.as_secs();
+                Err(DbFailure::Unknown(format!("the database has not answered for {seconds} s")))
+            }
+        }
+    }
+}
+
+impl Wire {
+    /// Polls the connection, and then the answer, which so comes behind its notices.
+    async fn driven<T>(&mut self, answer: impl Future<Output = T>) -> T {
+        self.warning = None;
+        let mut answer = pin!(answer);
+        poll_fn(|context| {
+            loop {
+                self.drive(context);
+                if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                    return Poll::Ready(answer);
+                }
+                // The first poll of the answer made the request, which is sent here.
+                if !self.drive(context) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Polls the connection until it waits. Returns whether it brought a notice or its end.
+    fn drive(&mut self, context: &mut Context<'_>) -> bool {
+        let mut has_moved = false;
+        while let Some(connection) = &mut self.connection {
+            match connection.poll_message(context) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => self.note(&notice),
+                Poll::Ready(Some(Ok(_other))) => {}
+                Poll::Ready(None | Some(Err(_))) => self.connection = None,
+            }
+            has_moved = true;
+        }
+        has_moved
+    }
+
+    fn note(&mut self, notice: &DbError) {
+        if notice.parsed_severity() == Some(Severity::Warning) {
+            tracing::warn!(message = notice.message(), "the database warns");
+            self.warning = Some(notice.message().to_owned());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Every number of this crate, with its unit, its reason and where it comes from.
+
+use std::time::Duration;
+
+/// Tasks that write appends, each with its own connection. Origin: guess; one batch is on its way while others gather.
+pub const APPENDERS: usize = 4;
+/// Threads of one append statement. Origin: design; it bounds the rows that one statement locks.
+pub(crate) const BATCH_THREADS: usize = 256;
+/// Records of one append statement, unless its first thread has more. Origin: design.
+pub(crate) const BATCH_RECORDS: usize = 2_000;
+/// Bytes of the lines of one append statement, unless its first thread has more. Origin: design.
+pub(crate) const BATCH_BYTES: usize = 1 << 20;
+/// Appends that wait for a task. Above this an append is refused. Origin: a promise of limits; ten times the threads that
+/// usually write at one moment.
+pub(crate) const APPENDS_WAITING: usize = 1_000;
+/// Time for one write. Its connection is dropped then, and the outcome is unknown. Origin: a promise of limits.
+pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+/// Milliseconds that a write waits for the row of a thread. A batch is sent again thread by thread then. Origin: design.
+pub(crate) const LOCK_WAIT_MS: i64 = 1_000;
+/// Tries of a write whose thread had moved on when it was looked at again. Origin: guess; each needs another race.
+pub(crate) const WRITE_TRIES: usize = 3;
+/// Time for a connection to be made. Origin: design.
+pub(crate) const CONNECT: Duration = Duration::from_secs(2);
+/// Connections for reads, and for writes that are no appends. Origin: guess; a page takes a millisecond.
+pub const READERS: usize = 8;
+/// Time that a caller waits for a connection. Origin: design.
+pub(crate) const POOL_WAIT: Duration = Duration::from_secs(2);
+/// Callers that wait for a connection. Origin: design.
+pub(crate) const POOL_CALLERS: usize = 1_000;
+/// Time for one read. Origin: design, as for writes.
+pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(5);
+/// Time for work that touches many rows: the schema, a purge, a copy of a long thread. Origin: guess.
+pub(crate) const LONG_DEADLINE: Duration = Duration::from_secs(60);
+/// The pause that an error suggests before the next try. Origin: guess; a restart of the database takes about that.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Rows that a statement of a page reads at most. Origin: guess; a page of short lines.
+pub(crate) const PAGE_ROWS: i64 = 1_000;
+/// Rows of a copy that one statement writes. Origin: guess; some megabytes.
+pub(crate) const COPY_ROWS: i64 = 5_000;
+/// Bytes of texts that one statement reads or writes, unless one text has more. Origin: as a page.
+pub(crate) const TEXT_BYTES: u64 = 4 * 1024 * 1024;
+/// Rollouts that one statement of a purge removes. Origin: guess; short transactions.
+pub(crate) const PURGE_THREADS: i64 = 16;
+/// Rows of one statement of a walk through an order. Origin: guess; a filter that accepts half of them fills a page.
+pub(crate) const WALK_ROWS: usize = 200;
+/// Rows of threads that one statement sets. Origin: guess; about a megabyte.
+pub(crate) const ROWS_AT_ONCE: usize = 500;
+/// Characters of a directory in an order: a key of an index may have 2,704 bytes. Origin: the database's limit.
+pub(crate) const KEY_CHARS: usize = 500;

@@ -1,0 +1,141 @@
+//! Locations of rollouts, the trash, and open markers.
+//!
+//! A row of `heads` with number 0 is no rollout: it holds the marker of a thread that has none.
+
+use std::collections::HashMap;
+use std::io;
+
+use skein_base::clock::WallMs;
+use skein_protocol::ids::ThreadId;
+use skein_store::rollout::{Lease, Location, MoveError, OpenMarker, ReadError};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::PgStore;
+use crate::append::int;
+use crate::failure::DbFailure;
+use crate::policy;
+
+/// The numbers of the locations in `heads.shelf`.
+const ACTIVE: i16 = 0;
+const ARCHIVED: i16 = 1;
+
+/// Removes some rollouts. A marker outlives its rollout.
+const PURGE: &str = "with gone as materialized (
+  select thread, open from heads where trashed_at < $1 order by thread limit $2 for update skip locked
+), lines as (
+  delete from records r using gone g where r.thread = g.thread
+), texts as (
+  delete from blob_uses u using gone g where u.thread = g.thread
+), hidden as (
+  delete from secrets s using gone g where s.thread = g.thread
+), kept as (
+  update heads h set seq = 0, header = 0, trashed_at = null, shelf = 0 from gone g where h.thread = g.thread and g.open
+), ended as (
+  delete from heads h using gone g where h.thread = g.thread and not g.open
+)
+select count(*) from gone";
+
+/// Removes texts that no thread uses. One that is taken into use meanwhile is touched, and stays.
+const PURGE_TEXTS: &str = "delete from blobs b where b.touched < now() - interval '1 hour'
+  and not exists (select from blob_uses u where u.sha256 = b.sha256)";
+
+impl PgStore {
+    pub(super) async fn find_locations(
+        &self,
+        threads: &[ThreadId],
+    ) -> Result<HashMap<ThreadId, Location>, DbFailure> {
+        let ids: Vec<Uuid> = threads.iter().map(|thread| thread.uuid()).collect();
+        let sql =
+            "select thread, shelf from heads where thread = any ($1) and seq > 0 and trashed_at is null";
+        let rows = self.pool.read(sql, &[(&ids, Type::UUID_ARRAY)]).await?;
+        let location = |shelf: i16| if shelf == ARCHIVED { Location::Archived } else { Location::Active };
+        Ok(rows.iter().map(|row| (ThreadId::new(row.get(0)), location(row.get(1)))).collect())
+    }
+
+    pub(super) async fn put_at(&self, lease: Lease, location: Location) -> Result<(), MoveError> {
+        let shelf = match location {
+            Location::Active => ACTIVE,
+            Location::Archived => ARCHIVED,
+        };
+        let sql = "update heads set shelf = $3, open = true
+  where thread = $1 and term <= $2 and seq > 0 and trashed_at is null returning thread";
+        let (thread, term) = (lease.thread.uuid(), int(lease.term.0));
+        self.moving(lease, sql, &[(&thread, Type::UUID), (&term, Type::INT8), (&shelf, Type::INT2)]).await
+    }
+
+    pub(super) async fn put_into_trash(&self, lease: Lease, at: WallMs) -> Result<(), MoveError> {
+        let sql = "update heads set trashed_at = $3, shelf = 0, open = true
+  where thread = $1 and term <= $2 and seq > 0 and trashed_at is null returning thread";
+        let (thread, term) = (lease.thread.uuid(), int(lease.term.0));
+        self.moving(lease, sql, &[(&thread, Type::UUID), (&term, Type::INT8), (&at.0, Type::INT8)]).await
+    }
+
+    /// Moves a rollout, behind every earlier write of its thread.
+    async fn moving(
+        &self,
+        lease: Lease,
+        sql: &str,
+        params: &crate::connection::Params<'_>,
+    ) -> Result<(), MoveError> {
+        let thread = lease.thread;
+        let _turn = self.turns.of(thread).await;
+        self.markers().note(thread);
+        let moved = self.pool.write(sql, params).await;
+        if !moved.map_err(|failure| self.failed(failure).of_move(thread))?.is_empty() {
+            return Ok(());
+        }
+        let there = self.find_head(thread).await.map_err(|failure| self.failed(failure).of_move(thread))?;
+        if there.seq.0 > 0 && !there.trashed && there.term > lease.term {
+            return Err(MoveError::Fenced { thread, term: there.term });
+        }
+        Err(ReadError::Missing(thread).into())
+    }
+
+    pub(super) async fn remove_trashed(&self, before: WallMs) -> Result<usize, DbFailure> {
+        let mut removed = 0;
+        loop {
+            let rows = self
+                .pool
+                .write_much(PURGE, &[(&before.0, Type::INT8), (&policy::PURGE_THREADS, Type::INT8)])
+                .await?;
+            let count: i64 = rows.first().map_or(0, |row| row.get(0));
+            removed += usize::try_from(count).unwrap_or_default();
+            if count < policy::PURGE_THREADS {
+                break;
+            }
+        }
+        self.pool.write_much(PURGE_TEXTS, &[]).await?;
+        Ok(removed)
+    }
+
+    pub(super) async fn ids(&self, sql: &str) -> io::Result<Vec<ThreadId>> {
+        let rows = self.pool.read(sql, &[]).await.map_err(|failure| self.failed(failure))?;
+        Ok(rows.iter().map(|row| ThreadId::new(row.get(0))).collect())
+    }
+
+    pub(super) async fn marked(&self) -> io::Result<Vec<ThreadId>> {
+        self.ids("select thread from heads where open order by thread").await
+    }
+
+    pub(super) async fn mark(&self, thread: ThreadId) -> Result<(), DbFailure> {
+        let sql = "insert into heads (thread, term, seq, header, open) values ($1, 0, 0, 0, true)
+  on conflict (thread) do update set open = true";
+        self.pool.write(sql, &[(&thread.uuid(), Type::UUID)]).await.map(drop)
+    }
+
+    /// Removes a marker, unless the rollout has changed since. The thread's turn keeps a change away meanwhile.
+    pub(super) async fn clear(&self, marker: OpenMarker) -> Result<bool, DbFailure> {
+        let _turn = self.turns.of(marker.thread).await;
+        if !self.markers().take_off(marker) {
+            return Ok(false);
+        }
+        let sql = "with none as (delete from heads where thread = $1 and seq = 0)
+  update heads set open = false where thread = $1 and seq > 0";
+        let cleared = self.pool.write(sql, &[(&marker.thread.uuid(), Type::UUID)]).await;
+        if cleared.is_err() {
+            self.markers().note(marker.thread);
+        }
+        cleared.map(|_| true)
+    }
+}

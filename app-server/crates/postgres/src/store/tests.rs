@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use skein_base::tasks::Tasks;
+use skein_store::rollout::conformance::keeps_every_promise;
+
+use super::*;
+use crate::testing::{TestCluster, TestDatabase};
+
+/// A store in a database of its own.
+struct Fixture {
+    at: TestDatabase,
+    tasks: Tasks,
+    store: PgStore,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        Self::in_cluster(TestCluster::shared()).await
+    }
+
+    async fn in_cluster(cluster: &TestCluster) -> Self {
+        let at = cluster.database().await;
+        let tasks = Tasks::new();
+        let store = open(&at, &tasks).await;
+        Self { at, tasks, store }
+    }
+
+    /// Ends the store and its tasks.
+    async fn finish(self) {
+        drop(self.store);
+        self.tasks.finish().await;
+    }
+}
+
+async fn open(at: &TestDatabase, tasks: &Tasks) -> PgStore {
+    let database = Arc::new(Database::open(at.config.clone()).await.unwrap());
+    PgStore::open(database, tasks.clone()).await.unwrap()
+}
+
+#[tokio::test]
+async fn keeps_every_promise_of_a_store() {
+    keeps_every_promise(async || {
+        let Fixture { at, tasks, store } = Fixture::new().await;
+        ((at, tasks), store)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_appenders_end_with_the_store() {
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.tasks.count(), policy::APPENDERS);
+    fixture.finish().await;
+}
