@@ -150,3 +150,44 @@ pub(crate) async fn find(link: &mut Link) -> Result<Cluster, SchemaError> {
     }
     Ok(Cluster { id, schema })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+    use crate::testing::TestCluster;
+
+    #[tokio::test]
+    async fn a_cluster_is_made_once_and_a_second_call_says_so() {
+        let at = TestCluster::shared().empty_database().await;
+        let absent = Database::open(at.config.clone()).await.unwrap_err();
+        assert!(matches!(absent, SchemaError::Absent), "{absent}");
+        let calls = futures_util::future::join_all((0..4).map(|_| init(&at.config))).await;
+        let made: Vec<Cluster> = calls
+            .iter()
+            .filter_map(|made| match made.as_ref().unwrap() {
+                InitOutcome::Made(cluster) => Some(*cluster),
+                InitOutcome::Already(_) => None,
+            })
+            .collect();
+        let [cluster] = made[..] else { panic!("one of them makes it: {made:?}") };
+        assert_eq!(init(&at.config).await.unwrap(), InitOutcome::Already(cluster));
+        assert_eq!(Database::open(at.config.clone()).await.unwrap().cluster(), cluster);
+    }
+
+    #[tokio::test]
+    async fn tables_of_another_form_are_refused_in_one_sentence() {
+        let cluster = TestCluster::shared();
+        let at = cluster.database().await;
+        for (set, says) in [
+            ("schema = 0, oldest_schema = 0", "upgrade"),
+            ("schema = 3, oldest_schema = 2", "use the version that made them"),
+        ] {
+            cluster.run(&at.name, &format!("update cluster set {set}")).await;
+            let refused = Database::open(at.config.clone()).await.unwrap_err().to_string();
+            assert!(refused.contains(says), "{refused}");
+        }
+        cluster.run(&at.name, "update cluster set schema = 2, oldest_schema = 1").await;
+        assert!(Database::open(at.config).await.is_ok(), "a later form that this version may serve");
+    }
+}

@@ -6,6 +6,11 @@ use skein_store::rollout::conformance::keeps_every_promise;
 use super::*;
 use crate::testing::{TestCluster, TestDatabase};
 
+mod faults;
+mod fence;
+mod same;
+mod standby;
+
 /// A store in a database of its own.
 struct Fixture {
     at: TestDatabase,

@@ -2,5 +2,7 @@
 
 mod binaries;
 mod cluster;
+mod proxy;
 
 pub use cluster::{TestCluster, TestDatabase};
+pub use proxy::{CuttingProxy, ProxyCut};

@@ -31,11 +31,11 @@ pub struct ThreadRow {
     /// The model's provider.
     pub model_provider: String,
     /// How hard the model should think.
-    pub(crate) reasoning_effort: Option<String>,
+    pub reasoning_effort: Option<String>,
     /// The kind of client that created it.
     pub source: SessionSource,
     /// Its creator, in the client's words.
-    pub(crate) thread_source: Option<String>,
+    pub thread_source: Option<String>,
     /// The name of the client that created it.
     pub originator: Option<String>,
     /// The version of the server that created it.
@@ -48,7 +48,7 @@ pub struct ThreadRow {
     pub archived: bool,
     /// The user's read position; rows of earlier versions have none.
     #[serde(default)]
-    pub(crate) read: ReadPosition,
+    pub read: ReadPosition,
     /// The questions that wait for an answer, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitingQuestion>,

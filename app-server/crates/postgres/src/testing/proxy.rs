@@ -1,0 +1,107 @@
+//! A proxy in front of the database of a test, which cuts connections at chosen moments.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::SeqCst;
+
+use skein_base::tasks::Tasks;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+use super::TestDatabase;
+
+/// What the proxy does with the next bytes of any connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ProxyCut {
+    /// It passes them on.
+    Nothing,
+    /// It closes the connection before a statement reaches the database.
+    Statements,
+    /// It closes the connection once the database answers; the statement has been carried out by then.
+    Answers,
+}
+
+/// The proxy. It ends when it is dropped.
+pub struct CuttingProxy {
+    folder: TempDir,
+    cut: Arc<AtomicU8>,
+    _open: watch::Sender<()>,
+}
+
+impl CuttingProxy {
+    /// Starts a proxy in front of a database.
+    ///
+    /// # Panics
+    /// If the system gives no socket.
+    pub fn start(tasks: &Tasks, at: &TestDatabase) -> Self {
+        let Some(Host::Unix(database)) = at.config.get_hosts().first() else { panic!("it has a socket") };
+        let database = database.join(".s.PGSQL.5432");
+        let folder = tempfile::Builder::new().prefix("skein-px-").tempdir();
+        let folder = folder.unwrap_or_else(|error| panic!("{error}"));
+        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432"));
+        let listener = listener.unwrap_or_else(|error| panic!("{error}"));
+        let (open, ends) = watch::channel(());
+        let cut = Arc::new(AtomicU8::new(ProxyCut::Nothing as u8));
+        let (serving, cuts) = (tasks.clone(), Arc::clone(&cut));
+        drop(tasks.spawn("proxy", accept(serving, listener, database, cuts, ends)));
+        Self { folder, cut, _open: open }
+    }
+
+    /// The address of the database through the proxy.
+    pub fn config(&self, at: &TestDatabase) -> Config {
+        let mut config = Config::new();
+        config.host_path(self.folder.path()).user("skein").dbname(&at.name);
+        config
+    }
+
+    /// Does this from here on.
+    pub fn set(&self, cut: ProxyCut) {
+        self.cut.store(cut as u8, SeqCst);
+    }
+}
+
+async fn accept(
+    tasks: Tasks,
+    listener: UnixListener,
+    database: PathBuf,
+    cut: Arc<AtomicU8>,
+    mut ends: watch::Receiver<()>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _closed = ends.changed() => return,
+        };
+        let (Ok((client, _)), Ok(server)) = (accepted, UnixStream::connect(&database).await) else { return };
+        let (cut, mut ends) = (Arc::clone(&cut), ends.clone());
+        let both = async move {
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = server.into_split();
+            // The first that ends closes both.
+            tokio::select! {
+                () = pass(from_client, to_server, &cut, ProxyCut::Statements) => {}
+                () = pass(from_server, to_client, &cut, ProxyCut::Answers) => {}
+                _closed = ends.changed() => {}
+            }
+        };
+        drop(tasks.spawn("proxy/connection", both));
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, cut: &AtomicU8, at: ProxyCut) {
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(count) = from.read(&mut bytes).await {
+        let is_cut = cut.load(SeqCst) == at as u8;
+        let Some(some) = bytes.get(..count).filter(|some| !some.is_empty() && !is_cut) else { return };
+        if to.write_all(some).await.is_err() {
+            return;
+        }
+    }
+}
