@@ -8,7 +8,7 @@ import argparse, json, re, subprocess, sys
 
 TEST_PLACES = re.compile(r"(^|/)(tests|testing|fuzz)(/|\.rs$)|/(conformance|double|fake|played)\.rs$|/file/fault(/|\.rs$)|^integration-tests/|/(rollout|index)/memory\.rs$")
 INLINE = re.compile(r"^#\[cfg\(test\)\]\n(?:#\[.*\n)*(?:pub(?:\(.*?\))? )?mod \w+ \{\n.*?^\}\n", re.M | re.S)
-CRATES = ["app-server/crates/base", "app-server/crates/config", "app-server/crates/helpers", "app-server/crates/provider", "app-server/crates/store", "app-server/crates/turn", "app-server", "protocol", "integration-tests"]
+CRATES = ["app-server/crates/base", "app-server/crates/config", "app-server/crates/helpers", "app-server/crates/postgres", "app-server/crates/provider", "app-server/crates/store", "app-server/crates/turn", "app-server", "protocol", "integration-tests"]
 OWNER = "app-server/src/thread/actor/"
 
 

@@ -11,7 +11,7 @@ use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::table::Recipients;
 use skein_store::history::History;
 use skein_store::rollout::record::{Record, RecordBody, ThreadClosed, ThreadOpened};
-use skein_store::rollout::{Keep, Lease};
+use skein_store::rollout::{AppendError, Keep, Lease, StoreAway};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -67,6 +67,8 @@ pub(crate) struct Journal {
     opened: bool,
     /// Why the disk does not take records now.
     pub(crate) failure: Option<OpenFailure>,
+    /// That reason, if the storage is another machine's and does not serve.
+    pub(crate) away: Option<StoreAway>,
     /// Ended turns whose ends are not on disk yet.
     ends: Vec<(EventSeq, TurnId)>,
     /// Ended turns that clients have to see as failed, because the disk refused their ends.
@@ -105,6 +107,7 @@ impl Journal {
             queue_changed: EventSeq(0),
             opened: false,
             failure: None,
+            away: None,
             ends: Vec::new(),
             unsaved_ends: Vec::new(),
         }
@@ -277,12 +280,19 @@ impl Journal {
     pub(crate) fn receive(&mut self, written: &Written) {
         match written {
             Written::UpTo(seq, _) => {
-                self.failure = None;
+                (self.failure, self.away) = (None, None);
                 self.queue.advance(*seq);
                 self.ends.retain(|(end, _)| end > seq);
             }
             Written::Failed(error) => {
                 self.fail(error.to_string());
+                self.away = match error {
+                    AppendError::Away { why, .. } => Some(why.clone()),
+                    AppendError::Conflict { .. }
+                    | AppendError::Fenced { .. }
+                    | AppendError::Unknown { .. }
+                    | AppendError::Disk { .. } => None,
+                };
                 self.unsaved_ends.append(&mut self.ends);
             }
         }

@@ -8,6 +8,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("protocol", "skein_protocol", &[]),
     ("app-server/crates/base", "skein_base", &[]),
     ("app-server/crates/store", "skein_store", &["skein_protocol", "skein_base"]),
+    ("app-server/crates/postgres", "skein_postgres", &["skein_protocol", "skein_base", "skein_store"]),
     ("app-server/crates/helpers", "skein_helpers", &["skein_protocol", "skein_base"]),
     ("app-server/crates/provider", "skein_provider", &["skein_protocol", "skein_base"]),
     (

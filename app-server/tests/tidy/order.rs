@@ -12,6 +12,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("app-server/crates/base", BASE),
     ("app-server/crates/config", CONFIG),
     ("app-server/crates/helpers", HELPERS),
+    ("app-server/crates/postgres", POSTGRES),
     ("app-server/crates/store", STORE),
 ];
 
@@ -64,6 +65,19 @@ const HELPERS: &[&str] = &[
     "spec",
     "containment",
     "counters error policy questions",
+];
+
+const POSTGRES: &[&str] = &[
+    // What stands in for the parts of a home.
+    "index ownership store",
+    "append",
+    "pool",
+    // Which cluster is there, and whether it may serve.
+    "database",
+    "schema",
+    "connection",
+    "failure turns",
+    "policy",
 ];
 
 const STORE: &[&str] = &[

@@ -6,7 +6,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use skein_store::rollout::blob::BlobName;
-use tokio_postgres::{Config, Row};
+pub use tokio_postgres::Config;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::connection::Link;
@@ -121,6 +122,7 @@ async fn instance(link: &mut Link) -> Result<(Uuid, DbInstance), DbFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::TestCluster;
 
     fn at(system: &str, timeline: Option<u32>) -> DbInstance {
         DbInstance { system: system.to_owned(), timeline }
@@ -143,5 +145,42 @@ mod tests {
         for newer in [at("7", Some(2)), at("7", Some(3)), at("8", Some(1)), at("later", None)] {
             assert!(!newer.is_older_than(&at("7", Some(2))), "{newer:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_names_no_timeline_has_a_life_of_each_start() {
+        let cluster = TestCluster::start();
+        let at = cluster.database().await;
+        let named = Database::open(at.config.clone()).await.unwrap();
+        assert_eq!(named.seen.lock().unwrap().timeline, Some(1));
+        assert_eq!(Database::open(at.config.clone()).await.unwrap().life(), named.life());
+        let sql = "create role guest login; grant select on cluster to guest;
+          revoke execute on function pg_control_system() from public";
+        cluster.run(&at.name, sql).await;
+        let mut config = at.config.clone();
+        config.user("guest");
+        let by_start = Database::open(config.clone()).await.unwrap();
+        assert_eq!(by_start.seen.lock().unwrap().timeline, None);
+        assert_eq!(Database::open(config).await.unwrap().life(), by_start.life());
+        assert_ne!(by_start.life(), named.life());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_comes_to_lead_to_another_cluster_is_refused() {
+        let cluster = TestCluster::shared();
+        let at = cluster.database().await;
+        let database = Database::open(at.config.clone()).await.unwrap();
+        cluster.run(&at.name, "update cluster set id = gen_random_uuid()").await;
+        let refused = database.connect().await.map(drop).unwrap_err();
+        assert!(refused.reason().contains("leads to another cluster"), "{}", refused.reason());
+    }
+
+    #[tokio::test]
+    async fn an_old_primary_is_refused() {
+        let at = TestCluster::shared().database().await;
+        let database = Database::open(at.config.clone()).await.unwrap();
+        database.seen.lock().unwrap().timeline = Some(2);
+        let refused = database.connect().await.map(drop).unwrap_err();
+        assert!(refused.reason().contains("an old primary"), "{}", refused.reason());
     }
 }

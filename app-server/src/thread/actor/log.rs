@@ -173,6 +173,9 @@ impl Log {
     /// Why nothing new is written now.
     pub(super) fn refusal(&self) -> Option<ThreadError> {
         let id = self.thread;
+        if let Some(why) = self.journal.as_ref().and_then(|journal| journal.away.clone()) {
+            return Some(ThreadError::StoreUnavailable { id, why });
+        }
         match self.failure() {
             Some(why) => Some(ThreadError::NotSaved { id, why: why.to_owned() }),
             None if !self.has_room() => Some(ThreadError::Busy { id }),

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::ThreadId;
 use skein_store::rollout::{AppendError, Appended};
 use tokio_postgres::types::Type;
@@ -86,10 +87,12 @@ impl Appender {
         Self { database, appends, link: None }
     }
 
-    /// Writes until the queue is closed.
-    pub(crate) async fn run(mut self) {
+    /// Writes until the queue is closed. A panic loses the batch, whose outcome is unknown then, and nothing else.
+    pub(crate) async fn run(mut self, tasks: Tasks) {
         while let Some(batch) = Arc::clone(&self.appends).queue.next().await {
-            self.write(batch).await;
+            if tasks.contain_async("append", self.write(batch)).await.is_none() {
+                self.link = None;
+            }
         }
     }
 
@@ -101,56 +104,63 @@ impl Appender {
                         let head = job.head();
                         self.appends.answer(job, Ok(Appended { head }));
                     } else {
-                        self.write_alone(job).await;
+                        self.write_left_out(job).await;
                     }
                 }
             }
             Err(DbFailure::Refused { locked: true, .. }) if batch.len() > 1 => {
                 for job in batch {
-                    self.write_alone(job).await;
+                    let answer = self.write_alone(&job).await;
+                    self.answer(job, answer);
                 }
             }
             Err(failure) => {
                 for job in batch {
-                    let thread = job.lease.thread;
-                    self.appends.answer(job, Err(failure.clone().of_append(thread)));
+                    self.answer(job, Err(failure.clone()));
                 }
             }
         }
     }
 
-    /// Writes one thread's append, or finds out why that is not possible.
-    async fn write_alone(&mut self, job: AppendJob) {
-        let mut answer = None;
-        for _ in 0..policy::WRITE_TRIES {
-            answer = self.try_alone(&job).await.transpose();
-            if answer.is_some() {
-                break;
-            }
-        }
+    fn answer(&self, job: AppendJob, answer: Result<Result<Appended, AppendError>, DbFailure>) {
         let thread = job.lease.thread;
-        let moving =
-            || Err(DbFailure::refused("the thread's row changes all the time; try again in a moment"));
-        let answer = answer.unwrap_or_else(moving);
-        let answer = answer.unwrap_or_else(|failure| Err(failure.of_append(thread)));
-        self.appends.answer(job, answer);
+        self.appends.answer(job, answer.unwrap_or_else(|failure| Err(failure.of_append(thread))));
     }
 
-    /// `None` if another try may bring an answer.
-    async fn try_alone(
-        &mut self,
-        job: &AppendJob,
-    ) -> Result<Option<Result<Appended, AppendError>>, DbFailure> {
-        let (thread, head) = (job.lease.thread, job.head());
-        if self.send(std::slice::from_ref(job)).await?.contains(&thread) {
-            return Ok(Some(Ok(Appended { head })));
+    /// Answers an append that the statement left out, or writes it all the same.
+    async fn write_left_out(&mut self, job: AppendJob) {
+        let answer = match self.reason(&job).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => self.write_alone(&job).await,
+            Err(failure) => Err(failure),
+        };
+        self.answer(job, answer);
+    }
+
+    /// Writes one thread's append, or finds out why that is not possible.
+    async fn write_alone(&mut self, job: &AppendJob) -> Result<Result<Appended, AppendError>, DbFailure> {
+        for _ in 0..policy::WRITE_TRIES {
+            if !self.send(std::slice::from_ref(job)).await?.is_empty() {
+                return Ok(Ok(Appended { head: job.head() }));
+            }
+            if let Some(answer) = self.reason(job).await? {
+                return Ok(answer);
+            }
         }
+        Err(DbFailure::refused("the thread's row changes all the time; try again in a moment"))
+    }
+
+    /// Why the statement left the append out; `None` if it may be written now.
+    async fn reason(&mut self, job: &AppendJob) -> Result<Option<Result<Appended, AppendError>>, DbFailure> {
+        let thread = job.lease.thread;
         let is_doubted = self.appends.is_doubted(thread);
         let link = self.link().await?;
         let there = Head::of(&link.read(Head::SQL, &[(&thread.uuid(), Type::UUID)]).await?);
         match left_out(job, there) {
             LeftOut::Known(answer) => Ok(Some(answer)),
-            LeftOut::PerhapsOwn if is_doubted && has_own(link, job).await? => Ok(Some(Ok(Appended { head }))),
+            LeftOut::PerhapsOwn if is_doubted && has_own(link, job).await? => {
+                Ok(Some(Ok(Appended { head: job.head() })))
+            }
             LeftOut::PerhapsOwn => Ok(Some(Err(AppendError::Conflict { thread, head: there.seq }))),
             LeftOut::InTrash => remove_from_trash(link, thread).await.map(|()| None),
             LeftOut::Again => Ok(None),

@@ -71,7 +71,7 @@ impl PgStore {
         for at in 0..policy::APPENDERS {
             let appender = Appender::new(Arc::clone(&store.database), Arc::clone(&store.appends));
             // It ends with the queue, which this store closes when it is dropped.
-            drop(store.tasks.spawn(format!("appender/{at}"), appender.run()));
+            drop(store.tasks.spawn(format!("appender/{at}"), appender.run(store.tasks.clone())));
         }
         Ok(store)
     }

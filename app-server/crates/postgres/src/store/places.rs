@@ -82,6 +82,9 @@ impl PgStore {
         let _turn = self.turns.of(thread).await;
         self.markers().note(thread);
         let moved = self.pool.write(sql, params).await;
+        if matches!(moved, Err(DbFailure::Unknown(_))) {
+            self.appends.doubt(thread);
+        }
         if !moved.map_err(|failure| self.failed(failure).of_move(thread))?.is_empty() {
             return Ok(());
         }

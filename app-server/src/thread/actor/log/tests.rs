@@ -1,10 +1,12 @@
 //! Decisions of the event log: entries that wait for the disk, statuses that are published once, checkpoints.
 
+use std::time::Duration;
+
 use skein_protocol::error::WireError;
 use skein_protocol::item::ThreadItem;
 use skein_store::home::Term;
-use skein_store::rollout::AppendError;
 use skein_store::rollout::record::{ItemStarted, ThreadNamed, TurnStarted};
+use skein_store::rollout::{AppendError, StoreAway};
 use tokio::sync::oneshot;
 
 use super::*;
@@ -71,6 +73,20 @@ async fn while_the_disk_fails_entries_leave_as_not_saved_and_nothing_new_is_take
     assert!(answered.try_recv().unwrap().is_err());
     log.take(&Written::UpTo(log.end().seq, skein_store::index::moment::Listed::Yes));
     assert!(log.refusal().is_none(), "the disk takes records again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_storage_is_away_new_input_is_refused_with_a_time_to_try_again() {
+    let (_bench, mut log, _seen) = log(Persistence::Durable, Materialised::Yes);
+    let why = StoreAway { reason: "the database starts".to_owned(), retry_after: Duration::from_secs(1) };
+    log.take(&Written::Failed(AppendError::Away { thread: THREAD, why }));
+    let refused = log.refusal().unwrap().to_wire();
+    assert_eq!((refused.code, refused.reason()), (-32001, "storeUnavailable"));
+    assert_eq!(refused.data.and_then(|data| data.retry_after_ms), Some(1_000));
+    log.take(&Written::Failed(AppendError::Unknown { thread: THREAD, reason: "full".to_owned() }));
+    assert!(matches!(log.refusal(), Some(ThreadError::NotSaved { .. })));
+    log.take(&Written::UpTo(log.end().seq, skein_store::index::moment::Listed::Yes));
+    assert!(log.refusal().is_none());
 }
 
 #[tokio::test(start_paused = true)]
