@@ -76,7 +76,7 @@ pub(crate) fn one_birthplace() -> Wall {
         why: "a process that Skein starts is born in app-server/crates/helpers/src/process/start.rs, where it gets a guard, clean \
               descriptors and an end; ask that file for a process. Only the guard and the first process of a namespace fork, to become \
               the helper. app-server/src/cli/launch.rs starts a server and a browser, which outlive their command, and systemctl; \
-              app-server/crates/postgres/src/testing/cluster.rs starts the database of tests",
+              app-server/crates/postgres/src/testing/guarded.rs starts the database of tests",
         bad: examples(&[
             ("app-server/src/outbox/mod.rs", "fn f() { std::process::Command::new(\"sh\") }"),
             ("app-server/src/outbox/mod.rs", "use nix::unistd::{fork, pipe};"),
@@ -91,7 +91,7 @@ pub(crate) fn one_birthplace() -> Wall {
         check: |source| {
             let births = [
                 "app-server/crates/helpers/src/process/start.rs",
-                "app-server/crates/postgres/src/testing/cluster.rs",
+                "app-server/crates/postgres/src/testing/guarded.rs",
                 "app-server/src/cli/launch.rs",
             ];
             if !source.is_of_server() || births.contains(&source.path.as_str()) {

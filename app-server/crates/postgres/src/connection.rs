@@ -25,13 +25,13 @@ pub(crate) type Params<'a> = [(&'a (dyn ToSql + Sync), Type)];
 /// One connection. Used by one caller at a time.
 pub(crate) struct Link {
     client: Client,
-    wire: Wire,
+    socket: LinkSocket,
     /// Whether a statement has no answer yet. It stays set if the caller is gone before that.
     busy: bool,
 }
 
 /// The side of a connection that reads and writes its socket.
-struct Wire {
+struct LinkSocket {
     /// `None` once the connection cannot be used again. The requests that wait for it end then.
     connection: Option<Connection<Socket, NoTlsStream>>,
     /// The text of the last WARNING.
@@ -48,13 +48,13 @@ impl Link {
                 DbFailure::refused(format!("the database has not taken a connection for {seconds} s"))
             })?
             .map_err(|error| DbFailure::of_unconnected(&error))?;
-        Ok(Self { client, wire: Wire { connection: Some(connection), warning: None }, busy: false })
+        Ok(Self { client, socket: LinkSocket { connection: Some(connection), warning: None }, busy: false })
     }
 
     /// The connection, if it can take a statement. Notices an end that came while nobody used it.
     pub(crate) fn usable(mut self) -> Option<Self> {
-        self.wire.drive(&mut Context::from_waker(std::task::Waker::noop()));
-        (!self.busy && self.wire.connection.is_some()).then_some(self)
+        self.socket.drive(&mut Context::from_waker(std::task::Waker::noop()));
+        (!self.busy && self.socket.connection.is_some()).then_some(self)
     }
 
     /// Runs one statement in a transaction of its own. A WARNING makes the outcome unknown, and ends the connection.
@@ -65,10 +65,10 @@ impl Link {
         deadline: Duration,
     ) -> Result<Vec<Row>, DbFailure> {
         let rows = self.query(sql, params, deadline).await?;
-        match self.wire.warning.take() {
+        match self.socket.warning.take() {
             None => Ok(rows),
             Some(warning) => {
-                self.wire.connection = None;
+                self.socket.connection = None;
                 Err(DbFailure::Unknown(format!("the database warned at the commit: {warning}")))
             }
         }
@@ -82,7 +82,7 @@ impl Link {
     /// Runs several statements without parameters, in one transaction if they do not end it.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), DbFailure> {
         self.busy = true;
-        let answer = timeout(policy::LONG_DEADLINE, self.wire.driven(self.client.batch_execute(sql))).await;
+        let answer = timeout(policy::LONG_DEADLINE, self.socket.driven(self.client.batch_execute(sql))).await;
         self.answered(answer, policy::LONG_DEADLINE)
     }
 
@@ -94,7 +94,7 @@ impl Link {
     ) -> Result<Vec<Row>, DbFailure> {
         let params: Vec<_> = params.iter().map(|(value, of)| (*value, of.clone())).collect();
         self.busy = true;
-        let answer = timeout(deadline, self.wire.driven(self.client.query_typed(sql, &params))).await;
+        let answer = timeout(deadline, self.socket.driven(self.client.query_typed(sql, &params))).await;
         self.answered(answer, deadline)
     }
 
@@ -109,13 +109,13 @@ impl Link {
             Ok(Err(error)) => {
                 let failure = DbFailure::of_sent(&error);
                 if matches!(failure, DbFailure::Unknown(_)) {
-                    self.wire.connection = None;
+                    self.socket.connection = None;
                 }
                 Err(failure)
             }
             Err(_elapsed) => {
                 // Nobody cancels the statement: it may end in a commit.
-                self.wire.connection = None;
+                self.socket.connection = None;
                 let seconds = deadline.as_secs();
                 Err(DbFailure::Unknown(format!("the database has not answered for {seconds} s")))
             }
@@ -123,7 +123,7 @@ impl Link {
     }
 }
 
-impl Wire {
+impl LinkSocket {
     /// Polls the connection, and then the answer, which so comes behind its notices.
     async fn driven<T>(&mut self, answer: impl Future<Output = T>) -> T {
         self.warning = None;

@@ -8,23 +8,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The threads with a write, or with callers that wait for one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Turns(Arc<Mutex<HashMap<ThreadId, Arc<Semaphore>>>>);
+pub(crate) struct WriteTurns(Arc<Mutex<HashMap<ThreadId, Arc<Semaphore>>>>);
 
 /// The turn of one write. The next one begins when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    turns: Turns,
+pub(crate) struct WriteTurn {
+    turns: WriteTurns,
     thread: ThreadId,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Turns {
+impl WriteTurns {
     /// Waits for the end of every earlier write of the thread.
-    pub(crate) async fn of(&self, thread: ThreadId) -> Turn {
+    pub(crate) async fn of(&self, thread: ThreadId) -> WriteTurn {
         let turn = Arc::clone(self.threads().entry(thread).or_insert_with(|| Arc::new(Semaphore::new(1))));
         // The semaphore is never closed.
         let permit = turn.acquire_owned().await.ok();
-        Turn { turns: self.clone(), thread, permit }
+        WriteTurn { turns: self.clone(), thread, permit }
     }
 
     fn threads(&self) -> MutexGuard<'_, HashMap<ThreadId, Arc<Semaphore>>> {
@@ -32,7 +32,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn {
+impl Drop for WriteTurn {
     fn drop(&mut self) {
         let mut threads = self.turns.threads();
         drop(self.permit.take());
@@ -52,7 +52,7 @@ mod tests {
 
     #[tokio::test]
     async fn writes_of_a_thread_come_one_after_the_other_and_leave_nothing() {
-        let turns = Turns::default();
+        let turns = WriteTurns::default();
         let first = turns.of(thread(1)).await;
         let mut second = Box::pin(turns.of(thread(1)));
         assert!((&mut second).now_or_never().is_none(), "it waits for the first");
@@ -65,7 +65,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_that_stops_waiting_leaves_nothing() {
-        let turns = Turns::default();
+        let turns = WriteTurns::default();
         let first = turns.of(thread(1)).await;
         let mut second = Box::pin(turns.of(thread(1)));
         assert!((&mut second).now_or_never().is_none());

@@ -24,10 +24,10 @@ mod queue;
 mod statement;
 
 pub(crate) use queue::{AppendJob, AppendQueue, RecordRow};
-pub(crate) use statement::{Head, int, number};
-use statement::{LeftOut, has_own, left_out, send};
+pub(crate) use statement::{HeadRow, int, number};
+use statement::{Omission, has_own, left_out, send};
 
-/// What the tasks share with the store.
+/// The state that the tasks share with the store.
 #[derive(Debug, Default)]
 pub(crate) struct Appends {
     pub(crate) queue: AppendQueue,
@@ -155,15 +155,15 @@ impl Appender {
         let thread = job.lease.thread;
         let is_doubted = self.appends.is_doubted(thread);
         let link = self.link().await?;
-        let there = Head::of(&link.read(Head::SQL, &[(&thread.uuid(), Type::UUID)]).await?);
+        let there = HeadRow::of(&link.read(HeadRow::SQL, &[(&thread.uuid(), Type::UUID)]).await?);
         match left_out(job, there) {
-            LeftOut::Known(answer) => Ok(Some(answer)),
-            LeftOut::PerhapsOwn if is_doubted && has_own(link, job).await? => {
+            Omission::Known(answer) => Ok(Some(answer)),
+            Omission::PerhapsOwn if is_doubted && has_own(link, job).await? => {
                 Ok(Some(Ok(Appended { head: job.head() })))
             }
-            LeftOut::PerhapsOwn => Ok(Some(Err(AppendError::Conflict { thread, head: there.seq }))),
-            LeftOut::InTrash => remove_from_trash(link, thread).await.map(|()| None),
-            LeftOut::Again => Ok(None),
+            Omission::PerhapsOwn => Ok(Some(Err(AppendError::Conflict { thread, head: there.seq }))),
+            Omission::InTrash => remove_from_trash(link, thread).await.map(|()| None),
+            Omission::Again => Ok(None),
         }
     }
 

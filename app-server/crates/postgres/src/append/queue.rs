@@ -10,7 +10,7 @@ use skein_store::rollout::{AppendError, Appended, Lease};
 use tokio::sync::{Notify, oneshot};
 
 use crate::policy;
-use crate::turns::Turn;
+use crate::turns::WriteTurn;
 
 /// One append, as it is written.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct AppendJob {
     /// The term of a `thread.opened` among the records; 0 if there is none.
     pub(crate) opens: Term,
     /// Keeps other writes of the thread away.
-    pub(crate) turn: Option<Turn>,
+    pub(crate) turn: Option<WriteTurn>,
     pub(crate) reply: Option<oneshot::Sender<Result<Appended, AppendError>>>,
 }
 

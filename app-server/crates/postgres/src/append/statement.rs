@@ -95,17 +95,17 @@ pub(crate) fn number(int: i64) -> u64 {
 
 /// The row of a thread in `heads`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct HeadRow {
     pub(crate) term: Term,
     pub(crate) seq: EventSeq,
     pub(crate) trashed: bool,
 }
 
-impl Head {
+impl HeadRow {
     /// Finds the row of a thread.
     pub(crate) const SQL: &str = "select term, seq, trashed_at is not null from heads where thread = $1";
 
-    /// The row that [`Head::SQL`] found; without one, that of a thread without records.
+    /// The row that [`HeadRow::SQL`] found; without one, that of a thread without records.
     pub(crate) fn of(rows: &[Row]) -> Self {
         rows.first().map_or(Self { term: Term(0), seq: EventSeq(0), trashed: false }, |row| Self {
             term: Term(number(row.get(0))),
@@ -122,7 +122,7 @@ impl Head {
 
 /// Why the statement left a thread out.
 #[derive(Debug)]
-pub(super) enum LeftOut {
+pub(super) enum Omission {
     /// The answer is known.
     Known(Result<Appended, AppendError>),
     /// A rollout in the trash has the id, and the append begins a new one.
@@ -134,22 +134,22 @@ pub(super) enum LeftOut {
 }
 
 /// Decides from the head that is there now. Pure.
-pub(super) fn left_out(job: &AppendJob, there: Head) -> LeftOut {
+pub(super) fn left_out(job: &AppendJob, there: HeadRow) -> Omission {
     let thread = job.lease.thread;
     if job.lease.term < there.term {
-        return LeftOut::Known(Err(AppendError::Fenced { thread, term: there.term }));
+        return Omission::Known(Err(AppendError::Fenced { thread, term: there.term }));
     }
     let head = there.visible();
     if head == job.expected && job.lines.is_empty() {
-        return LeftOut::Known(Ok(Appended { head }));
+        return Omission::Known(Ok(Appended { head }));
     }
     if head == job.expected {
-        return if there.trashed { LeftOut::InTrash } else { LeftOut::Again };
+        return if there.trashed { Omission::InTrash } else { Omission::Again };
     }
     if head == job.head() && head > job.expected {
-        return LeftOut::PerhapsOwn;
+        return Omission::PerhapsOwn;
     }
-    LeftOut::Known(Err(AppendError::Conflict { thread, head }))
+    Omission::Known(Err(AppendError::Conflict { thread, head }))
 }
 
 /// Whether the records behind the expected one are those of the job, byte for byte.

@@ -27,14 +27,14 @@ use crate::database::Database;
 use crate::failure::DbFailure;
 use crate::policy;
 use crate::pool::Pool;
-use crate::turns::Turns;
+use crate::turns::WriteTurns;
 
 mod walk;
 
 /// The index.
 pub struct PgIndex {
     pool: Pool,
-    turns: Turns,
+    turns: WriteTurns,
     waiting: WaitingThreads,
 }
 
@@ -45,7 +45,7 @@ impl PgIndex {
     /// [`IndexError::Unavailable`].
     pub async fn open(database: Arc<Database>) -> Result<Self, IndexError> {
         let pool = Pool::new(database, policy::READERS);
-        let index = Self { pool, turns: Turns::default(), waiting: WaitingThreads::default() };
+        let index = Self { pool, turns: WriteTurns::default(), waiting: WaitingThreads::default() };
         let sql = "select \"row\"::text, as_of from threads where asked is not null";
         for row in index.pool.read(sql, &[]).await.map_err(unavailable)? {
             if let Some(row) = parsed(&row) {

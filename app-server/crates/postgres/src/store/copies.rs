@@ -71,7 +71,7 @@ impl PgStore {
         };
         self.copy_pieces(from, thread, up_to).await.map_err(before)?;
         self.keep_beside(thread, &encoded.texts, &then).await?;
-        self.markers().note(thread);
+        self.lock_open().note(thread);
         let head = then.last().map_or(up_to, |last| last.seq);
         let made = self.finish(thread, head, header, &encoded).await;
         match made.map_err(|failure| self.failed(failure).of_append(thread)) {

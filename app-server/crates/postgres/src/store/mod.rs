@@ -22,7 +22,7 @@ use crate::database::Database;
 use crate::failure::DbFailure;
 use crate::policy;
 use crate::pool::Pool;
-use crate::turns::Turns;
+use crate::turns::WriteTurns;
 
 mod copies;
 mod encoded;
@@ -36,7 +36,7 @@ pub struct PgStore {
     database: Arc<Database>,
     pool: Arc<Pool>,
     appends: Arc<Appends>,
-    turns: Turns,
+    turns: WriteTurns,
     open: Arc<Mutex<OpenMarkers>>,
     tasks: Tasks,
     counters: PgCounters,
@@ -60,13 +60,13 @@ impl PgStore {
             database,
             pool,
             appends: Arc::default(),
-            turns: Turns::default(),
+            turns: WriteTurns::default(),
             open: Arc::default(),
             tasks,
             counters: PgCounters::default(),
         };
         for thread in store.marked().await? {
-            store.markers().note(thread);
+            store.lock_open().note(thread);
         }
         for at in 0..policy::APPENDERS {
             let appender = Appender::new(Arc::clone(&store.database), Arc::clone(&store.appends));
@@ -76,7 +76,7 @@ impl PgStore {
         Ok(store)
     }
 
-    fn markers(&self) -> MutexGuard<'_, OpenMarkers> {
+    fn lock_open(&self) -> MutexGuard<'_, OpenMarkers> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -228,8 +228,8 @@ impl RolloutStore for PgStore {
 
     async fn set_open_marker(&self, thread: ThreadId) -> io::Result<()> {
         let _turn = self.turns.of(thread).await;
-        self.mark(thread).await.map_err(|failure| self.failed(failure))?;
-        self.markers().note(thread);
+        self.set_open(thread).await.map_err(|failure| self.failed(failure))?;
+        self.lock_open().note(thread);
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl RolloutStore for PgStore {
     }
 
     fn open_marker(&self, thread: ThreadId) -> OpenMarker {
-        self.markers().open_marker(thread)
+        self.lock_open().open_marker(thread)
     }
 
     async fn clear_open_markers(&self, markers: Vec<OpenMarker>) -> io::Result<usize> {
@@ -256,7 +256,7 @@ impl RolloutStore for PgStore {
             errors: self.counters.errors.load(Relaxed) + self.appends.failed.load(Relaxed),
             loads: self.counters.loads.load(Relaxed),
             reads: self.counters.reads.load(Relaxed),
-            open_markers: self.markers().count(),
+            open_markers: self.lock_open().count(),
         }
     }
 }

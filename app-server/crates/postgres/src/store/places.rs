@@ -80,7 +80,7 @@ impl PgStore {
     ) -> Result<(), MoveError> {
         let thread = lease.thread;
         let _turn = self.turns.of(thread).await;
-        self.markers().note(thread);
+        self.lock_open().note(thread);
         let moved = self.pool.write(sql, params).await;
         if matches!(moved, Err(DbFailure::Unknown(_))) {
             self.appends.doubt(thread);
@@ -121,7 +121,7 @@ impl PgStore {
         self.ids("select thread from heads where open order by thread").await
     }
 
-    pub(super) async fn mark(&self, thread: ThreadId) -> Result<(), DbFailure> {
+    pub(super) async fn set_open(&self, thread: ThreadId) -> Result<(), DbFailure> {
         let sql = "insert into heads (thread, term, seq, header, open) values ($1, 0, 0, 0, true)
   on conflict (thread) do update set open = true";
         self.pool.write(sql, &[(&thread.uuid(), Type::UUID)]).await.map(drop)
@@ -130,14 +130,14 @@ impl PgStore {
     /// Removes a marker, unless the rollout has changed since. The thread's turn keeps a change away meanwhile.
     pub(super) async fn clear(&self, marker: OpenMarker) -> Result<bool, DbFailure> {
         let _turn = self.turns.of(marker.thread).await;
-        if !self.markers().take_off(marker) {
+        if !self.lock_open().take_off(marker) {
             return Ok(false);
         }
         let sql = "with none as (delete from heads where thread = $1 and seq = 0)
   update heads set open = false where thread = $1 and seq > 0";
         let cleared = self.pool.write(sql, &[(&marker.thread.uuid(), Type::UUID)]).await;
         if cleared.is_err() {
-            self.markers().note(marker.thread);
+            self.lock_open().note(marker.thread);
         }
         cleared.map(|_| true)
     }

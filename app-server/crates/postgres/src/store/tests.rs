@@ -4,7 +4,7 @@ use skein_base::tasks::Tasks;
 use skein_store::rollout::conformance::keeps_every_promise;
 
 use super::*;
-use crate::testing::{TestCluster, TestDatabase};
+use crate::testing::{TestCluster, TestDatabase, TestPooler};
 
 mod faults;
 mod fence;
@@ -47,6 +47,18 @@ async fn keeps_every_promise_of_a_store() {
     keeps_every_promise(async || {
         let Fixture { at, tasks, store } = Fixture::new().await;
         ((at, tasks), store)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keeps_every_promise_behind_a_pooler_of_transactions() {
+    keeps_every_promise(async || {
+        let at = TestCluster::shared().database().await;
+        let pooler = TestPooler::start(&at);
+        let tasks = Tasks::new();
+        let store = open(&pooler.database(&at), &tasks).await;
+        ((pooler, tasks), store)
     })
     .await;
 }

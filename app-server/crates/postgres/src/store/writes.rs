@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 
 use super::encoded::EncodedRows;
 use super::{PgStore, seq};
-use crate::append::{AppendJob, Head};
+use crate::append::{AppendJob, HeadRow};
 use crate::failure::DbFailure;
 
 /// A write of our own behind one whose outcome is unknown. It waits for the row, so it comes behind that write; and where a
@@ -33,7 +33,7 @@ impl PgStore {
         }
         let encoded = self.encode(thread, &records)?;
         self.keep_beside(thread, &encoded.texts, &records).await?;
-        self.markers().note(thread);
+        self.lock_open().note(thread);
         let (reply, answer) = oneshot::channel();
         let job = AppendJob {
             lease,
@@ -74,8 +74,8 @@ impl PgStore {
         }
     }
 
-    pub(super) async fn find_head(&self, thread: ThreadId) -> Result<Head, DbFailure> {
-        Ok(Head::of(&self.pool.read(Head::SQL, &[(&thread.uuid(), Type::UUID)]).await?))
+    pub(super) async fn find_head(&self, thread: ThreadId) -> Result<HeadRow, DbFailure> {
+        Ok(HeadRow::of(&self.pool.read(HeadRow::SQL, &[(&thread.uuid(), Type::UUID)]).await?))
     }
 
     /// The number of the thread's last record, behind every earlier write.

@@ -1,4 +1,4 @@
-//! Finds the programs of PostgreSQL.
+//! Finds the programs of PostgreSQL, and its pooler.
 
 use std::env;
 use std::fs;
@@ -11,7 +11,7 @@ const OLDEST: u32 = 15;
 const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
 /// The folder with the programs: `$SKEIN_PG_BIN`, a folder of the PATH, or the newest of Debian's.
-pub(super) fn find() -> Result<PathBuf, String> {
+pub(super) fn of_postgresql() -> Result<PathBuf, String> {
     if let Some(named) = env::var_os("SKEIN_PG_BIN") {
         let named = PathBuf::from(named);
         return if is_whole(&named) {
@@ -27,6 +27,18 @@ pub(super) fn find() -> Result<PathBuf, String> {
             "PostgreSQL {OLDEST} or later is needed for this test, and is not here; install it with: sudo apt-get install \
              --no-install-recommends postgresql-{OLDEST}, or name its folder of programs in SKEIN_PG_BIN"
         )
+    })
+}
+
+/// The pooler: in a folder of the PATH, or in Debian's folder of servers.
+pub(super) fn of_pgbouncer() -> Result<PathBuf, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let found = folders.map(|folder| folder.join("pgbouncer")).find(|program| program.is_file());
+    found.ok_or_else(|| {
+        "pgbouncer is needed for this test, and is not here; install it with: sudo apt-get install \
+         --no-install-recommends pgbouncer"
+            .to_owned()
     })
 }
 

@@ -2,7 +2,10 @@
 
 mod binaries;
 mod cluster;
+mod guarded;
+mod pooler;
 mod proxy;
 
 pub use cluster::{TestCluster, TestDatabase};
+pub use pooler::TestPooler;
 pub use proxy::{CuttingProxy, ProxyCut};

@@ -16,7 +16,7 @@ use tokio_postgres::config::Host;
 
 use super::TestDatabase;
 
-/// What the proxy does with the next bytes of any connection.
+/// The next deed of the proxy, at any connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ProxyCut {

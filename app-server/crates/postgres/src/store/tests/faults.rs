@@ -1,4 +1,4 @@
-//! What happens to an append when the database or the way to it fails.
+//! Appends while the database, or the way to it, fails.
 
 use std::time::Duration;
 
