@@ -71,9 +71,11 @@ const POSTGRES: &[&str] = &[
     // What stands in for the parts of a home.
     "index ownership store",
     "append",
+    // The parts that these share.
+    "database",
     "pool",
     // Which cluster is there, and whether it may serve.
-    "database",
+    "entrance",
     "schema",
     "connection",
     "failure turns",

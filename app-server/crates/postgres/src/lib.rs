@@ -3,6 +3,7 @@
 mod append;
 mod connection;
 pub mod database;
+mod entrance;
 mod failure;
 pub mod index;
 pub mod ownership;

@@ -26,14 +26,14 @@ const FIRST: Term = Term(1);
 pub struct PgOwnership {
     /// The id of this start.
     node: Uuid,
-    pool: Pool,
+    pool: Arc<Pool>,
     store: Arc<dyn RolloutStore>,
 }
 
 impl PgOwnership {
     /// The ownership of this start of a server. `store` keeps the threads of the same cluster.
-    pub fn new(database: Arc<Database>, node: Uuid, store: Arc<dyn RolloutStore>) -> Self {
-        Self { node, pool: Pool::new(database, 1), store }
+    pub fn new(database: &Database, node: Uuid, store: Arc<dyn RolloutStore>) -> Self {
+        Self { node, pool: database.pool(), store }
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
         let tasks = Tasks::new();
         let store: Arc<dyn RolloutStore> =
             Arc::new(PgStore::open(Arc::clone(&database), tasks.clone()).await.unwrap());
-        let new = |node| PgOwnership::new(Arc::clone(&database), Uuid::from_u128(node), Arc::clone(&store));
+        let new = |node| PgOwnership::new(&database, Uuid::from_u128(node), Arc::clone(&store));
         let (one, other) = (new(1), new(2));
         let (first, beside) = (one.lease_of_new(thread(1)), one.lease_of_new(thread(2)));
         for lease in [first, beside] {

@@ -7,13 +7,13 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 
 use crate::connection::{Link, Params};
-use crate::database::Database;
+use crate::entrance::Entrance;
 use crate::failure::DbFailure;
 use crate::policy;
 
 /// The connections of a store that all its callers share.
 pub(crate) struct Pool {
-    database: Arc<Database>,
+    entrance: Arc<Entrance>,
     idle: Mutex<Vec<Link>>,
     /// One permit for each connection.
     connections: Semaphore,
@@ -30,9 +30,9 @@ struct Pooled<'p> {
 
 impl Pool {
     /// A pool of at most this many connections. Connects with the first caller.
-    pub(crate) fn new(database: Arc<Database>, connections: usize) -> Self {
+    pub(crate) fn new(entrance: Arc<Entrance>, connections: usize) -> Self {
         let callers = Semaphore::new(connections + policy::POOL_CALLERS);
-        Self { database, idle: Mutex::default(), connections: Semaphore::new(connections), callers }
+        Self { entrance, idle: Mutex::default(), connections: Semaphore::new(connections), callers }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Link>> {
@@ -69,7 +69,7 @@ impl Pool {
             let link = match idle.map(Link::usable) {
                 Some(Some(link)) => link,
                 Some(None) => continue,
-                None => self.database.connect().await?,
+                None => self.entrance.connect().await?,
             };
             return Ok(Pooled { pool: self, link: Some(link), _permits: permits });
         }

@@ -180,6 +180,9 @@ impl Appender {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// Removes a deleted rollout for good, since a new one has its id.
 async fn remove_from_trash(link: &mut Link, thread: ThreadId) -> Result<(), DbFailure> {
     let sql = "with gone as (

@@ -33,7 +33,7 @@ mod walk;
 
 /// The index.
 pub struct PgIndex {
-    pool: Pool,
+    pool: Arc<Pool>,
     turns: WriteTurns,
     waiting: WaitingThreads,
 }
@@ -43,9 +43,9 @@ impl PgIndex {
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
-    pub async fn open(database: Arc<Database>) -> Result<Self, IndexError> {
-        let pool = Pool::new(database, policy::READERS);
-        let index = Self { pool, turns: WriteTurns::default(), waiting: WaitingThreads::default() };
+    pub async fn open(database: &Database) -> Result<Self, IndexError> {
+        let index =
+            Self { pool: database.pool(), turns: WriteTurns::default(), waiting: WaitingThreads::default() };
         let sql = "select \"row\"::text, as_of from threads where asked is not null";
         for row in index.pool.read(sql, &[]).await.map_err(unavailable)? {
             if let Some(row) = parsed(&row) {

@@ -7,7 +7,7 @@ use super::*;
 use crate::testing::{TestCluster, TestDatabase};
 
 async fn open(at: &TestDatabase) -> PgIndex {
-    PgIndex::open(Arc::new(Database::open(at.config.clone()).await.unwrap())).await.unwrap()
+    PgIndex::open(&Database::open(at.config.clone()).await.unwrap()).await.unwrap()
 }
 
 #[tokio::test]

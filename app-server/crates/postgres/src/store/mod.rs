@@ -55,7 +55,7 @@ impl PgStore {
     /// # Errors
     /// If the database does not serve.
     pub async fn open(database: Arc<Database>, tasks: Tasks) -> io::Result<Self> {
-        let pool = Arc::new(Pool::new(Arc::clone(&database), policy::READERS));
+        let pool = database.pool();
         let store = Self {
             database,
             pool,

@@ -8,6 +8,7 @@ use super::{TestDatabase, binaries};
 
 /// `$1` is the program, `$2` the folder of the database's socket. Fewer connections than clients, so that they are shared.
 const LIFE: &str = r#"
+touch log
 cat >ini <<END
 [databases]
 * = host=$2 user=skein
@@ -24,7 +25,7 @@ END
 "$1" -d ini >out 2>&1 || { cat out log; exit 1; }
 # It listens a moment after it has gone into the background.
 looks=0
-until [ -S .s.PGSQL.5432 ]; do
+until grep -q "listening on unix" log; do
   looks=$((looks + 1))
   [ $looks -lt 1000 ] || { cat out log; exit 1; }
   sleep 0.01

@@ -92,6 +92,28 @@ async fn a_row_that_is_held_delays_its_thread_and_no_other() {
 }
 
 #[tokio::test]
+async fn an_append_whose_connection_ends_in_the_middle_is_unknown_and_its_retry_writes_it() {
+    let it = Fixture::new().await;
+    let id = thread(1);
+    it.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    let mut holder = RowHolder::of(&it.at, id).await;
+    let append = it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power);
+    let ended = async {
+        holder.awaited().await;
+        let sql = "select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'";
+        holder.0.read(sql, &[]).await.unwrap();
+    };
+    let (lost, ()) = tokio::join!(append, ended);
+    assert!(matches!(lost, Err(AppendError::Unknown { .. })), "{lost:?}");
+    holder.commit("select 1").await;
+    assert_eq!(it.store.head(id).await.unwrap(), EventSeq(1));
+    it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power).await.unwrap();
+    assert_eq!(it.store.load(id).await.unwrap().end, names(1, 2));
+    it.finish().await;
+}
+
+#[tokio::test]
 async fn many_threads_append_at_once_and_each_is_whole() {
     let it = Fixture::new().await;
     let writer = async |n: u128| {

@@ -1,0 +1,75 @@
+use skein_protocol::ids::EventSeq;
+use skein_store::home::Term;
+use skein_store::rollout::Lease;
+use skein_store::testing::{lease, thread};
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::testing::{TestCluster, TestDatabase};
+
+type Reply = oneshot::Receiver<Result<Appended, AppendError>>;
+
+/// An append of one record, and its reply.
+fn job(lease: Lease, expected: u64) -> (AppendJob, Reply) {
+    let (reply, answer) = oneshot::channel();
+    let row = RecordRow { seq: EventSeq(expected + 1), line: b"line".to_vec() };
+    let lines = vec![row];
+    let opens = lease.term;
+    let expected = EventSeq(expected);
+    (AppendJob { lease, expected, lines, header: None, opens, turn: None, reply: Some(reply) }, answer)
+}
+
+/// A task in a database of its own, in which threads 1 to 4 have a record of term 1.
+async fn begun() -> (TestDatabase, Appender) {
+    let at = TestCluster::shared().database().await;
+    let database = Arc::new(Database::open(at.config.clone()).await.unwrap());
+    let mut appender = Appender::new(database, Arc::default());
+    let jobs = (1..=4).map(|n| job(lease(thread(n)), 0));
+    let (jobs, replies): (Vec<_>, Vec<_>) = jobs.unzip();
+    appender.write(jobs).await;
+    for reply in replies {
+        assert_eq!(reply.await.unwrap().unwrap().head, EventSeq(1));
+    }
+    (at, appender)
+}
+
+/// The answers to one batch.
+async fn write(appender: &mut Appender, jobs: Vec<(AppendJob, Reply)>) -> Vec<Result<EventSeq, AppendError>> {
+    let (jobs, replies): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+    appender.write(jobs).await;
+    let mut answers = Vec::new();
+    for reply in replies {
+        answers.push(reply.await.unwrap().map(|appended| appended.head));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn a_thread_that_is_left_out_of_a_batch_has_its_own_answer_and_the_others_go_on() {
+    let (_at, mut appender) = begun().await;
+    let later = |n| Lease { thread: thread(n), term: Term(2) };
+    assert_eq!(write(&mut appender, vec![job(later(2), 1)]).await[0].as_ref().unwrap(), &EventSeq(2));
+    let fenced = Lease { thread: thread(2), term: Term(1) };
+    let batch =
+        vec![job(lease(thread(1)), 1), job(fenced, 2), job(lease(thread(3)), 7), job(lease(thread(9)), 0)];
+    let answers = write(&mut appender, batch).await;
+    let [Ok(EventSeq(2)), Err(fenced), Err(conflict), Ok(EventSeq(1))] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    assert!(matches!(fenced, AppendError::Fenced { term: Term(2), .. }), "{fenced}");
+    assert!(matches!(conflict, AppendError::Conflict { head: EventSeq(1), .. }), "{conflict}");
+}
+
+#[tokio::test]
+async fn a_batch_that_waits_for_a_row_is_written_thread_by_thread() {
+    let (at, mut appender) = begun().await;
+    let mut holder = Link::connect(&at.config).await.unwrap();
+    holder.batch("begin").await.unwrap();
+    let id = thread(2).uuid();
+    holder.read("select 1 from heads where thread = $1 for update", &[(&id, Type::UUID)]).await.unwrap();
+    let answers = write(&mut appender, (1..=3).map(|n| job(lease(thread(n)), 1)).collect()).await;
+    let [Ok(EventSeq(2)), Err(AppendError::Away { why, .. }), Ok(EventSeq(2))] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    assert!(why.reason.contains("holds the thread's row"), "{why}");
+}
