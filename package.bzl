@@ -9,7 +9,7 @@ VERSION = "0.1.0"
 
 EDITION = "2024"
 
-def skein_library(name, exclude = [], doubled = [], deps = [], compile_data = [], data = []):
+def skein_library(name, exclude = [], doubled = [], deps = [], compile_data = [], data = [], unit = {}):
     """A library of ours: `name`, `name_testing` with the doubles of its feature `testing`, and its unit tests as `unit`.
 
     Args:
@@ -19,6 +19,7 @@ def skein_library(name, exclude = [], doubled = [], deps = [], compile_data = []
       deps: other libraries of ours.
       compile_data: files that are read with include_str!.
       data: files that are there when a unit test runs.
+      unit: other attributes of `unit`.
     """
     for suffix, features in [("", []), ("_testing", ["testing"])]:
         rust_library(
@@ -41,6 +42,7 @@ def skein_library(name, exclude = [], doubled = [], deps = [], compile_data = []
         compile_data = compile_data,
         crate = ":" + name + "_testing",
         data = data,
+        **unit
     )
 
 def skein_unit_test(name, crate, compile_data = [], **kwargs):

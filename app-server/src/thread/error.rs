@@ -181,6 +181,7 @@ impl ThreadError {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each error")]
     fn coded(&self) -> WireError {
         let text = self.to_string();
         match self {

@@ -90,16 +90,17 @@ impl AppendQueue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an append, unless too many wait.
-    pub(crate) fn push(&self, job: AppendJob) -> Result<(), AppendJob> {
+    /// Adds an append. Returns whether there was room.
+    #[must_use]
+    pub(crate) fn push(&self, job: AppendJob) -> bool {
         let mut waiting = self.waiting();
         if waiting.closed || waiting.jobs.len() >= policy::APPENDS_WAITING {
-            return Err(job);
+            return false;
         }
         waiting.jobs.push_back(job);
         drop(waiting);
         self.more.notify_one();
-        Ok(())
+        true
     }
 
     /// The next batch; `None` once the queue is closed and empty.
@@ -182,17 +183,17 @@ mod tests {
     fn a_full_queue_refuses() {
         let queue = AppendQueue::default();
         for n in 0..policy::APPENDS_WAITING {
-            queue.push(job(n as u128, 0, 0)).unwrap();
+            assert!(queue.push(job(n as u128, 0, 0)));
         }
-        assert!(queue.push(job(9_999, 0, 0)).is_err());
+        assert!(!queue.push(job(9_999, 0, 0)));
     }
 
     #[tokio::test]
     async fn a_closed_queue_gives_what_waits_and_then_ends() {
         let queue = AppendQueue::default();
-        queue.push(job(1, 1, 1)).unwrap();
+        assert!(queue.push(job(1, 1, 1)));
         queue.close();
-        assert!(queue.push(job(2, 1, 1)).is_err());
+        assert!(!queue.push(job(2, 1, 1)));
         assert_eq!(queue.next().await.unwrap().len(), 1);
         for _two_tasks in 0..2 {
             assert!(queue.next().await.is_none());

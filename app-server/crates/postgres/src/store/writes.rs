@@ -44,7 +44,7 @@ impl PgStore {
             turn: Some(turn),
             reply: Some(reply),
         };
-        if self.appends.queue.push(job).is_err() {
+        if !self.appends.queue.push(job) {
             let full = "too many appends wait for the database; try again in a moment";
             return Err(self.failed(DbFailure::refused(full)).of_append(thread));
         }

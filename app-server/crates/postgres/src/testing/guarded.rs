@@ -12,17 +12,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use nix::unistd::{Uid, User, chown};
 
-/// The beginning of each script. `$0` is the program's folder.
+/// The beginning of each script. `$0` is the folder of the program. A reader that is gone does not end the script.
 const BEGIN: &str = r#"
-trap '' INT HUP
+trap '' INT HUP PIPE
+trap 'cd / && rm -rf "$0"' EXIT
 cd "$0" || exit 1
 until_the_end() { echo ready; cat >/dev/null; }
-"#;
-
-/// The end of each script.
-const END: &str = r#"
-cd /
-rm -rf "$0"
 "#;
 
 /// The program.
@@ -57,7 +52,7 @@ impl GuardedProgram {
         // From here on the shell removes it.
         let folder = folder.keep();
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(format!("{BEGIN}{script}{END}")).arg(&folder).args(args);
+        command.arg("-c").arg(format!("{BEGIN}{script}")).arg(&folder).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         if let Some(user) = user {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -84,4 +79,54 @@ fn unprivileged(folder: &Path) -> Result<Option<User>, String> {
     let user = user.ok_or("it refuses root, and there is no user nobody to run it as")?;
     chown(folder, Some(user.uid), Some(user.gid)).map_err(|error| error.to_string())?;
     Ok(Some(user))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use skein_base::clock::Clock;
+
+    use super::*;
+
+    /// The environment of the process that is killed.
+    const HOLDER: &str = "SKEIN_TEST_HOLDER";
+
+    /// In a process of its own: starts a program, prints its folder, and stays.
+    #[test]
+    fn a_holder_of_a_program_stays() {
+        if std::env::var_os(HOLDER).is_none() {
+            return;
+        }
+        let program = GuardedProgram::start("until_the_end", &[]);
+        let mut out = std::io::stderr();
+        writeln!(out, "{}", program.folder().display()).unwrap();
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        panic!("it is killed before that");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the process that is killed")]
+    fn a_program_ends_with_its_process_also_when_that_is_killed() {
+        let mut holder = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "testing::guarded::tests::a_holder_of_a_program_stays", "--nocapture"])
+            .env(HOLDER, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut folder = String::new();
+        BufReader::new(holder.stderr.take().unwrap()).read_line(&mut folder).unwrap();
+        let folder = Path::new(folder.trim());
+        assert!(folder.is_dir(), "{}", folder.display());
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        let late = Clock.now() + Duration::from_secs(20);
+        while folder.exists() {
+            assert!(Clock.now() < late, "{} is still there", folder.display());
+            std::thread::yield_now();
+        }
+    }
 }

@@ -1,4 +1,5 @@
 //! The promises of every [`ThreadIndex`](super::ThreadIndex), as one function for every index's tests.
+#![expect(clippy::unwrap_used, reason = "a broken promise ends the test")]
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

@@ -1,4 +1,5 @@
 //! The promises of every [`RolloutStore`](super::RolloutStore), as one function for every store's tests.
+#![expect(clippy::unwrap_used, reason = "a broken promise ends the test")]
 
 use std::sync::Arc;
 use std::time::Duration;
