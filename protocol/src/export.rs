@@ -16,6 +16,9 @@ pub use python::python;
 pub use schema::schema_json;
 pub use typescript::typescript;
 
+/// The OpenRPC document as it was generated. The types' schemas, which make it anew, need a twentieth of the server's program.
+pub const OPENRPC: &str = include_str!("../generated/openrpc.json");
+
 /// The generated files: path from the root of the repository, and content.
 pub fn files() -> [(&'static str, String); 5] {
     [
