@@ -28,4 +28,4 @@ pub(crate) mod thread;
 pub(crate) mod trash;
 
 pub use http::{ListenError, TlsError};
-pub use server::{Server, StartError};
+pub use server::{DatabaseError, Server, StartError};

@@ -9,7 +9,7 @@ use skein_base::counters::ServerCounters;
 use skein_base::descriptors;
 use skein_base::tasks::{DedicatedRuntime, Tasks};
 use skein_config::access::{AccessError, Credentials, warn_if_open_to_others};
-use skein_config::{GuardProgram, ServerConfig, SharedConfig};
+use skein_config::{GuardProgram, ServerConfig, SharedConfig, StoreUrl};
 use skein_helpers::{Helpers, HostOptions};
 use skein_protocol::extension::SkeinStoppingNotification;
 use skein_protocol::ids::ThreadId;
@@ -19,13 +19,7 @@ use skein_provider::Providers;
 use skein_provider::echo::{self, Echo};
 use skein_provider::scripted::{self, Scripted};
 use skein_store::home::{Home, HomeError};
-use skein_store::index::ThreadIndex;
-use skein_store::index::changes::Changes;
-use skein_store::index::sled::SledIndex;
-use skein_store::ownership::HomeOwnership;
-use skein_store::rollout::file::FileStore;
-use skein_store::rollout::file::layer::DiskLayer;
-use skein_store::rollout::{OpenMarker, RolloutStore};
+use skein_store::rollout::OpenMarker;
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -50,8 +44,11 @@ use crate::{approved, eviction, expiry, handlers, models, open_markers, policy, 
 use skein_store::texts::{Sources, TextIndex};
 
 use self::serving::{OpenPlaces, ServedPlaces};
+pub use self::storage::DatabaseError;
+use self::storage::Storage;
 
 mod serving;
+mod storage;
 
 /// A running server.
 pub struct Server {
@@ -66,6 +63,8 @@ pub struct Server {
     _dedicated: DedicatedRuntime,
     /// Shortens every wait of the stop.
     hurry: CancellationToken,
+    /// Ends once another server has taken the database.
+    displaced: CancellationToken,
 }
 
 /// The background tasks, ended one after the other: removing markers needs the index.
@@ -101,6 +100,15 @@ pub enum StartError {
     /// The rollouts are not available.
     #[error("the rollouts in the home cannot be reached: {0}")]
     Store(#[source] std::io::Error),
+    /// The database cannot be used.
+    #[error("the threads in {url} cannot be served: {source}")]
+    Database {
+        /// Its address, without a password.
+        url: StoreUrl,
+        /// The reason.
+        #[source]
+        source: DatabaseError,
+    },
     /// The system refuses a second runtime.
     #[error(
         "the threads for requests to the disk cannot be started: {0}; raise the limits of open files (ulimit -n) and of \
@@ -128,10 +136,16 @@ impl Server {
         }
         descriptors::raise();
         // 1. The home: from here on this process owns it, or the error names the owner.
-        let home = Home::open(&config.home)?;
+        let home = match &config.store.url {
+            Some(url) => Home::open_for(&config.home, &url.to_string())?,
+            None => Home::open(&config.home)?,
+        };
         // 2. The shared parts. The index opens in the background.
         let dedicated = DedicatedRuntime::start(policy::DEDICATED_THREADS).map_err(StartError::Threads)?;
-        let (services, background) = services(config, &home, dedicated.tasks())?;
+        let (tasks, stop_index) = (dedicated.tasks(), CancellationToken::new());
+        let storage = Storage::open(&config.store, &home, &tasks, stop_index.clone()).await?;
+        let displaced = storage.displaced.clone();
+        let (services, background) = services(config, &home, storage, (tasks, stop_index))?;
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
         // 3. The ports and the sockets, then their announcement to other processes.
@@ -149,7 +163,7 @@ impl Server {
         tracing::info!(addresses, home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
         let home = Mutex::new(Some(home));
-        Ok(Self { services, web, home, places, accept, background, _dedicated: dedicated, hurry })
+        Ok(Self { services, web, home, places, accept, background, _dedicated: dedicated, hurry, displaced })
     }
 
     /// Where it listens, as clients write it, ports first; empty with only a control socket.
@@ -181,6 +195,16 @@ impl Server {
             }
             goes.await;
         }
+    }
+
+    /// Waits until another server has taken the database of this one, which must stop then.
+    pub async fn displaced(&self) {
+        self.displaced.cancelled().await;
+    }
+
+    /// Whether another server has taken the database of this one.
+    pub fn is_displaced(&self) -> bool {
+        self.displaced.is_cancelled()
     }
 
     /// Reloads the settings, and the certificate of ports with TLS. See `reload::reload`. The log has the errors.
@@ -334,23 +358,25 @@ fn wake_writers(services: &Arc<App>, background: &Background) {
     services.tasks.spawn("wakes", async move { context.subscribers.wakes().run(stop).await });
 }
 
-fn store(home: &Home, tasks: &Tasks) -> std::io::Result<Arc<dyn RolloutStore>> {
-    Ok(Arc::new(FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone())?))
-}
-
-fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Background), StartError> {
+/// The parts of a server; `stop_index` ends the tasks of its index.
+fn services(
+    config: ServerConfig,
+    home: &Home,
+    storage: Storage,
+    (tasks, stop_index): (Tasks, CancellationToken),
+) -> Result<(Arc<App>, Background), StartError> {
     let clock = Clock;
     let credentials = credentials(&config, home, clock)?;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
-    let store = store(home, &tasks).map_err(StartError::Store)?;
-    let (index, texts, closed_rollouts, background) = background(home, &store, &tasks);
+    let (texts, closed_rollouts, background) = background(home, &storage, &tasks, stop_index);
+    let Storage { store, ownership, index, .. } = storage;
     let context = Context {
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
         questions: QuestionNumbers::from(home.first_question()),
         restarts: Arc::new(Semaphore::new(config.restart.at_once)),
         gaps: Gaps::default(),
-        ownership: Arc::new(HomeOwnership::new(home.term(), Arc::clone(&store))),
+        ownership,
         counters: ServerCounters::default(),
         conversations: Arc::default(),
         question_feed: Arc::default(),
@@ -396,24 +422,22 @@ fn credentials(config: &ServerConfig, home: &Home, clock: Clock) -> Result<Arc<C
 /// Starts the background tasks except the repair, which needs everything else.
 fn background(
     home: &Home,
-    store: &Arc<dyn RolloutStore>,
+    storage: &Storage,
     tasks: &Tasks,
-) -> (Arc<dyn ThreadIndex>, TextIndex, mpsc::Sender<OpenMarker>, Background) {
-    let (stop_markers, stop_index) = (CancellationToken::new(), CancellationToken::new());
-    let (paths, changes) = (home.paths().clone(), Arc::new(Changes::default()));
-    let noted = Arc::clone(&changes);
-    let index = SledIndex::start(paths, Arc::clone(store), tasks, noted, stop_index.clone());
-    let index: Arc<dyn ThreadIndex> = Arc::new(index);
+    stop_index: CancellationToken,
+) -> (TextIndex, mpsc::Sender<OpenMarker>, Background) {
+    let stop_markers = CancellationToken::new();
+    let (store, index) = (Arc::clone(&storage.store), Arc::clone(&storage.index));
     let texts = TextIndex::new(Sources {
         home: home.paths().clone(),
-        store: Arc::clone(store),
+        store: Arc::clone(&store),
         index: Arc::clone(&index),
-        changes,
+        changes: Arc::clone(&storage.changes),
         tasks: tasks.clone(),
         stop: stop_markers.clone(),
     });
     let (closed_rollouts, closed) = mpsc::channel(policy::OPEN_MARKERS_WAITING);
-    let markers = open_markers::run(closed, Arc::clone(store), Arc::clone(&index), stop_markers.clone());
+    let markers = open_markers::run(closed, store, index, stop_markers.clone());
     let background = Background {
         repair: CancellationToken::new(),
         repair_done: Mutex::new(None),
@@ -421,7 +445,7 @@ fn background(
         open_markers_done: Mutex::new(Some(tasks.spawn("markers", markers))),
         index: stop_index,
     };
-    (index, texts, closed_rollouts, background)
+    (texts, closed_rollouts, background)
 }
 
 fn providers(config: &ServerConfig, tasks: &Tasks) -> Providers {

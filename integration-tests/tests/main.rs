@@ -6,6 +6,7 @@ mod approvals;
 mod conformance;
 mod control;
 mod crash;
+mod databases;
 mod edits;
 mod endings;
 mod fairness;

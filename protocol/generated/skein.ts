@@ -587,6 +587,8 @@ export type Reason =
   | "settingsUnwritten"
   /** The running turn has not taken earlier input yet. Try again after `retryAfterMs`. */
   | "steersFull"
+  /** The database of threads does not serve now. Try again after `retryAfterMs`. */
+  | "storeUnavailable"
   /** The thread has other subscribers. Unload with force, or wait. */
   | "subscribed"
   /** The connection has as many threads as it may have (`limits.subscriptions`). Leave one first. */

@@ -8,6 +8,7 @@ mod bugreport;
 mod call;
 mod chat;
 mod client;
+mod cluster;
 pub(crate) mod codex;
 mod completions;
 mod config;
@@ -109,6 +110,8 @@ enum SkeinCommand {
     Call(call::CallArgs),
     /// Talk in the terminal. Ctrl-C interrupts a turn, twice leaves.
     Chat(chat::Chat),
+    /// Prepare a PostgreSQL database for the threads of a server (skein serve --store).
+    Cluster(cluster::ClusterArgs),
     /// Make a link named codex in a folder, for programs that start a codex: under that name, skein answers their
     /// questions and is their app-server.
     CodexShim(codex::Shim),
@@ -225,6 +228,7 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::BugReport(report) => wait(report.run()),
         SkeinCommand::Call(call) => wait(call.run()).map(well),
         SkeinCommand::Chat(chat) => session::run(chat.run()),
+        SkeinCommand::Cluster(cluster) => wait(cluster.run()),
         SkeinCommand::CodexShim(shim) => shim.run().map(well),
         SkeinCommand::Completions(completions) => completions.run().map(well),
         SkeinCommand::Config(config) => config.run(),

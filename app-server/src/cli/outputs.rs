@@ -297,6 +297,19 @@ pub(super) struct RestoreOutcome {
     pub(super) resumed: bool,
 }
 
+/// A database with tables for threads.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ClusterOutcome {
+    /// Its address, without a password.
+    pub(super) url: String,
+    /// The id of the tables.
+    pub(super) cluster: String,
+    /// Their form.
+    pub(super) schema: i32,
+    /// Whether this run made them.
+    pub(super) made: bool,
+}
+
 /// A new list of threads.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ReindexOutcome {

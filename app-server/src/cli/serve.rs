@@ -1,5 +1,6 @@
 //! `skein serve`: starts a server from its settings, and stops it on a signal.
 
+use std::future::pending;
 use std::io::IsTerminal;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,10 @@ pub(super) struct StartArgs {
     /// read: every user of the machine can read a command line. A secret of a helper is better named in its env_vars.
     #[arg(short = 'c', value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
+    /// The PostgreSQL database with the threads, in the place of files in the home, such as
+    /// postgres:///skein?host=/run/postgresql [default: $SKEIN_STORE, or store.url in config.toml].
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
     #[command(flatten)]
     pub auth: WsAuthArgs,
     /// Serve the method that waits until every thread has caught up; for tests.
@@ -122,10 +127,10 @@ impl StartArgs {
 
     /// The settings of the command line, without `--ws-auth`.
     pub(super) fn flags(self, listen: ListenArgs) -> Flags {
-        let Self { home, settings, test_fences, guard, passed, auth: _ } = self;
+        let Self { home, settings, store, test_fences, guard, passed, auth: _ } = self;
         let (tls_cert, tls_key) = (listen.tls_cert.clone(), listen.tls_key.clone());
         let listen = listen.places();
-        Flags { home, listen, tls_cert, tls_key, passed, guard, test_fences, settings, ws_auth: None }
+        Flags { home, listen, tls_cert, tls_key, passed, guard, test_fences, store, settings, ws_auth: None }
     }
 }
 
@@ -198,6 +203,7 @@ async fn serve(config: ServerConfig, is_for_people: bool, manager: ServiceManage
         () = stopped(&mut signals, Some(&server)) => Ok(()),
     };
     stop(&server, &mut signals).await;
+    anyhow::ensure!(!server.is_displaced(), "another server has taken the database of this one");
     served
 }
 
@@ -252,7 +258,7 @@ impl ReadyLine {
                 return error;
             }
         }
-        std::future::pending().await
+        pending().await
     }
 }
 
@@ -263,9 +269,23 @@ pub(super) fn warn_of_readers(config: &ServerConfig) {
     }
 }
 
+/// Waits for a signal that ends the process, or for another server that takes the database of this one.
+pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
+    let displaced = async {
+        match server {
+            Some(server) => server.displaced().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        () = asked_to_stop(signals, server) => {}
+        () = displaced => {}
+    }
+}
+
 /// Waits for a signal that ends the process. SIGHUP reloads the settings of the server, if any. Ctrl-Z suspends the
 /// process unless it serves others.
-pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
+async fn asked_to_stop(signals: &mut Signals, server: Option<&Server>) {
     let manager = signals.manager.clone();
     let mut asked = signals.next().await;
     loop {

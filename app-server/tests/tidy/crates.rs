@@ -28,13 +28,18 @@ const CRATES: &[(&str, &str, &[&str])] = &[
             "skein_protocol",
             "skein_base",
             "skein_store",
+            "skein_postgres",
             "skein_helpers",
             "skein_provider",
             "skein_config",
             "skein_turn",
         ],
     ),
-    ("integration-tests", "skein_integration_tests", &["skein_protocol", "skein_base", "skein_store"]),
+    (
+        "integration-tests",
+        "skein_integration_tests",
+        &["skein_protocol", "skein_base", "skein_store", "skein_postgres"],
+    ),
 ];
 
 pub(crate) fn one_direction() -> Wall {

@@ -69,16 +69,16 @@ const HELPERS: &[&str] = &[
 
 const POSTGRES: &[&str] = &[
     // What stands in for the parts of a home.
-    "index ownership store",
+    "index ownership presence store",
     "append",
     // The parts that these share.
     "database",
     "pool",
     // Which cluster is there, and whether it may serve.
-    "entrance",
+    "connector",
     "schema",
     "connection",
-    "failure turns",
+    "address failure turns",
     "policy",
 ];
 

@@ -70,6 +70,7 @@ pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problem
         providers::check_default(name, &config.providers, &mut root);
     }
     config.metrics.check(&mut root);
+    config.store.check(&mut root);
     warn_of_risks(&config, &mut root);
     root.finish();
     helpers::lay_over(&mut config.helpers, said.helpers, problems);

@@ -27,6 +27,7 @@ mod section;
 mod shared;
 pub mod shown;
 mod sources;
+mod storage;
 mod tables;
 mod thread;
 mod tree;
@@ -63,6 +64,7 @@ pub use shown::{Layer, LayerSource};
 pub use skein_helpers::HelperSpec;
 pub use skein_store::history::RestartTurns;
 pub use sources::SecretSources;
+pub use storage::{STORE_VARIABLE, StorePasswordError, StoreRules, StoreUrl};
 pub use tables::{
     Auth, Browser, Budget, Durability, Heartbeat, HelperRules, Limits, LocalPrograms, OrphanPolicy,
     QuestionPolicy, QueueOrphans, RestartPolicy, RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
@@ -167,6 +169,8 @@ pub struct ServerConfig {
     pub listen_rules: ListenRules,
     /// A port for readers of the metrics.
     pub metrics: MetricsRules,
+    /// A database for the threads.
+    pub store: StoreRules,
     /// The access of programs without a credential.
     pub auth: Auth,
     /// The pages that may connect.
@@ -211,6 +215,8 @@ pub struct Flags {
     pub guard: Option<PathBuf>,
     /// `--test-fences`.
     pub test_fences: bool,
+    /// `--store`.
+    pub store: Option<String>,
     /// `--ws-auth` and its flags.
     pub ws_auth: Option<WsAuth>,
     /// Each `-c KEY=VALUE`, as in the file with a dotted key; they win over the file.
@@ -267,6 +273,7 @@ impl Default for ServerConfig {
             trusted_proxies: Vec::new(),
             listen_rules: ListenRules::default(),
             metrics: MetricsRules::default(),
+            store: StoreRules::default(),
             auth: Auth::default(),
             browser: Browser::default(),
             warnings: Vec::new(),
@@ -302,6 +309,10 @@ impl ServerConfig {
         let in_file = settings.clone();
         let in_flags = tree::lay_over(&mut settings, &flags.settings, &mut problems);
         config = keys::apply(config, settings, &mut problems);
+        match storage::of_start(flags.store.as_deref(), &|name| std::env::var_os(name)) {
+            Ok(url) => config.store.url = url.or(config.store.url),
+            Err(error) => problems.push(error),
+        }
         if let Some(error) = listen::unused_certificate(&config) {
             problems.push(error);
         }

@@ -88,6 +88,7 @@ impl ServerConfig {
         keep("public_url", self.public_url != running.public_url);
         keep("listen.plain", self.listen_rules != running.listen_rules);
         keep("metrics", self.metrics != running.metrics);
+        keep("store", self.store != running.store);
         keep("guard", self.guard != running.guard);
         keep("test_fences", self.test_fences != running.test_fences);
         keep("helpers.containment", self.helper_rules.containment != running.helper_rules.containment);
@@ -100,6 +101,7 @@ impl ServerConfig {
         self.public_url.clone_from(&running.public_url);
         self.listen_rules = running.listen_rules;
         self.metrics.clone_from(&running.metrics);
+        self.store.clone_from(&running.store);
         self.guard.clone_from(&running.guard);
         self.test_fences = running.test_fences;
         self.helper_rules = running.helper_rules;

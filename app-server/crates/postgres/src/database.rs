@@ -7,7 +7,7 @@ pub use tokio_postgres::Config;
 use uuid::Uuid;
 
 use crate::connection::Link;
-use crate::entrance::Entrance;
+use crate::connector::Connector;
 use crate::failure::DbFailure;
 use crate::policy;
 use crate::pool::Pool;
@@ -15,7 +15,7 @@ use crate::schema::{Cluster, SchemaError};
 
 /// One cluster's database, with the connections for its reads.
 pub struct Database {
-    entrance: Arc<Entrance>,
+    connector: Arc<Connector>,
     pool: Arc<Pool>,
 }
 
@@ -25,24 +25,24 @@ impl Database {
     /// # Errors
     /// [`SchemaError`]
     pub async fn open(config: Config) -> Result<Self, SchemaError> {
-        let entrance = Arc::new(Entrance::open(config).await?);
-        let pool = Arc::new(Pool::new(Arc::clone(&entrance), policy::READERS));
-        Ok(Self { entrance, pool })
+        let connector = Arc::new(Connector::open(config).await?);
+        let pool = Arc::new(Pool::new(Arc::clone(&connector), policy::READERS));
+        Ok(Self { connector, pool })
     }
 
     /// The cluster.
     pub fn cluster(&self) -> Cluster {
-        self.entrance.cluster()
+        self.connector.cluster()
     }
 
     /// The life of the database, as of the newest connection.
     pub fn life(&self) -> Uuid {
-        self.entrance.life()
+        self.connector.life()
     }
 
     /// A connection of the caller's own.
     pub(crate) async fn connect(&self) -> Result<Link, DbFailure> {
-        self.entrance.connect().await
+        self.connector.connect().await
     }
 
     /// The connections that all parts share.
@@ -53,6 +53,6 @@ impl Database {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("entrance", &self.entrance).finish_non_exhaustive()
+        f.debug_struct("Database").field("connector", &self.connector).finish_non_exhaustive()
     }
 }

@@ -1,14 +1,16 @@
 //! Rollouts, index and ownership of threads in PostgreSQL. README.md lists the rooms.
 
+pub mod address;
 mod append;
 mod connection;
+mod connector;
 pub mod database;
-mod entrance;
 mod failure;
 pub mod index;
 pub mod ownership;
 pub mod policy;
 mod pool;
+pub mod presence;
 pub mod schema;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]

@@ -47,3 +47,7 @@ pub(crate) const WALK_ROWS: usize = 200;
 pub(crate) const ROWS_AT_ONCE: usize = 500;
 /// Characters of a directory in an order: a key of an index may have 2,704 bytes. Origin: the database's limit.
 pub(crate) const KEY_CHARS: usize = 500;
+/// The time between two beats of a server. Origin: design.
+pub(crate) const BEAT: Duration = Duration::from_secs(1);
+/// How long a server's row lives from a beat, by the database's clock. Origin: design; three beats may be lost.
+pub(crate) const PRESENCE: Duration = Duration::from_secs(4);

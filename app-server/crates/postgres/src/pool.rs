@@ -7,13 +7,13 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 
 use crate::connection::{Link, Params};
-use crate::entrance::Entrance;
+use crate::connector::Connector;
 use crate::failure::DbFailure;
 use crate::policy;
 
 /// The connections of a store that all its callers share.
 pub(crate) struct Pool {
-    entrance: Arc<Entrance>,
+    connector: Arc<Connector>,
     idle: Mutex<Vec<Link>>,
     /// One permit for each connection.
     connections: Semaphore,
@@ -30,9 +30,9 @@ struct Pooled<'p> {
 
 impl Pool {
     /// A pool of at most this many connections. Connects with the first caller.
-    pub(crate) fn new(entrance: Arc<Entrance>, connections: usize) -> Self {
+    pub(crate) fn new(connector: Arc<Connector>, connections: usize) -> Self {
         let callers = Semaphore::new(connections + policy::POOL_CALLERS);
-        Self { entrance, idle: Mutex::default(), connections: Semaphore::new(connections), callers }
+        Self { connector, idle: Mutex::default(), connections: Semaphore::new(connections), callers }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Link>> {
@@ -69,7 +69,7 @@ impl Pool {
             let link = match idle.map(Link::usable) {
                 Some(Some(link)) => link,
                 Some(None) => continue,
-                None => self.entrance.connect().await?,
+                None => self.connector.connect().await?,
             };
             return Ok(Pooled { pool: self, link: Some(link), _permits: permits });
         }

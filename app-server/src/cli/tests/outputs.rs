@@ -134,6 +134,7 @@ impl Outputs {
         self.line::<RestoreOutcome>("skein restore");
         self.line::<ReindexOutcome>("skein reindex");
         self.line::<ImportOutcome<'_>>("skein import");
+        self.line::<ClusterOutcome>("skein cluster init");
         self.line::<FsckFinding>("skein fsck");
         self.line::<UnnamedLine<'_>>("skein fsck");
         self.line::<FsckOutcome<'_>>("skein fsck");

@@ -30,6 +30,7 @@ fn needed(table: &str, line: &str) -> &'static str {
         }
         Some("[mcp_servers") if over_http.iter().any(|key| line.starts_with(key)) => "url = \"http://h/mcp\"",
         Some("[mcp_servers") => "command = \"x\"",
+        Some("[store]") if line.starts_with("password") => "url = \"postgres://skein@127.0.0.1/skein\"",
         Some("[metrics]") if line.starts_with("token_file") => "listen = \"127.0.0.1:9464\"",
         Some("[model_providers") => "base_url = \"http://h/v1\"",
         _ => "",

@@ -14,6 +14,7 @@ use skein_protocol::extension::{IndexCounts, IndexState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::question::NeedsYou;
 use skein_store::history::ThreadRow;
+use skein_store::index::changes::Changes;
 use skein_store::index::{
     Cursor, IndexError, ListPage, ThreadFilter, ThreadIndex, WaitingThreads, WalkBounds, WalkedRows,
     is_interactive,
@@ -36,6 +37,8 @@ pub struct PgIndex {
     pool: Arc<Pool>,
     turns: WriteTurns,
     waiting: WaitingThreads,
+    /// Notifies the rows' listeners.
+    changes: Arc<Changes>,
 }
 
 impl PgIndex {
@@ -43,9 +46,9 @@ impl PgIndex {
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
-    pub async fn open(database: &Database) -> Result<Self, IndexError> {
-        let index =
-            Self { pool: database.pool(), turns: WriteTurns::default(), waiting: WaitingThreads::default() };
+    pub async fn open(database: &Database, changes: Arc<Changes>) -> Result<Self, IndexError> {
+        let (pool, turns) = (database.pool(), WriteTurns::default());
+        let index = Self { pool, turns, waiting: WaitingThreads::default(), changes };
         let sql = "select \"row\"::text, as_of from threads where asked is not null";
         for row in index.pool.read(sql, &[]).await.map_err(unavailable)? {
             if let Some(row) = parsed(&row) {
@@ -57,6 +60,7 @@ impl PgIndex {
 
     fn note(&self, thread: ThreadId, row: Option<ThreadRow>) {
         let Ok(()) = self.waiting.note(thread, || Ok::<_, Infallible>(row));
+        self.changes.note(thread);
     }
 
     /// Sets rows of different threads in one statement, and notes those that were set.

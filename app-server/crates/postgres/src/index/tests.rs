@@ -7,7 +7,8 @@ use super::*;
 use crate::testing::{TestCluster, TestDatabase};
 
 async fn open(at: &TestDatabase) -> PgIndex {
-    PgIndex::open(&Database::open(at.config.clone()).await.unwrap()).await.unwrap()
+    let database = Database::open(at.config.clone()).await.unwrap();
+    PgIndex::open(&database, Arc::default()).await.unwrap()
 }
 
 #[tokio::test]

@@ -76,6 +76,11 @@ impl PgStore {
         Ok(store)
     }
 
+    /// Ends the tasks that append, behind everything that waits. Later appends are refused.
+    pub fn close(&self) {
+        self.appends.queue.close();
+    }
+
     fn lock_open(&self) -> MutexGuard<'_, OpenMarkers> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,7 +105,7 @@ impl std::fmt::Debug for PgStore {
 
 impl Drop for PgStore {
     fn drop(&mut self) {
-        self.appends.queue.close();
+        self.close();
     }
 }
 

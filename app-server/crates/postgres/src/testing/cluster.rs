@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 
 use super::binaries;
 use super::guarded::GuardedProgram;
@@ -15,10 +16,15 @@ use crate::schema;
 /// nothing.
 const LIFE: &str = r#"
 "$1/initdb" -D data -U skein -A trust -E UTF8 --locale=C --no-sync >log 2>&1 || { cat log; exit 1; }
-"$1/pg_ctl" -D data -w -t 60 -l log -o "-k '$PWD' -c listen_addresses='' -c fsync=off -c full_page_writes=off \
-  -c shared_buffers=16MB -c max_connections=200 -c autovacuum=off" start >/dev/null 2>&1 || { cat log; exit 1; }
+programs=$1
+begin() {
+  "$programs/pg_ctl" -D data -w -t 60 -l log -o "-k '$PWD' -c listen_addresses='' -c fsync=off -c full_page_writes=off \
+    -c shared_buffers=16MB -c max_connections=200 -c autovacuum=off" start >/dev/null 2>&1 || { cat log; exit 1; }
+}
+end() { "$programs/pg_ctl" -D data -m immediate stop >/dev/null 2>&1; }
+begin
 until_the_end
-"$1/pg_ctl" -D data -m immediate stop >/dev/null 2>&1
+end
 "#;
 
 /// The database that each test's database is a copy of.
@@ -39,6 +45,17 @@ pub struct TestDatabase {
     pub name: String,
 }
 
+impl TestDatabase {
+    /// Its address, as a server takes it.
+    pub fn url(&self) -> String {
+        let socket = self.config.get_hosts().iter().find_map(|host| match host {
+            Host::Unix(folder) => Some(folder.display().to_string()),
+            Host::Tcp(_) => None,
+        });
+        format!("postgres://skein@/{}?host={}", self.name, socket.unwrap_or_default())
+    }
+}
+
 impl TestCluster {
     /// The cluster that all tests of this process share.
     ///
@@ -57,6 +74,22 @@ impl TestCluster {
         let programs = binaries::of_postgresql().unwrap_or_else(|error| panic!("{error}"));
         let program = GuardedProgram::start(LIFE, &[programs.as_os_str()]);
         Self { program, made: AtomicU32::new(0), template: tokio::sync::OnceCell::new() }
+    }
+
+    /// Ends the database as if it was killed.
+    ///
+    /// # Panics
+    /// If its shell is gone.
+    pub fn stop(&self) {
+        self.program.call("end");
+    }
+
+    /// Starts it again, with everything that was committed.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&self) {
+        self.program.call("begin");
     }
 
     /// The address of a database of this cluster.

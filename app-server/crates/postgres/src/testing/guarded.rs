@@ -1,14 +1,15 @@
 //! A program that ends with the process that started it, also if that one is killed.
 //!
 //! A shell holds the program's life: it starts the program, says `ready`, and reads its input, which is a pipe from this
-//! process. At the end of the pipe it stops the program and removes its folder. PostgreSQL and its pooler refuse root, so
-//! root's tests run them as `nobody`.
+//! process with the names of functions to call. At the end of the pipe it stops the program and removes its folder. PostgreSQL
+//! and its pooler refuse root, so root's tests run them as `nobody`.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{Uid, User, chown};
 
@@ -17,14 +18,40 @@ const BEGIN: &str = r#"
 trap '' INT HUP PIPE
 trap 'cd / && rm -rf "$0"' EXIT
 cd "$0" || exit 1
-until_the_end() { echo ready; cat >/dev/null; }
+until_the_end() {
+  echo ready
+  while read -r function; do "$function"; echo ready; done
+}
 "#;
 
 /// The program.
 pub(super) struct GuardedProgram {
     folder: PathBuf,
-    _input: ChildStdin,
+    pipes: Mutex<ShellPipes>,
     _shell: Child,
+}
+
+struct ShellPipes {
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl ShellPipes {
+    /// Waits until the script says that it is ready.
+    fn until_ready(&mut self) -> Result<(), String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line).map_err(|error| error.to_string())?;
+        if line.trim() != "ready" {
+            self.output.read_to_string(&mut line).map_err(|error| error.to_string())?;
+            return Err(line);
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, function: &str) -> Result<(), String> {
+        writeln!(self.input, "{function}").map_err(|error| error.to_string())?;
+        self.until_ready()
+    }
 }
 
 impl GuardedProgram {
@@ -37,6 +64,15 @@ impl GuardedProgram {
             Ok(program) => program,
             Err(error) => panic!("the program of a test does not start: {error}"),
         }
+    }
+
+    /// Runs a function of the script, and waits for its end.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub(super) fn call(&self, function: &str) {
+        let called = self.pipes.lock().unwrap_or_else(PoisonError::into_inner).call(function);
+        called.unwrap_or_else(|error| panic!("{function}: {error}"));
     }
 
     /// Its folder, which it may write to.
@@ -60,13 +96,9 @@ impl GuardedProgram {
         let mut shell = command.spawn().map_err(|error| format!("/bin/sh does not start: {error}"))?;
         let (input, output) = (shell.stdin.take(), shell.stdout.take());
         let (Some(input), Some(output)) = (input, output) else { return Err("it has no pipes".to_owned()) };
-        let (mut output, mut first) = (BufReader::new(output), String::new());
-        output.read_line(&mut first).map_err(|error| error.to_string())?;
-        if first.trim() != "ready" {
-            output.read_to_string(&mut first).map_err(|error| error.to_string())?;
-            return Err(first);
-        }
-        Ok(Self { folder, _input: input, _shell: shell })
+        let mut pipes = ShellPipes { input, output: BufReader::new(output) };
+        pipes.until_ready()?;
+        Ok(Self { folder, pipes: Mutex::new(pipes), _shell: shell })
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::ids::ThreadId;
 
-use crate::home::{HomeError, HomePaths, Idle, existing};
+use crate::home::{HomeError, HomePaths, Idle, database_note, existing};
 use crate::index::IndexError;
 use crate::rollout::Location;
 use crate::rollout::file::FileStore;
@@ -130,7 +130,9 @@ pub async fn run(
 ) -> Result<FsckSummary, FsckError> {
     let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
     let paths = HomePaths::new(&home);
-    if !paths.lock().is_file() {
+    if paths.lock().is_file() {
+        database_note::refuse(&paths)?;
+    } else {
         existing(&home)?;
     }
     let idle = match Idle::keep(&home) {

@@ -20,6 +20,7 @@ use skein_base::home_tag::HomeTag;
 
 use crate::policy;
 
+pub mod database_note;
 pub mod durable;
 pub mod folders;
 mod lock;
@@ -79,6 +80,20 @@ pub enum HomeError {
         /// The newest form that this version knows.
         known: u32,
     },
+    /// Its threads are in a database.
+    #[error(
+        "the threads of {} are in the database {store}: serve them with skein serve --store {store}, and save them with pg_dump",
+        home.display()
+    )]
+    InDatabase {
+        /// The home.
+        home: PathBuf,
+        /// The address of the database, without a password.
+        store: String,
+    },
+    /// A server with a database would not show the threads in its home.
+    #[error("{} has threads of its own: serve it without --store, or choose another home with --home", .0.display())]
+    HasThreads(PathBuf),
     /// Neither `SKEIN_HOME` nor `XDG_DATA_HOME` nor `HOME` is set.
     #[error("no home folder: set SKEIN_HOME, or say --home")]
     Unset,
@@ -137,6 +152,22 @@ impl Home {
     /// # Errors
     /// [`HomeError::Served`] if another process holds the lock, [`HomeError::Io`] otherwise.
     pub fn take(root: &Path, doing: &str) -> Result<Self, HomeError> {
+        Self::take_with(root, doing, database_note::refuse)
+    }
+
+    /// Takes the home of a server whose threads are in the database at `url`, an address without a password.
+    ///
+    /// # Errors
+    /// As [`Home::take`], and [`HomeError::HasThreads`].
+    pub fn open_for(root: &Path, url: &str) -> Result<Self, HomeError> {
+        Self::take_with(root, SERVE, |paths| database_note::write(paths, url))
+    }
+
+    fn take_with(
+        root: &Path,
+        doing: &str,
+        check: impl FnOnce(&HomePaths) -> Result<(), HomeError>,
+    ) -> Result<Self, HomeError> {
         let paths = HomePaths::new(&std::path::absolute(root).map_err(|source| fault(root, source))?);
         make_root(paths.root())?;
         let lock = lock::take(&paths)?;
@@ -144,6 +175,7 @@ impl Home {
         if doing != RESTORE && paths.restore_ready().symlink_metadata().is_ok() {
             return Err(HomeError::Unfinished(paths.root().to_owned()));
         }
+        check(&paths)?;
         for folder in [paths.threads(), paths.open_markers()] {
             make_folder(&folder)?;
         }
@@ -270,7 +302,7 @@ pub fn existing(root: &Path) -> Result<HomePaths, HomeError> {
     let paths = HomePaths::new(root);
     let threads = paths.threads();
     match fs::metadata(&threads) {
-        Ok(seen) if seen.is_dir() => Ok(paths),
+        Ok(seen) if seen.is_dir() => database_note::refuse(&paths).map(|()| paths),
         Ok(_) => Err(HomeError::NoHome(root.to_owned())),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             leads_somewhere(&threads)?;

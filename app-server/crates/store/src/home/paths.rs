@@ -126,6 +126,11 @@ impl HomePaths {
         self.root.join("server.json")
     }
 
+    /// The database with the home's threads, where they are not files.
+    pub(crate) fn store_json(&self) -> PathBuf {
+        self.root.join("store.json")
+    }
+
     /// The socket for programs on this machine.
     pub fn control_socket(&self) -> PathBuf {
         self.root.join("control.sock")

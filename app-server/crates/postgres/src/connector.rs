@@ -27,7 +27,7 @@ const INSTANCE_BY_START: &str = "select c.id, pg_postmaster_start_time()::text, 
 
 /// The address of one cluster, and what is known of the instance behind it.
 #[derive(Debug)]
-pub(crate) struct Entrance {
+pub(crate) struct Connector {
     config: Config,
     cluster: Cluster,
     seen: Mutex<DbInstance>,
@@ -65,7 +65,7 @@ impl DbInstance {
     }
 }
 
-impl Entrance {
+impl Connector {
     /// Connects once, and checks the tables.
     pub(crate) async fn open(config: Config) -> Result<Self, SchemaError> {
         let mut link = Link::connect(&config).await?;
@@ -176,17 +176,17 @@ mod tests {
     async fn a_database_that_names_no_timeline_has_a_life_of_each_start() {
         let cluster = TestCluster::start();
         let at = cluster.database().await;
-        let named = Entrance::open(at.config.clone()).await.unwrap();
+        let named = Connector::open(at.config.clone()).await.unwrap();
         assert_eq!(named.seen().timeline, Some(1));
-        assert_eq!(Entrance::open(at.config.clone()).await.unwrap().life(), named.life());
+        assert_eq!(Connector::open(at.config.clone()).await.unwrap().life(), named.life());
         let sql = "create role guest login; grant select on cluster to guest;
           revoke execute on function pg_control_system() from public";
         cluster.run(&at.name, sql).await;
         let mut config = at.config.clone();
         config.user("guest");
-        let by_start = Entrance::open(config.clone()).await.unwrap();
+        let by_start = Connector::open(config.clone()).await.unwrap();
         assert_eq!(by_start.seen().timeline, None);
-        assert_eq!(Entrance::open(config).await.unwrap().life(), by_start.life());
+        assert_eq!(Connector::open(config).await.unwrap().life(), by_start.life());
         assert_ne!(by_start.life(), named.life());
     }
 
@@ -194,7 +194,7 @@ mod tests {
     async fn an_address_that_comes_to_lead_to_another_cluster_is_refused() {
         let cluster = TestCluster::shared();
         let at = cluster.database().await;
-        let database = Entrance::open(at.config.clone()).await.unwrap();
+        let database = Connector::open(at.config.clone()).await.unwrap();
         cluster.run(&at.name, "update cluster set id = gen_random_uuid()").await;
         let refused = database.connect().await.map(drop).unwrap_err();
         assert!(refused.reason().contains("leads to another cluster"), "{}", refused.reason());
@@ -203,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn an_old_primary_is_refused() {
         let at = TestCluster::shared().database().await;
-        let database = Entrance::open(at.config.clone()).await.unwrap();
+        let database = Connector::open(at.config.clone()).await.unwrap();
         database.seen().timeline = Some(2);
         let refused = database.connect().await.map(drop).unwrap_err();
         assert!(refused.reason().contains("an old primary"), "{}", refused.reason());
@@ -217,16 +217,16 @@ mod tests {
         let mut config = Config::new();
         config.host_path(folder.path()).user("skein");
         let (cluster, seen) = (Cluster { id: Uuid::nil(), schema: 1 }, Mutex::new(at("7", Some(1))));
-        let entrance = Entrance { config, cluster, seen, failed: Mutex::default() };
+        let connector = Connector { config, cluster, seen, failed: Mutex::default() };
         for waits in [true, false, false] {
             let began = Clock.now();
-            let failure = entrance.connect().await.map(drop).unwrap_err();
+            let failure = connector.connect().await.map(drop).unwrap_err();
             assert!(failure.reason().contains("has not taken a connection"), "{}", failure.reason());
             assert_eq!(Clock.now() > began, waits);
         }
         tokio::time::advance(policy::RETRY_AFTER).await;
         let began = Clock.now();
-        entrance.connect().await.map(drop).unwrap_err();
+        connector.connect().await.map(drop).unwrap_err();
         assert!(Clock.now() > began, "it is asked again");
     }
 }

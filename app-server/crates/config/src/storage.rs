@@ -1,0 +1,268 @@
+//! `[store]`: a database for the threads, in the place of files in the home.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::{env, fs, io};
+
+use schemars::JsonSchema;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use skein_store::home::Variable;
+use zeroize::Zeroizing;
+
+use super::section::Section;
+use super::{ConfigError, Place};
+
+/// The variable with the address of the database, and perhaps its password.
+pub const STORE_VARIABLE: &str = "SKEIN_STORE";
+
+const FLAG: &str = "--store";
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+const REMEDY: &str = "write an address such as \"postgres://skein@127.0.0.1/skein\", or \"postgres:///skein?host=/run/postgresql\" for a socket";
+const SECRETS: &str = "name the password's file in store.password_file, its variable in store.password_env, or give the address in $SKEIN_STORE";
+
+/// Where the threads are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StoreRules {
+    /// The PostgreSQL database with the threads, without a password. Without it, threads are files in the home.
+    #[schemars(with = "Option<String>", example = "postgres://skein@127.0.0.1/skein")]
+    pub url: Option<StoreUrl>,
+    /// The variable of the environment with the password of the database.
+    #[schemars(example = &"SKEIN_STORE_PASSWORD")]
+    pub password_env: Option<String>,
+    /// A file with the password of the database.
+    #[serde(deserialize_with = "file")]
+    #[schemars(example = "/etc/skein/store-password")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// The address of a database: a URI of PostgreSQL (libpq), which `Display` shows without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreUrl {
+    shown: String,
+    password: Option<Zeroizing<String>>,
+}
+
+/// Why the password of a database cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StorePasswordError {
+    /// The variable is not set, or is no text.
+    #[error("store.password_env: the environment has no text in ${0}; set it, or use store.password_file")]
+    Variable(String),
+    /// The file cannot be read.
+    #[error("store.password_file: {}: {error}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+}
+
+impl StoreUrl {
+    /// Reads an address. `None` if it is none of PostgreSQL.
+    fn parse(text: &str) -> Option<Self> {
+        let scheme = SCHEMES.into_iter().find(|scheme| text.starts_with(scheme))?;
+        let rest = text.get(scheme.len()..)?;
+        let (authority, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let has_parameter = |name: &str| {
+            let parameters = behind.split_once('?').map_or("", |(_, parameters)| parameters);
+            parameters.split('&').any(|parameter| parameter.split('=').next() == Some(name))
+        };
+        if text.contains(char::is_whitespace) || has_parameter("password") {
+            return None;
+        }
+        let (user, password, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => match user.split_once(':') {
+                Some((user, password)) => (Some(user), Some(Zeroizing::new(password.to_owned())), host),
+                None => (Some(user), None, host),
+            },
+            None => (None, None, authority),
+        };
+        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+        Some(Self { shown: format!("{scheme}{user}{host}{behind}"), password })
+    }
+
+    /// The address with its password, percent-encoded as it was written, for the one who connects.
+    pub fn expose(&self) -> Zeroizing<String> {
+        let Some(password) = &self.password else { return Zeroizing::new(self.shown.clone()) };
+        let at = self.shown.find('@').unwrap_or(self.shown.len());
+        let (user, host) = self.shown.split_at(at);
+        Zeroizing::new(format!("{user}:{}{host}", password.as_str()))
+    }
+}
+
+/// Without its password.
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for StoreUrl {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.shown)
+    }
+}
+
+/// As settings have it: a password there would be read by everybody who reads them.
+impl<'de> Deserialize<'de> for StoreUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let read = String::deserialize(from).ok().and_then(|text| Self::parse(&text));
+        let read = read.ok_or_else(|| D::Error::custom(REMEDY))?;
+        if read.password.is_some() { Err(D::Error::custom(SECRETS)) } else { Ok(read) }
+    }
+}
+
+fn file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let read = PathBuf::deserialize(from).ok().filter(|path| path.is_absolute());
+    read.map(Some).ok_or_else(|| {
+        D::Error::custom("write the absolute path of a file, such as \"/etc/skein/store-password\"")
+    })
+}
+
+impl StoreRules {
+    /// The password of the database, if the settings name a place for it.
+    ///
+    /// # Errors
+    /// The named place has none.
+    pub fn password(&self) -> Result<Option<Zeroizing<String>>, StorePasswordError> {
+        if let Some(name) = &self.password_env {
+            let text = env::var(name).map_err(|_| StorePasswordError::Variable(name.clone()))?;
+            return Ok(Some(Zeroizing::new(text)));
+        }
+        let Some(file) = &self.password_file else { return Ok(None) };
+        let wrong = |error| StorePasswordError::File { file: file.clone(), error };
+        let text = Zeroizing::new(fs::read_to_string(file).map_err(wrong)?);
+        Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+    }
+
+    /// Refuses two places for one password, and a place without a database.
+    pub(super) fn check(&self, root: &mut Section<'_>) {
+        let place = if self.password_env.is_some() { "password_env" } else { "password_file" };
+        match (&self.url, &self.password_env, &self.password_file) {
+            (_, Some(_), Some(_)) => {
+                root.wrong(
+                    &["store", "password_file"],
+                    "store.password_env names a password, too",
+                    "write one of them",
+                );
+            }
+            (None, Some(_), None) | (None, None, Some(_)) => {
+                root.wrong(&["store", place], "there is no database for it", REMEDY);
+            }
+            (Some(_), _, _) | (None, None, None) => {}
+        }
+    }
+}
+
+/// The address of this start: that of the command line, else that of the environment.
+pub(super) fn of_start(flag: Option<&str>, variable: Variable<'_>) -> Result<Option<StoreUrl>, ConfigError> {
+    let in_variable = || variable(STORE_VARIABLE).map(|text| text.to_string_lossy().into_owned());
+    let (place, text) = match (flag, in_variable()) {
+        (Some(text), _) => (FLAG.to_owned(), text.to_owned()),
+        (None, Some(text)) if !text.is_empty() => (format!("${STORE_VARIABLE}"), text),
+        (None, Some(_) | None) => return Ok(None),
+    };
+    let wrong = |what, remedy| Err(ConfigError::new(Place::Flag(place.clone()), "", what, remedy));
+    match StoreUrl::parse(&text) {
+        None => wrong("this is no address of a PostgreSQL database", REMEDY),
+        Some(url) if url.password.is_some() && flag.is_some() => {
+            wrong("every user of this machine can read a password there", SECRETS)
+        }
+        Some(url) => Ok(Some(url)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::super::{Flags, ServerConfig};
+    use super::*;
+
+    fn load(settings: &[&str]) -> Result<ServerConfig, String> {
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let flags = Flags { home: Some("/h".into()), settings, ..Flags::default() };
+        ServerConfig::load(&flags).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        let url = |text: &str| StoreUrl::parse(text).unwrap();
+        let with = url("postgres://skein:a%40b@db:5432/skein?sslmode=disable");
+        assert_eq!(with.to_string(), "postgres://skein@db:5432/skein?sslmode=disable");
+        assert!(!format!("{with:?}").contains("a%40b"));
+        assert_eq!(*with.expose(), "postgres://skein:a%40b@db:5432/skein?sslmode=disable");
+        for same in
+            ["postgres://", "postgresql:///skein?host=/run/postgresql", "postgres://skein@[::1]/skein"]
+        {
+            assert_eq!((url(same).to_string().as_str(), url(same).expose().as_str()), (same, same));
+        }
+        for bad in
+            ["", "skein", "mysql://h/d", "postgres://h/a b", "postgres://h/d?password=x", "postgres:/h"]
+        {
+            assert!(StoreUrl::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_environment_and_takes_no_password() {
+        let start = |flag, variable: Option<&'static str>| {
+            of_start(flag, &|name| variable.filter(|_| name == STORE_VARIABLE).map(OsString::from))
+                .map(|url| url.map(|url| url.expose().to_string()))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(start(None, None), Ok(None));
+        assert_eq!(start(None, Some("")), Ok(None));
+        assert_eq!(
+            start(Some("postgres://a/d"), Some("postgres://b/d")),
+            Ok(Some("postgres://a/d".to_owned()))
+        );
+        assert_eq!(start(None, Some("postgres://u:p@b/d")), Ok(Some("postgres://u:p@b/d".to_owned())));
+        assert!(start(Some("postgres://u:p@a/d"), None).unwrap_err().contains("$SKEIN_STORE"));
+        assert!(start(Some("sqlite://a"), None).unwrap_err().contains("--store"));
+        assert!(start(None, Some("nothing")).unwrap_err().contains("$SKEIN_STORE"));
+    }
+
+    #[test]
+    fn a_password_has_one_place_and_a_database() {
+        let url = "store.url=\"postgres://skein@db/skein\"";
+        let (variable, file) = ("store.password_env=\"V\"", "store.password_file=\"/p\"");
+        for good in [&[][..], &[url][..], &[url, variable][..], &[url, file][..]] {
+            assert_eq!(load(good).map(drop), Ok(()), "{good:?}");
+        }
+        for (bad, remedy) in [
+            (&[url, variable, file][..], "write one of them"),
+            (&[variable][..], "write an address such as"),
+            (&[file][..], "write an address such as"),
+            (&["store.url=\"db\""][..], "write an address such as"),
+            (&["store.url=\"postgres://u:p@db/d\""][..], "store.password_file"),
+            (&[url, "store.password_file=\"p\""][..], "write the absolute path"),
+        ] {
+            let error = load(bad).unwrap_err();
+            assert!(error.contains(remedy), "{bad:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_comes_from_its_file_without_the_end_of_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("password");
+        fs::write(&file, "a b\n").unwrap();
+        let rules = StoreRules { password_file: Some(file), ..StoreRules::default() };
+        assert_eq!(rules.password().unwrap().unwrap().as_str(), "a b");
+        let rules = StoreRules { password_file: Some(dir.path().join("none")), ..StoreRules::default() };
+        assert!(rules.password().unwrap_err().to_string().contains("store.password_file"));
+        let rules =
+            StoreRules { password_env: Some("SKEIN_TEST_IS_NOT_SET".to_owned()), ..StoreRules::default() };
+        assert!(rules.password().unwrap_err().to_string().contains("$SKEIN_TEST_IS_NOT_SET"));
+    }
+}

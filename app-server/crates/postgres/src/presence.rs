@@ -1,0 +1,163 @@
+//! The one server of a database. While its row lives, the database refuses another server.
+//!
+//! The row lives for some seconds from each beat, by the database's clock. A row whose time is over may be set to dead by
+//! another server, and is dead for good then. Nothing depends on the time between an end and its discovery: the term of each
+//! append is checked in its transaction.
+
+use std::sync::Arc;
+
+use skein_base::home_tag::HomeTag;
+use tokio::time::MissedTickBehavior;
+use tokio_postgres::types::Type;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::connection::Link;
+use crate::database::Database;
+use crate::failure::DbFailure;
+use crate::policy;
+
+/// Prolongs the row, if nobody has set it to dead.
+const BEAT: &str = "update nodes set expires = now() + $2::float8 * interval '1 second'
+  where node = $1 and state = 'live' returning node";
+
+/// The others are told at once.
+const RETIRE: &str = "update nodes set state = 'gone' where node = $1";
+
+/// The server that lives.
+const HOLDER: &str =
+    "select name, ceil(extract(epoch from expires - now()))::int4 from nodes where state = 'live' limit 1";
+
+/// Why a server does not get the database.
+#[derive(Debug, thiserror::Error)]
+pub enum PresenceError {
+    /// Another server has it.
+    #[error(
+        "{name} serves this database, and one server at a time may; stop that one, or give this one another database"
+    )]
+    Held {
+        /// The other server's name.
+        name: String,
+    },
+    /// The database does not answer.
+    #[error("{0}")]
+    Away(String),
+}
+
+impl From<DbFailure> for PresenceError {
+    fn from(failure: DbFailure) -> Self {
+        Self::Away(failure.reason().to_owned())
+    }
+}
+
+/// The row of this server.
+#[derive(Debug)]
+pub struct NodePresence {
+    database: Arc<Database>,
+    node: Uuid,
+    lost: CancellationToken,
+}
+
+impl NodePresence {
+    /// Takes the database for the server of this home, called `name`. An earlier server of the same home has ended, as this one has
+    /// the home. Waits a moment for the end of the row of another server that was killed.
+    ///
+    /// # Errors
+    /// [`PresenceError::Held`] if another server lives.
+    pub async fn take(
+        database: Arc<Database>,
+        name: &str,
+        home: HomeTag,
+        node: Uuid,
+    ) -> Result<Self, PresenceError> {
+        let mut link = database.connect().await?;
+        // A dead row lives at most this long, and a server that lives prolongs its row meanwhile.
+        for _ in 0..=policy::PRESENCE.as_secs() {
+            if enter(&mut link, name, home, node).await? {
+                return Ok(Self { database, node, lost: CancellationToken::new() });
+            }
+            tokio::time::sleep(policy::BEAT).await;
+        }
+        let held = link.read(HOLDER, &[]).await?;
+        let name = held.first().map_or_else(|| "another server".to_owned(), |row| row.get(0));
+        Err(PresenceError::Held { name })
+    }
+
+    /// Ends once another server has set this one's row to dead.
+    pub fn lost(&self) -> CancellationToken {
+        self.lost.clone()
+    }
+
+    /// Beats until the stop, then gives the database up. While the database is away it tries again at each beat.
+    pub async fn beat(self, stop: CancellationToken) {
+        let mut link = None;
+        let mut beats = tokio::time::interval(policy::BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = beats.tick() => {}
+            }
+            match self.beat_once(&mut link).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::error!("another server has taken the database; this one stops");
+                    self.lost.cancel();
+                    return;
+                }
+                Err(failure) => {
+                    tracing::debug!(reason = failure.reason(), "a beat did not reach the database");
+                    link = None;
+                }
+            }
+        }
+        if let Err(failure) = self.retire(&mut link).await {
+            tracing::debug!(reason = failure.reason(), "the next server waits for the end of this one's row");
+        }
+    }
+
+    /// Whether the row lives.
+    async fn beat_once(&self, link: &mut Option<Link>) -> Result<bool, DbFailure> {
+        let seconds = policy::PRESENCE.as_secs_f64();
+        let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+            [(&self.node, Type::UUID), (&seconds, Type::FLOAT8)];
+        let rows = self.connected(link).await?.write(BEAT, &params, policy::WRITE_DEADLINE).await?;
+        Ok(!rows.is_empty())
+    }
+
+    async fn retire(&self, link: &mut Option<Link>) -> Result<(), DbFailure> {
+        let link = self.connected(link).await?;
+        link.write(RETIRE, &[(&self.node, Type::UUID)], policy::WRITE_DEADLINE).await.map(drop)
+    }
+
+    async fn connected<'l>(&self, link: &'l mut Option<Link>) -> Result<&'l mut Link, DbFailure> {
+        let there = match link.take().and_then(Link::usable) {
+            Some(there) => there,
+            None => self.database.connect().await?,
+        };
+        Ok(link.insert(there))
+    }
+}
+
+/// Makes the row of this server, unless another one lives. Returns whether it is there. Two servers at once: the second sees the
+/// first.
+async fn enter(link: &mut Link, name: &str, home: HomeTag, node: Uuid) -> Result<bool, DbFailure> {
+    let seconds = policy::PRESENCE.as_secs();
+    let addr = home.number();
+    link.batch(&format!(
+        "begin;
+select pg_advisory_xact_lock(7307219);
+update nodes set state = 'dead' where state = 'live' and (expires <= now() or addr = '{addr}');
+insert into nodes (node, name, addr, key_sha256, speaks, state, expires)
+  select '{node}', '', '{addr}', '', '[1,2)', 'live', now() + interval '{seconds} seconds'
+  where not exists (select from nodes where state = 'live');
+delete from nodes where state <> 'live' and expires < now() - interval '1 day';
+commit;"
+    ))
+    .await?;
+    let named = "update nodes set name = $2 where node = $1 and state = 'live' returning node";
+    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+        [(&node, Type::UUID), (&name, Type::TEXT)];
+    Ok(!link.write(named, &params, policy::WRITE_DEADLINE).await?.is_empty())
+}

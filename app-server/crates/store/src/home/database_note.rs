@@ -1,0 +1,109 @@
+//! A home whose threads are in a database: the note of it, which keeps commands for files of threads away. Everything here
+//! blocks.
+
+use std::path::Path;
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+
+use super::{HomeError, HomePaths, Location, durable, fault, read_regular};
+
+/// The content of `store.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoreJson {
+    /// The address of the database, without a password.
+    url: String,
+}
+
+/// The address of the database with the home's threads; `None` where they are files.
+///
+/// # Errors
+/// [`HomeError::Io`] if the note cannot be read or parsed.
+pub fn database_of(paths: &HomePaths) -> Result<Option<String>, HomeError> {
+    let path = paths.store_json();
+    match read_regular(&path) {
+        Ok(text) => match serde_json::from_str(&text) {
+            Ok(StoreJson { url }) => Ok(Some(url)),
+            Err(error) => Err(fault(&path, error.into())),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(fault(&path, source)),
+    }
+}
+
+/// Refuses a home whose threads are in a database.
+pub(crate) fn refuse(paths: &HomePaths) -> Result<(), HomeError> {
+    match database_of(paths)? {
+        Some(store) => Err(HomeError::InDatabase { home: paths.root().to_owned(), store }),
+        None => Ok(()),
+    }
+}
+
+/// Notes that the home's threads are in this database, before its server makes one there. Refuses a home with threads of its own:
+/// nobody would see them.
+pub(super) fn write(paths: &HomePaths, url: &str) -> Result<(), HomeError> {
+    if has_threads(paths)? {
+        return Err(HomeError::HasThreads(paths.root().to_owned()));
+    }
+    let path = paths.store_json();
+    let text = serde_json::to_vec(&StoreJson { url: url.to_owned() }).map_err(io::Error::other);
+    text.and_then(|text| durable::replace(&path, &text)).map_err(|source| fault(&path, source))
+}
+
+fn has_threads(paths: &HomePaths) -> Result<bool, HomeError> {
+    for folder in [paths.location(Location::Active), paths.location(Location::Archived), paths.trash()] {
+        if has_file(&folder).map_err(|source| fault(&folder, source))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a folder, or one directly in it, has a file.
+fn has_file(folder: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() || fs::read_dir(entry.path())?.next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Home, existing};
+    use super::*;
+
+    const URL: &str = "postgres:///skein";
+
+    #[test]
+    fn a_home_of_a_database_has_no_files_of_threads() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("home");
+        drop(Home::open(&root).unwrap());
+        let rollout = root.join("threads/0a/x.jsonl");
+        fs::create_dir_all(rollout.parent().unwrap()).unwrap();
+        fs::write(&rollout, "").unwrap();
+        assert!(matches!(Home::open_for(&root, URL), Err(HomeError::HasThreads(home)) if home == root));
+        assert_eq!(database_of(&HomePaths::new(&root)).unwrap(), None, "it is as before");
+
+        fs::remove_file(&rollout).unwrap();
+        for _ in 0..2 {
+            drop(Home::open_for(&root, URL).unwrap());
+        }
+        assert_eq!(database_of(&HomePaths::new(&root)).unwrap().as_deref(), Some(URL));
+        for refused in
+            [Home::open(&root).map(drop), Home::take(&root, "reindex").map(drop), existing(&root).map(drop)]
+        {
+            let error = refused.unwrap_err();
+            assert!(matches!(&error, HomeError::InDatabase { store, .. } if store == URL), "{error}");
+        }
+        fs::write(root.join("store.json"), "{").unwrap();
+        assert!(matches!(Home::open(&root), Err(HomeError::Io { .. })), "a damaged note is no missing one");
+    }
+}

@@ -1,0 +1,128 @@
+//! Where a server's threads are: in files of its home, or in a database.
+
+use std::io;
+use std::sync::Arc;
+
+use nix::unistd::gethostname;
+use skein_base::tasks::Tasks;
+use skein_config::{StorePasswordError, StoreRules, StoreUrl};
+use skein_postgres::address::{AddressError, config_of};
+use skein_postgres::database::Database;
+use skein_postgres::index::PgIndex;
+use skein_postgres::ownership::PgOwnership;
+use skein_postgres::presence::{NodePresence, PresenceError};
+use skein_postgres::schema::SchemaError;
+use skein_postgres::store::PgStore;
+use skein_store::home::Home;
+use skein_store::index::changes::Changes;
+use skein_store::index::sled::SledIndex;
+use skein_store::index::{IndexError, ThreadIndex};
+use skein_store::ownership::{HomeOwnership, Ownership};
+use skein_store::rollout::RolloutStore;
+use skein_store::rollout::file::FileStore;
+use skein_store::rollout::file::layer::DiskLayer;
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+
+/// The rooms that keep the threads.
+pub(super) struct Storage {
+    /// The rollouts.
+    pub(super) store: Arc<dyn RolloutStore>,
+    /// The right to write to them.
+    pub(super) ownership: Arc<dyn Ownership>,
+    /// The lists of threads.
+    pub(super) index: Arc<dyn ThreadIndex>,
+    /// The rows of the index that have changed.
+    pub(super) changes: Arc<Changes>,
+    /// Ends once another server has taken the database.
+    pub(super) displaced: CancellationToken,
+}
+
+/// Why a database does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Its password cannot be read.
+    #[error(transparent)]
+    Password(#[from] StorePasswordError),
+    /// Its address cannot be used.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Its tables cannot be used.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// Another server has it.
+    #[error(transparent)]
+    NodePresence(#[from] PresenceError),
+    /// The threads cannot be read.
+    #[error(transparent)]
+    Store(#[from] io::Error),
+    /// The lists cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl Storage {
+    /// Opens the storage that the settings name. `stop` ends its tasks, once nobody uses it any more.
+    ///
+    /// # Errors
+    /// The files of the home, or the database, cannot be reached.
+    pub(super) async fn open(
+        rules: &StoreRules,
+        home: &Home,
+        tasks: &Tasks,
+        stop: CancellationToken,
+    ) -> Result<Self, StartError> {
+        match &rules.url {
+            Some(url) => {
+                let opened = Self::in_database(url, rules, home, (tasks, stop)).await;
+                opened.map_err(|source| StartError::Database { url: url.clone(), source })
+            }
+            None => Self::in_home(home, tasks, stop),
+        }
+    }
+
+    fn in_home(home: &Home, tasks: &Tasks, stop: CancellationToken) -> Result<Self, StartError> {
+        let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
+        let store: Arc<dyn RolloutStore> = Arc::new(store.map_err(StartError::Store)?);
+        let changes = Arc::new(Changes::default());
+        let noted = Arc::clone(&changes);
+        let index = SledIndex::start(home.paths().clone(), Arc::clone(&store), tasks, noted, stop);
+        let ownership = Arc::new(HomeOwnership::new(home.term(), Arc::clone(&store)));
+        let displaced = CancellationToken::new();
+        Ok(Self { store, ownership, index: Arc::new(index), changes, displaced })
+    }
+
+    async fn in_database(
+        url: &StoreUrl,
+        rules: &StoreRules,
+        home: &Home,
+        (tasks, stop): (&Tasks, CancellationToken),
+    ) -> Result<Self, DatabaseError> {
+        let password = rules.password()?;
+        let config = config_of(&url.expose(), password.as_deref().map(String::as_str))?;
+        let database = Arc::new(Database::open(config).await?);
+        let (name, tag, node) = (name_of(home), home.tag()?, home.start_id());
+        let presence = NodePresence::take(Arc::clone(&database), &name, tag, node).await?;
+        let displaced = presence.lost();
+        let store = Arc::new(PgStore::open(Arc::clone(&database), tasks.clone()).await?);
+        let changes = Arc::new(Changes::default());
+        let index = PgIndex::open(&database, Arc::clone(&changes)).await?;
+        tasks.spawn("presence", presence.beat(stop.clone()));
+        let closing = Arc::clone(&store);
+        tasks.spawn("store", async move {
+            stop.cancelled().await;
+            closing.close();
+        });
+        let store: Arc<dyn RolloutStore> = store;
+        let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store)));
+        Ok(Self { store, ownership, index: Arc::new(index), changes, displaced })
+    }
+}
+
+/// The name by which another server's error calls this one.
+fn name_of(home: &Home) -> String {
+    let host = gethostname().map(|host| host.to_string_lossy().into_owned());
+    let host = host.unwrap_or_else(|_| "a machine without a name".to_owned());
+    format!("the server of {} at {host} (process {})", home.paths().root().display(), std::process::id())
+}

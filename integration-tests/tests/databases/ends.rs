@@ -1,0 +1,81 @@
+//! Ends of the server and of the database.
+
+use anyhow::{Context, Result};
+use skein_integration_tests::home::{Home, PATIENCE};
+use skein_integration_tests::requests::turn_params;
+use skein_postgres::testing::TestCluster;
+use skein_protocol::methods::TurnStart;
+use skein_protocol::notifications::ItemAgentMessageDelta;
+use skein_protocol::turn::TurnStatus;
+
+use super::{stored_in, texts};
+
+#[tokio::test]
+async fn acknowledged_messages_survive_a_kill_and_the_open_turn_is_closed() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let (mut home, mut client) = stored_in(&database).start_with_client().await?;
+    let thread = client.start_thread_with("first").await?;
+    for number in 0..5 {
+        client.turn(thread, &format!("words {number}")).await?;
+    }
+    client.start_turn(thread, "/stream 100000 8 200").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("5 ")).await?;
+    let before = client.resume(thread).await?.skein.context("a snapshot")?;
+    // The next server of the same home takes the database at once.
+    home.restart_after_kill().await?;
+
+    let mut client = home.client().await?;
+    let resumed = client.resume(thread).await?;
+    let now = resumed.skein.context("a snapshot")?;
+    assert_eq!(now.epoch, before.epoch, "the database has lost nothing");
+    assert!(now.seq > before.seq);
+    assert_eq!(resumed.thread.turns.len(), 7);
+    let last = resumed.thread.turns.last().context("a turn")?;
+    assert_eq!(last.status, TurnStatus::Interrupted);
+    assert!(texts(&resumed.thread).contains(&"words 4".to_owned()));
+    assert_eq!(client.say(thread, "on").await?, "on");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_orderly_restart_finds_closed_threads() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let (mut home, mut client) = stored_in(&database).start_with_client().await?;
+    let thread = client.start_thread_with("first").await?;
+    home.restart().await?;
+    let mut client = home.client().await?;
+    let resumed = client.resume(thread).await?;
+    assert_eq!(texts(&resumed.thread), ["first", "first"]);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_input_is_refused_and_afterwards_all_goes_on() -> Result<()> {
+    let cluster = TestCluster::start();
+    let database = cluster.database().await;
+    let (home, mut client) = stored_in(&database).start_with_client().await?;
+    let thread = client.start_thread_with("first").await?;
+    cluster.stop();
+    let refused = client.refusal::<TurnStart>(turn_params(thread, "second"));
+    // This one was taken, and could not be saved; from here on the thread takes none.
+    assert_eq!(refused.await?.reason(), "notSaved");
+    let refused = client.refusal::<TurnStart>(turn_params(thread, "third")).await?;
+    assert_eq!((refused.code, refused.reason()), (-32001, "storeUnavailable"));
+    assert!(refused.data.and_then(|data| data.retry_after_ms).is_some());
+    assert_eq!(client.loaded().await?, [thread], "requests from memory are answered");
+    cluster.start_again();
+    let answered = async { while client.say(thread, "fourth").await.is_err() {} };
+    tokio::time::timeout(PATIENCE, answered).await.context("the thread does not go on")?;
+    let read = client.read_thread(thread).await?;
+    let texts = texts(&read);
+    let count = |text: &str| texts.iter().filter(|found| *found == text).count();
+    // Each acknowledged message and its answer.
+    assert_eq!((count("first"), count("third"), count("fourth")), (2, 0, 2), "{texts:?}");
+    home.finish().await
+}
+
+/// A test's server, for the servers that are refused.
+pub(super) async fn one() -> Result<(Home, skein_postgres::testing::TestDatabase)> {
+    let database = TestCluster::shared().database().await;
+    Ok((stored_in(&database).start().await?, database))
+}

@@ -1,0 +1,98 @@
+//! Servers, homes and databases that do not fit.
+
+use std::process::Output;
+
+use anyhow::{Context, Result};
+use skein_integration_tests::home::Home;
+use skein_integration_tests::paths::run_skein;
+use skein_postgres::testing::TestCluster;
+use tempfile::tempdir;
+
+use super::ends::one;
+use super::stored_in;
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn serve(home: &std::path::Path, url: &str) -> Result<Output> {
+    run_skein(home, ["serve", "--listen", "ws://127.0.0.1:0", "--store", url]).await
+}
+
+#[tokio::test]
+async fn a_second_server_is_refused_until_the_first_has_ended() -> Result<()> {
+    let (mut home, database) = one().await?;
+    let other = tempdir()?;
+    let refused = serve(&other.path().join("home"), &database.url()).await?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("one server at a time"), "{}", stderr(&refused));
+    home.stop().await?;
+    let next = stored_in(&database).start().await?;
+    next.finish().await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_home_with_threads_takes_no_database_and_one_with_a_database_serves_no_files() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let (mut home, mut client) = Home::setup().start_with_client().await?;
+    client.start_thread_with("in a file").await?;
+    home.stop().await?;
+    let refused = serve(&home.path(), &database.url()).await?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("has threads of its own"), "{}", stderr(&refused));
+    home.finish().await?;
+
+    let (mut home, database) = one().await?;
+    home.stop().await?;
+    std::fs::write(home.path().join("config.toml"), "")?;
+    let file = home.beside().join("backup.tar.gz");
+    let file = file.to_str().context("a path")?;
+    for command in
+        [&["serve", "--listen", "ws://127.0.0.1:0"][..], &["backup", file], &["reindex"], &["fsck"]]
+    {
+        let refused = run_skein(&home.path(), command).await?;
+        let says = stderr(&refused) + &String::from_utf8_lossy(&refused.stdout);
+        assert_ne!(refused.status.code(), Some(0), "{command:?}: {says}");
+        assert!(says.contains(&database.url()) && says.contains("pg_dump"), "{command:?}: {says}");
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn tables_are_made_once_and_a_database_without_them_is_refused() -> Result<()> {
+    let cluster = TestCluster::shared();
+    let database = cluster.empty_database().await;
+    let folder = tempdir()?;
+    let home = folder.path().join("home");
+    let url = database.url();
+    let refused = serve(&home, &url).await?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("skein cluster init"), "{}", stderr(&refused));
+    for made in [true, false] {
+        let output = run_skein(&home, ["cluster", "init", "--json", "--store", &url]).await?;
+        assert!(output.status.success(), "{}", stderr(&output));
+        let says: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        assert_eq!((&says["made"], &says["url"]), (&made.into(), &url.clone().into()), "{says}");
+    }
+    stored_in(&database).start().await?.finish().await
+}
+
+#[tokio::test]
+async fn no_password_is_on_the_command_line_or_in_an_error() -> Result<()> {
+    let folder = tempdir()?;
+    let home = folder.path().join("home");
+    let refused = serve(&home, "postgres://skein:hush@127.0.0.1:1/skein").await?;
+    assert!(
+        stderr(&refused).contains("$SKEIN_STORE") && !stderr(&refused).contains("hush"),
+        "{}",
+        stderr(&refused)
+    );
+    let mut command = tokio::process::Command::new(skein_integration_tests::paths::skein()?);
+    command.args(["serve", "--listen", "ws://127.0.0.1:0", "--home"]).arg(&home);
+    let refused = command.env("SKEIN_STORE", "postgres://skein:hush@127.0.0.1:1/skein").output().await?;
+    assert_eq!(refused.status.code(), Some(1));
+    let says = stderr(&refused);
+    assert!(says.contains("postgres://skein@127.0.0.1:1/skein") && !says.contains("hush"), "{says}");
+    Ok(())
+}
