@@ -1,6 +1,7 @@
 //! `skein doctor`: tries each means of containment, and checks a home and its settings. Changes nothing; the home may
 //! be served.
 
+mod database;
 mod home;
 mod surroundings;
 mod trial;
@@ -33,6 +34,9 @@ pub(super) struct Doctor {
     /// A setting over those of config.toml, as of `skein serve`.
     #[arg(short = 'c', value_name = "KEY=VALUE")]
     settings: Vec<String>,
+    /// The PostgreSQL database of `skein serve --store`.
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// The token file of `skein serve --ws-token-file`.
     #[arg(long, value_name = "FILE")]
     ws_token_file: Option<PathBuf>,
@@ -127,7 +131,7 @@ impl ClientMemory {
 
 impl Doctor {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let flags = Flags { home: self.home, settings: self.settings, ..Flags::default() };
+        let flags = Flags { home: self.home, settings: self.settings, store: self.store, ..Flags::default() };
         let report = DoctorReport::of(&flags, self.ws_token_file.as_deref(), self.json).await?;
         match self.json {
             true => print_json(&report)?,
@@ -165,6 +169,8 @@ impl DoctorReport {
         findings.extend(home::findings(&root));
         findings.extend(home::credentials(&root));
         findings.extend(ws_token_file.map(home::token_file));
+        waiting.now("waiting for the database");
+        findings.extend(database::finding(flags).await);
         waiting.now("waiting for the server of the home");
         let (server, said) = home::server(&root).await;
         drop(waiting);

@@ -98,7 +98,7 @@ pub(crate) enum ThreadError {
     NotSaved { id: ThreadId, why: String },
     /// The disk refused the records of this request.
     #[error(
-        "{id} has taken this, but could not save it: {why}; send it again when the disk is well, a message with the same clientUserMessageId"
+        "{id} has taken this, but could not save it: {why}; send it again later, a message with the same clientUserMessageId"
     )]
     NotKept { id: ThreadId, why: String },
     /// The storage is another machine's, and does not serve.

@@ -75,6 +75,14 @@ async fn tables_are_made_once_and_a_database_without_them_is_refused() -> Result
         let says: serde_json::Value = serde_json::from_slice(&output.stdout)?;
         assert_eq!((&says["made"], &says["url"]), (&made.into(), &url.clone().into()), "{says}");
     }
+    let doctor = run_skein(&home, ["doctor", "--json", "--store", &url]).await?;
+    let says: serde_json::Value = serde_json::from_slice(&doctor.stdout)?;
+    let findings = says["findings"].as_array().context("findings")?;
+    let store =
+        findings.iter().find(|finding| finding["name"] == "store").context("nothing about the store")?;
+    // The database of a test syncs nothing.
+    assert_eq!(store["state"], "warning", "{store}");
+    assert!(store["text"].as_str().is_some_and(|text| text.contains("syncs no commit")), "{store}");
     stored_in(&database).start().await?.finish().await
 }
 

@@ -19,6 +19,19 @@ pub struct Database {
     pool: Arc<Pool>,
 }
 
+/// How far an acknowledged commit is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DbDurability {
+    /// Whether it survives a loss of power of the primary.
+    pub syncs: bool,
+    /// Standbys that confirm none. The database shows them to members of `pg_read_all_stats` only.
+    pub unconfirming: i64,
+}
+
+const DURABILITY: &str =
+    "select current_setting('fsync') = 'on' and current_setting('synchronous_commit') <> 'off',
+  (select count(*) from pg_stat_replication where sync_state = 'async')";
+
 impl Database {
     /// Connects once, and checks the tables.
     ///
@@ -38,6 +51,16 @@ impl Database {
     /// The life of the database, as of the newest connection.
     pub fn life(&self) -> Uuid {
         self.connector.life()
+    }
+
+    /// How far this database keeps a commit.
+    ///
+    /// # Errors
+    /// [`SchemaError::Away`]
+    pub async fn durability(&self) -> Result<DbDurability, SchemaError> {
+        let rows = self.pool.read(DURABILITY, &[]).await?;
+        let kept = rows.first().map(|row| DbDurability { syncs: row.get(0), unconfirming: row.get(1) });
+        kept.ok_or_else(|| SchemaError::Away("the database does not say how it keeps commits".to_owned()))
     }
 
     /// A connection of the caller's own.
