@@ -36,7 +36,9 @@ fn no_file_of_a_thread_is_in(home: &Home) -> Result<()> {
 #[tokio::test]
 async fn a_thread_is_made_read_listed_searched_moved_forked_and_deleted() -> Result<()> {
     let database = TestCluster::shared().database().await;
-    let (home, mut client) = stored_in(&database).start_with_client().await?;
+    // A page of the search is whole, however slow the machine is.
+    let setup = stored_in(&database).set("search.page_time", "60s");
+    let (home, mut client) = setup.start_with_client().await?;
     let large = "0123456789".repeat(40_000);
     let first = client.start_thread_with("a needle in the hay").await?;
     let second = client.start_thread_with(&large).await?;
