@@ -39,7 +39,7 @@ pub(crate) const PAGE_ROWS: i64 = 1_000;
 pub(crate) const COPY_ROWS: i64 = 5_000;
 /// Bytes of texts that one statement reads or writes, unless one text has more. Origin: as a page.
 pub(crate) const TEXT_BYTES: u64 = 4 * 1024 * 1024;
-/// Rollouts that one statement of a purge removes. Origin: guess; short transactions.
+/// Rollouts that a purge looks up at once; it removes one after the other. Origin: guess; a look takes a millisecond.
 pub(crate) const PURGE_THREADS: i64 = 16;
 /// Rows of one statement of a walk through an order. Origin: guess; a filter that accepts half of them fills a page.
 pub(crate) const WALK_ROWS: usize = 200;

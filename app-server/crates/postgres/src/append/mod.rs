@@ -188,6 +188,6 @@ async fn remove_from_trash(link: &mut Link, thread: ThreadId) -> Result<(), DbFa
     let sql = "with gone as (
   delete from heads where thread = $1 and trashed_at is not null returning thread
 )
-delete from records where thread in (select thread from gone)";
+delete from records where thread = $1 and exists (select from gone)";
     link.write(sql, &[(&thread.uuid(), Type::UUID)], policy::LONG_DEADLINE).await.map(drop)
 }

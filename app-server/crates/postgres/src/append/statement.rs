@@ -6,7 +6,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::home::Term;
 use skein_store::rollout::{AppendError, Appended};
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::queue::AppendJob;
@@ -22,7 +22,7 @@ use crate::policy;
 /// - `moved` counts `locked` first, so that all rows are locked before the first is changed. After a wait for a row,
 ///   PostgreSQL looks at the conditions of `moved` again, on the row as it is then.
 /// - `moved` finds its rows by the primary key, one after the other, and changes no indexed column.
-const APPEND: &str = "with batch as materialized (
+pub(super) const APPEND: &str = "with batch as materialized (
   select * from unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[])
     as b (thread, term, expected, head, header, opens)
 ), locked as materialized (
@@ -50,37 +50,60 @@ const APPEND: &str = "with batch as materialized (
 )
 select thread from done";
 
+/// The columns of some jobs and of their records.
+#[derive(Debug)]
+pub(super) struct AppendColumns<'a> {
+    threads: Vec<Uuid>,
+    terms: Vec<i64>,
+    expected: Vec<i64>,
+    heads: Vec<i64>,
+    headers: Vec<i64>,
+    opens: Vec<i64>,
+    of: Vec<Uuid>,
+    seqs: Vec<i64>,
+    lines: Vec<&'a [u8]>,
+    lock_wait: String,
+}
+
+impl<'a> AppendColumns<'a> {
+    pub(super) fn of(jobs: &'a [AppendJob]) -> Self {
+        let each = |of: fn(&AppendJob) -> u64| -> Vec<i64> { jobs.iter().map(|job| int(of(job))).collect() };
+        let rows = || jobs.iter().flat_map(|job| job.lines.iter().map(move |row| (job.lease.thread, row)));
+        Self {
+            threads: jobs.iter().map(|job| job.lease.thread.uuid()).collect(),
+            terms: each(|job| job.lease.term.0),
+            expected: each(|job| job.expected.0),
+            heads: each(|job| job.head().0),
+            headers: each(|job| job.header.map_or(0, |header| header.0)),
+            opens: each(|job| job.opens.0),
+            of: rows().map(|(thread, _)| thread.uuid()).collect(),
+            seqs: rows().map(|(_, row)| int(row.seq.0)).collect(),
+            lines: rows().map(|(_, row)| row.line.as_slice()).collect(),
+            lock_wait: policy::LOCK_WAIT_MS.to_string(),
+        }
+    }
+
+    pub(super) fn params(&self) -> [(&(dyn ToSql + Sync), Type); 10] {
+        [
+            (&self.threads, Type::UUID_ARRAY),
+            (&self.terms, Type::INT8_ARRAY),
+            (&self.expected, Type::INT8_ARRAY),
+            (&self.heads, Type::INT8_ARRAY),
+            (&self.headers, Type::INT8_ARRAY),
+            (&self.opens, Type::INT8_ARRAY),
+            (&self.of, Type::UUID_ARRAY),
+            (&self.seqs, Type::INT8_ARRAY),
+            (&self.lines, Type::BYTEA_ARRAY),
+            (&self.lock_wait, Type::TEXT),
+        ]
+    }
+}
+
 /// Sends the jobs in one statement. Returns the threads whose records were written.
 pub(super) async fn send(link: &mut Link, jobs: &[AppendJob]) -> Result<HashSet<ThreadId>, DbFailure> {
-    let each = |of: fn(&AppendJob) -> u64| -> Vec<i64> { jobs.iter().map(|job| int(of(job))).collect() };
-    let threads: Vec<Uuid> = jobs.iter().map(|job| job.lease.thread.uuid()).collect();
-    let (terms, expected) = (each(|job| job.lease.term.0), each(|job| job.expected.0));
-    let (heads, opens) = (each(|job| job.head().0), each(|job| job.opens.0));
-    let headers = each(|job| job.header.map_or(0, |header| header.0));
-    let rows = || jobs.iter().flat_map(|job| job.lines.iter().map(move |row| (job.lease.thread, row)));
-    let of: Vec<Uuid> = rows().map(|(thread, _)| thread.uuid()).collect();
-    let seqs: Vec<i64> = rows().map(|(_, row)| int(row.seq.0)).collect();
-    let lines: Vec<&[u8]> = rows().map(|(_, row)| row.line.as_slice()).collect();
-    let wait = policy::LOCK_WAIT_MS.to_string();
-    let answer = link
-        .write(
-            APPEND,
-            &[
-                (&threads, Type::UUID_ARRAY),
-                (&terms, Type::INT8_ARRAY),
-                (&expected, Type::INT8_ARRAY),
-                (&heads, Type::INT8_ARRAY),
-                (&headers, Type::INT8_ARRAY),
-                (&opens, Type::INT8_ARRAY),
-                (&of, Type::UUID_ARRAY),
-                (&seqs, Type::INT8_ARRAY),
-                (&lines, Type::BYTEA_ARRAY),
-                (&wait, Type::TEXT),
-            ],
-            policy::WRITE_DEADLINE,
-        )
-        .await?;
-    Ok(answer.iter().map(|row| ThreadId::new(row.get(0))).collect())
+    let columns = AppendColumns::of(jobs);
+    let written = link.write(APPEND, &columns.params(), policy::WRITE_DEADLINE).await?;
+    Ok(written.iter().map(|row| ThreadId::new(row.get(0))).collect())
 }
 
 /// A number as the database has it. None of ours comes near its bound.

@@ -4,6 +4,7 @@ use skein_store::rollout::Lease;
 use skein_store::testing::{lease, thread};
 use tokio::sync::oneshot;
 
+use super::statement::{APPEND, AppendColumns};
 use super::*;
 use crate::testing::{TestCluster, TestDatabase};
 
@@ -72,4 +73,22 @@ async fn a_batch_that_waits_for_a_row_is_written_thread_by_thread() {
         panic!("{answers:?}")
     };
     assert!(why.reason.contains("holds the thread's row"), "{why}");
+}
+
+/// However many threads there are, a batch reads only the rows of its own.
+#[tokio::test]
+async fn a_batch_finds_its_rows_by_the_primary_key() {
+    let (at, mut appender) = begun().await;
+    let others = "insert into heads (thread, term, seq, header, open)
+      select gen_random_uuid(), 1, 1, 0, false from generate_series(1, 20000); analyze heads";
+    TestCluster::shared().run(&at.name, others).await;
+    for threads in [1, 32] {
+        let jobs: Vec<AppendJob> = (1..=threads).map(|n| job(lease(thread(n)), 1).0).collect();
+        let columns = AppendColumns::of(&jobs);
+        let link = appender.link().await.unwrap();
+        let plan = link.read(&format!("explain {APPEND}"), &columns.params()).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains("heads_pkey") && !plan.contains("Seq Scan"), "{threads} threads: {plan}");
+    }
 }

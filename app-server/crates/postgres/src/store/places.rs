@@ -20,21 +20,21 @@ use crate::policy;
 const ACTIVE: i16 = 0;
 const ARCHIVED: i16 = 1;
 
-/// Removes some rollouts. A marker outlives its rollout.
+/// Removes one rollout, whose lines are a range of one partition. A marker outlives its rollout.
 const PURGE: &str = "with gone as materialized (
-  select thread, open from heads where trashed_at < $1 order by thread limit $2 for update skip locked
+  select open from heads where thread = $1 and trashed_at < $2 for update
 ), lines as (
-  delete from records r using gone g where r.thread = g.thread
+  delete from records where thread = $1 and exists (select from gone)
 ), texts as (
-  delete from blob_uses u using gone g where u.thread = g.thread
+  delete from blob_uses where thread = $1 and exists (select from gone)
 ), hidden as (
-  delete from secrets s using gone g where s.thread = g.thread
+  delete from secrets where thread = $1 and exists (select from gone)
 ), kept as (
-  update heads h set seq = 0, header = 0, trashed_at = null, shelf = 0 from gone g where h.thread = g.thread and g.open
+  update heads set seq = 0, header = 0, trashed_at = null, shelf = 0 where thread = $1 and (select open from gone)
 ), ended as (
-  delete from heads h using gone g where h.thread = g.thread and not g.open
+  delete from heads where thread = $1 and not (select open from gone)
 )
-select count(*) from gone";
+select 1 from gone";
 
 /// Removes texts that no thread uses. One that is taken into use meanwhile is touched, and stays.
 const PURGE_TEXTS: &str = "delete from blobs b where b.touched < now() - interval '1 hour'
@@ -98,13 +98,17 @@ impl PgStore {
     pub(super) async fn remove_trashed(&self, before: WallMs) -> Result<usize, DbFailure> {
         let mut removed = 0;
         loop {
-            let rows = self
-                .pool
-                .write_much(PURGE, &[(&before.0, Type::INT8), (&policy::PURGE_THREADS, Type::INT8)])
-                .await?;
-            let count: i64 = rows.first().map_or(0, |row| row.get(0));
-            removed += usize::try_from(count).unwrap_or_default();
-            if count < policy::PURGE_THREADS {
+            let sql = "select thread from heads where trashed_at < $1 order by thread limit $2";
+            let old =
+                self.pool.read(sql, &[(&before.0, Type::INT8), (&policy::PURGE_THREADS, Type::INT8)]).await?;
+            let count = removed;
+            for row in &old {
+                let thread: Uuid = row.get(0);
+                let gone =
+                    self.pool.write_much(PURGE, &[(&thread, Type::UUID), (&before.0, Type::INT8)]).await?;
+                removed += gone.len();
+            }
+            if removed == count {
                 break;
             }
         }
