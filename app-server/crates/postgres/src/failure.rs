@@ -15,8 +15,8 @@ pub(crate) enum DbFailure {
     Refused {
         /// The sentence for a person.
         reason: String,
-        /// Whether the statement waited too long for a row that another statement holds.
-        locked: bool,
+        /// Whether one of the statement's threads is the cause, such as a row that another statement holds.
+        of_one: bool,
     },
     /// The statement may count, now or in a moment.
     Unknown(String),
@@ -25,7 +25,7 @@ pub(crate) enum DbFailure {
 impl DbFailure {
     /// A refusal with this sentence.
     pub(crate) fn refused(reason: impl Into<String>) -> Self {
-        Self::Refused { reason: reason.into(), locked: false }
+        Self::Refused { reason: reason.into(), of_one: false }
     }
 
     /// The failure behind an error of a statement that was sent.
@@ -49,7 +49,11 @@ impl DbFailure {
     }
 
     fn of_refusal(error: &DbError) -> Self {
-        Self::Refused { reason: sentence(error), locked: *error.code() == SqlState::LOCK_NOT_AVAILABLE }
+        // A row that another statement holds, or the classes of data (22) and constraints (23).
+        let code = error.code().code();
+        let of_one =
+            *error.code() == SqlState::LOCK_NOT_AVAILABLE || code.starts_with("22") || code.starts_with("23");
+        Self::Refused { reason: sentence(error), of_one }
     }
 
     /// The sentence for a person.

@@ -108,7 +108,7 @@ impl Appender {
                     }
                 }
             }
-            Err(DbFailure::Refused { locked: true, .. }) if batch.len() > 1 => {
+            Err(DbFailure::Refused { of_one: true, .. }) if batch.len() > 1 => {
                 for job in batch {
                     let answer = self.write_alone(&job).await;
                     self.answer(job, answer);

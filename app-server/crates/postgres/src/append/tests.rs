@@ -75,6 +75,19 @@ async fn a_batch_that_waits_for_a_row_is_written_thread_by_thread() {
     assert!(why.reason.contains("holds the thread's row"), "{why}");
 }
 
+#[tokio::test]
+async fn a_thread_that_the_database_refuses_stops_no_other_of_its_batch() {
+    let (at, mut appender) = begun().await;
+    let stray =
+        format!("insert into records (thread, seq, line) values ('{}', 2, 'no record')", thread(2).uuid());
+    TestCluster::shared().run(&at.name, &stray).await;
+    let answers = write(&mut appender, (1..=3).map(|n| job(lease(thread(n)), 1)).collect()).await;
+    let [Ok(EventSeq(2)), Err(AppendError::Away { why, .. }), Ok(EventSeq(2))] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    assert!(why.reason.contains("23505"), "{why}");
+}
+
 /// However many threads there are, a batch reads only the rows of its own.
 #[tokio::test]
 async fn a_batch_finds_its_rows_by_the_primary_key() {
