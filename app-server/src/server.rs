@@ -137,13 +137,16 @@ impl Server {
         descriptors::raise();
         // 1. The home: from here on this process owns it, or the error names the owner.
         let home = match &config.store.url {
-            Some(url) => Home::open_for(&config.home, &url.to_string())?,
+            Some(_) => Home::open_for_database(&config.home)?,
             None => Home::open(&config.home)?,
         };
         // 2. The shared parts. The index opens in the background.
         let dedicated = DedicatedRuntime::start(policy::DEDICATED_THREADS).map_err(StartError::Threads)?;
         let (tasks, stop_index) = (dedicated.tasks(), CancellationToken::new());
         let storage = Storage::open(&config.store, &home, &tasks, stop_index.clone()).await?;
+        if let Some(url) = &config.store.url {
+            home.note_database(&url.to_string())?;
+        }
         let displaced = storage.displaced.clone();
         let (services, background) = services(config, &home, storage, (tasks, stop_index))?;
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;

@@ -69,6 +69,7 @@ async fn tables_are_made_once_and_a_database_without_them_is_refused() -> Result
     let refused = serve(&home, &url).await?;
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("skein cluster init"), "{}", stderr(&refused));
+    assert!(!home.join("store.json").exists(), "a database that does not serve is not noted");
     for made in [true, false] {
         let output = run_skein(&home, ["cluster", "init", "--json", "--store", &url]).await?;
         assert!(output.status.success(), "{}", stderr(&output));

@@ -39,12 +39,13 @@ pub(crate) fn refuse(paths: &HomePaths) -> Result<(), HomeError> {
     }
 }
 
-/// Notes that the home's threads are in this database, before its server makes one there. Refuses a home with threads of its own:
-/// nobody would see them.
+/// Refuses a home with threads of its own, which nobody would see beside those of a database.
+pub(super) fn refuse_threads(paths: &HomePaths) -> Result<(), HomeError> {
+    if has_threads(paths)? { Err(HomeError::HasThreads(paths.root().to_owned())) } else { Ok(()) }
+}
+
+/// Notes that the home's threads are in this database.
 pub(super) fn write(paths: &HomePaths, url: &str) -> Result<(), HomeError> {
-    if has_threads(paths)? {
-        return Err(HomeError::HasThreads(paths.root().to_owned()));
-    }
     let path = paths.store_json();
     let text = serde_json::to_vec(&StoreJson { url: url.to_owned() }).map_err(io::Error::other);
     text.and_then(|text| durable::replace(&path, &text)).map_err(|source| fault(&path, source))
@@ -89,12 +90,13 @@ mod tests {
         let rollout = root.join("threads/0a/x.jsonl");
         fs::create_dir_all(rollout.parent().unwrap()).unwrap();
         fs::write(&rollout, "").unwrap();
-        assert!(matches!(Home::open_for(&root, URL), Err(HomeError::HasThreads(home)) if home == root));
+        assert!(matches!(Home::open_for_database(&root), Err(HomeError::HasThreads(home)) if home == root));
         assert_eq!(database_of(&HomePaths::new(&root)).unwrap(), None, "it is as before");
 
         fs::remove_file(&rollout).unwrap();
         for _ in 0..2 {
-            drop(Home::open_for(&root, URL).unwrap());
+            let home = Home::open_for_database(&root).unwrap();
+            home.note_database(URL).unwrap();
         }
         assert_eq!(database_of(&HomePaths::new(&root)).unwrap().as_deref(), Some(URL));
         for refused in

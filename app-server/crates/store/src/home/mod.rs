@@ -155,12 +155,21 @@ impl Home {
         Self::take_with(root, doing, database_note::refuse)
     }
 
-    /// Takes the home of a server whose threads are in the database at `url`, an address without a password.
+    /// Takes the home of a server whose threads are in a database.
     ///
     /// # Errors
     /// As [`Home::take`], and [`HomeError::HasThreads`].
-    pub fn open_for(root: &Path, url: &str) -> Result<Self, HomeError> {
-        Self::take_with(root, SERVE, |paths| database_note::write(paths, url))
+    pub fn open_for_database(root: &Path) -> Result<Self, HomeError> {
+        Self::take_with(root, SERVE, database_note::refuse_threads)
+    }
+
+    /// Notes that the home's threads are in the database at `url`, an address without a password. From here on the home has no files
+    /// of threads.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`]
+    pub fn note_database(&self, url: &str) -> Result<(), HomeError> {
+        database_note::write(&self.paths, url)
     }
 
     fn take_with(
