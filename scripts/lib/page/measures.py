@@ -107,7 +107,7 @@ def typing(door):
     for pid in browsers:
         for task in os.listdir(f"/proc/{pid}/task"):
             os.sched_setaffinity(int(task), core)
-    page.send("/stream 2000 8 200")
+    page.send("/stream 20000 8 200")
     until("a piece of the stream", lambda: "9 " in page.last())
     for letter in "the words of somebody who goes on writing " * 15:
         page.keys(letter if letter != " " else "Space")
