@@ -68,7 +68,7 @@ const HELPERS: &[&str] = &[
 ];
 
 const POSTGRES: &[&str] = &[
-    // What stands in for the parts of a home.
+    // The parts of a home, in a database.
     "index ownership presence store",
     "append",
     // The parts that these share.

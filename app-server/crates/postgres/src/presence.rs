@@ -161,3 +161,30 @@ commit;"
         [(&node, Type::UUID), (&name, Type::TEXT)];
     Ok(!link.write(named, &params, policy::WRITE_DEADLINE).await?.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestCluster;
+
+    #[tokio::test]
+    async fn a_server_of_the_same_home_takes_over_at_once_and_the_first_hears_of_it() {
+        let at = TestCluster::shared().database().await;
+        let database = Arc::new(Database::open(at.config.clone()).await.unwrap());
+        let take = |home: &str, node| {
+            let home = HomeTag::of(&[home.as_bytes()]);
+            NodePresence::take(Arc::clone(&database), "a server", home, Uuid::from_u128(node))
+        };
+        let first = take("home", 1).await.unwrap();
+        let second = take("home", 2).await.unwrap();
+        let (first_lost, second_lost) = (first.lost(), second.lost());
+        first.beat(CancellationToken::new()).await;
+        assert!(first_lost.is_cancelled(), "its row is dead");
+        // A stop gives the database up, so another home need not wait.
+        let stop = CancellationToken::new();
+        stop.cancel();
+        second.beat(stop).await;
+        assert!(!second_lost.is_cancelled());
+        take("another home", 3).await.unwrap();
+    }
+}
