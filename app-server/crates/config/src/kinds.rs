@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -64,6 +65,12 @@ pub(super) fn texts_by_name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from
 pub(super) fn folders<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     let is_folder = |folder: &String| folder.starts_with('/') || folder == "~" || folder.starts_with("~/");
     fit(from, FOLDERS, |folders: Vec<String>| folders.iter().all(is_folder).then_some(folders))
+}
+
+/// The absolute path of a file, which the error shows by an example.
+pub(super) fn file<'de, D: Deserializer<'de>>(from: D, example: &str) -> Result<Option<PathBuf>, D::Error> {
+    let remedy = format!("write the absolute path of a file, such as {example:?}");
+    fit(from, remedy, |path: PathBuf| path.is_absolute().then_some(Some(path)))
 }
 
 /// Names of variables: texts, or tables with a `name`, as Codex has them.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::kinds;
 use super::section::Section;
 
 /// Where `/metrics` is served besides the addresses of clients, and to whom.
@@ -29,10 +30,7 @@ fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::
 }
 
 fn file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
-    let read = PathBuf::deserialize(from).ok().filter(|path| path.is_absolute());
-    read.map(Some).ok_or_else(|| {
-        D::Error::custom("write the absolute path of a file, such as \"/etc/skein/metrics-token\"")
-    })
+    kinds::file(from, "/etc/skein/metrics-token")
 }
 
 impl MetricsRules {
@@ -53,13 +51,7 @@ impl MetricsRules {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Flags, ServerConfig};
-
-    fn load(settings: &[&str]) -> Result<ServerConfig, String> {
-        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let flags = Flags { home: Some("/h".into()), settings, ..Flags::default() };
-        ServerConfig::load(&flags).map_err(|errors| errors.to_string())
-    }
+    use super::super::tests::with_settings as load;
 
     #[test]
     fn a_port_of_other_machines_has_a_token_and_a_token_has_a_port() {

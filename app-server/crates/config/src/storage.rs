@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use skein_store::home::Variable;
 use zeroize::Zeroizing;
 
+use super::kinds;
 use super::section::Section;
 use super::{ConfigError, Place};
 
@@ -122,10 +123,7 @@ impl<'de> Deserialize<'de> for StoreUrl {
 }
 
 fn file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
-    let read = PathBuf::deserialize(from).ok().filter(|path| path.is_absolute());
-    read.map(Some).ok_or_else(|| {
-        D::Error::custom("write the absolute path of a file, such as \"/etc/skein/store-password\"")
-    })
+    kinds::file(from, "/etc/skein/store-password")
 }
 
 impl StoreRules {
@@ -185,14 +183,8 @@ pub(super) fn of_start(flag: Option<&str>, variable: Variable<'_>) -> Result<Opt
 mod tests {
     use std::ffi::OsString;
 
-    use super::super::{Flags, ServerConfig};
+    use super::super::tests::with_settings as load;
     use super::*;
-
-    fn load(settings: &[&str]) -> Result<ServerConfig, String> {
-        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let flags = Flags { home: Some("/h".into()), settings, ..Flags::default() };
-        ServerConfig::load(&flags).map_err(|errors| errors.to_string())
-    }
 
     #[test]
     fn an_address_is_shown_without_its_password() {

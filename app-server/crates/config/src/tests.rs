@@ -33,6 +33,13 @@ fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<ServerConfig, ConfigE
     (folder.path().join("config.toml"), ServerConfig::load(&flags))
 }
 
+/// The settings of this command line, over no file.
+pub(super) fn with_settings(settings: &[&str]) -> Result<ServerConfig, String> {
+    let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+    let flags = Flags { home: Some("/h".into()), settings, ..Flags::default() };
+    ServerConfig::load(&flags).map_err(|errors| errors.to_string())
+}
+
 /// The messages of a file that cannot be used, without the file's path.
 fn errors(toml: &str) -> Vec<String> {
     let (file, config) = load(toml, &[]);
