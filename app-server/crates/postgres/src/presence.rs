@@ -164,6 +164,8 @@ commit;"
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::testing::TestCluster;
 
@@ -178,7 +180,8 @@ mod tests {
         let first = take("home", 1).await.unwrap();
         let second = take("home", 2).await.unwrap();
         let (first_lost, second_lost) = (first.lost(), second.lost());
-        first.beat(CancellationToken::new()).await;
+        let heard = tokio::time::timeout(Duration::from_secs(60), first.beat(CancellationToken::new())).await;
+        assert!(heard.is_ok(), "it beats on");
         assert!(first_lost.is_cancelled(), "its row is dead");
         // A stop gives the database up, so another home need not wait.
         let stop = CancellationToken::new();
