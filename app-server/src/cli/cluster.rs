@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_config::{Flags, STORE_VARIABLE, ServerConfig};
-use skein_postgres::address::config_of;
+use skein_postgres::address::DbAddress;
 use skein_postgres::schema::{self, InitOutcome};
 
 use super::outputs::ClusterOutcome;
@@ -60,8 +60,9 @@ impl ClusterInit {
             .as_ref()
             .with_context(|| format!("no database is named: add --store URL, or set ${STORE_VARIABLE}"))?;
         let password = rules.password()?;
-        let config = config_of(&url.expose(), password.as_deref().map(String::as_str))?;
-        let outcome = schema::init(&config).await.with_context(|| format!("{url} has no tables"))?;
+        let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
+        let outcome =
+            schema::init(&address).await.with_context(|| format!("no tables were made in {url}"))?;
         let (cluster, made) = match outcome {
             InitOutcome::Made(cluster) => (cluster, true),
             InitOutcome::Already(cluster) => (cluster, false),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nix::unistd::gethostname;
 use skein_base::tasks::Tasks;
 use skein_config::{StorePasswordError, StoreRules, StoreUrl};
-use skein_postgres::address::{AddressError, config_of};
+use skein_postgres::address::{AddressError, DbAddress};
 use skein_postgres::database::Database;
 use skein_postgres::index::PgIndex;
 use skein_postgres::ownership::PgOwnership;
@@ -100,8 +100,8 @@ impl Storage {
         (tasks, stop): (&Tasks, CancellationToken),
     ) -> Result<Self, DatabaseError> {
         let password = rules.password()?;
-        let config = config_of(&url.expose(), password.as_deref().map(String::as_str))?;
-        let database = Arc::new(Database::open(config).await?);
+        let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
+        let database = Arc::new(Database::open(address).await?);
         let (name, tag, node) = (name_of(home), home.tag()?, home.start_id());
         let presence = NodePresence::take(Arc::clone(&database), &name, tag, node).await?;
         let displaced = presence.lost();

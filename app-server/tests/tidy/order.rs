@@ -79,6 +79,7 @@ const POSTGRES: &[&str] = &[
     "schema",
     "connection",
     "address failure turns",
+    "tls",
     "policy",
 ];
 

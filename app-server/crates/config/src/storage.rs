@@ -142,21 +142,14 @@ impl StoreRules {
         Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
     }
 
-    /// Refuses two places for one password, and a place without a database.
+    /// Refuses two places for one password. One without a database is no fault: `--store` or `$SKEIN_STORE` may name it.
     pub(super) fn check(&self, root: &mut Section<'_>) {
-        let place = if self.password_env.is_some() { "password_env" } else { "password_file" };
-        match (&self.url, &self.password_env, &self.password_file) {
-            (_, Some(_), Some(_)) => {
-                root.wrong(
-                    &["store", "password_file"],
-                    "store.password_env names a password, too",
-                    "write one of them",
-                );
-            }
-            (None, Some(_), None) | (None, None, Some(_)) => {
-                root.wrong(&["store", place], "there is no database for it", REMEDY);
-            }
-            (Some(_), _, _) | (None, None, None) => {}
+        if self.password_env.is_some() && self.password_file.is_some() {
+            root.wrong(
+                &["store", "password_file"],
+                "store.password_env names a password, too",
+                "write one of them",
+            );
         }
     }
 }
@@ -225,16 +218,16 @@ mod tests {
     }
 
     #[test]
-    fn a_password_has_one_place_and_a_database() {
+    fn a_password_has_one_place() {
         let url = "store.url=\"postgres://skein@db/skein\"";
         let (variable, file) = ("store.password_env=\"V\"", "store.password_file=\"/p\"");
-        for good in [&[][..], &[url][..], &[url, variable][..], &[url, file][..]] {
+        for good in
+            [&[][..], &[url][..], &[url, variable][..], &[url, file][..], &[variable][..], &[file][..]]
+        {
             assert_eq!(load(good).map(drop), Ok(()), "{good:?}");
         }
         for (bad, remedy) in [
             (&[url, variable, file][..], "write one of them"),
-            (&[variable][..], "write an address such as"),
-            (&[file][..], "write an address such as"),
             (&["store.url=\"db\""][..], "write an address such as"),
             (&["store.url=\"postgres://u:p@db/d\""][..], "store.password_file"),
             (&[url, "store.password_file=\"p\""][..], "write the absolute path"),

@@ -12,12 +12,17 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_postgres::error::{DbError, Severity};
-use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Row, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, Row, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::address::DbAddress;
 use crate::failure::DbFailure;
 use crate::policy;
+
+/// The socket of a connection that has TLS.
+type DbTlsStream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
 /// The parameters of a statement, each with its type.
 pub(crate) type Params<'a> = [(&'a (dyn ToSql + Sync), Type)];
@@ -33,15 +38,15 @@ pub(crate) struct Link {
 /// The side of a connection that reads and writes its socket.
 struct LinkSocket {
     /// `None` once the connection cannot be used again. The requests that wait for it end then.
-    connection: Option<Connection<Socket, NoTlsStream>>,
+    connection: Option<Connection<Socket, DbTlsStream>>,
     /// The text of the last WARNING.
     warning: Option<String>,
 }
 
 impl Link {
     /// Connects.
-    pub(crate) async fn connect(config: &Config) -> Result<Self, DbFailure> {
-        let connected = timeout(policy::CONNECT, config.connect(NoTls)).await;
+    pub(crate) async fn connect(address: &DbAddress) -> Result<Self, DbFailure> {
+        let connected = timeout(policy::CONNECT, address.config.connect(address.tls.clone())).await;
         let (client, connection) = connected
             .map_err(|_| {
                 let seconds = policy::CONNECT.as_secs();

@@ -8,9 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use skein_base::clock::Clock;
 use skein_store::rollout::blob::BlobName;
 use tokio::time::Instant;
-use tokio_postgres::{Config, Row};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::address::DbAddress;
 use crate::connection::Link;
 use crate::failure::DbFailure;
 use crate::policy;
@@ -28,7 +29,7 @@ const INSTANCE_BY_START: &str = "select c.id, pg_postmaster_start_time()::text, 
 /// The address of one cluster, and what is known of the instance behind it.
 #[derive(Debug)]
 pub(crate) struct Connector {
-    config: Config,
+    address: DbAddress,
     cluster: Cluster,
     seen: Mutex<DbInstance>,
     /// A failure that took long, and its time. Others need not wait for the same.
@@ -67,11 +68,11 @@ impl DbInstance {
 
 impl Connector {
     /// Connects once, and checks the tables.
-    pub(crate) async fn open(config: Config) -> Result<Self, SchemaError> {
-        let mut link = Link::connect(&config).await?;
+    pub(crate) async fn open(address: DbAddress) -> Result<Self, SchemaError> {
+        let mut link = Link::connect(&address).await?;
         let cluster = schema::find(&mut link).await?;
         let (_, seen) = instance(&mut link).await?;
-        Ok(Self { config, cluster, seen: Mutex::new(seen), failed: Mutex::default() })
+        Ok(Self { address, cluster, seen: Mutex::new(seen), failed: Mutex::default() })
     }
 
     /// The cluster.
@@ -110,7 +111,7 @@ impl Connector {
     }
 
     async fn connect_now(&self) -> Result<Link, DbFailure> {
-        let mut link = Link::connect(&self.config).await?;
+        let mut link = Link::connect(&self.address).await?;
         let (cluster, found) = instance(&mut link).await?;
         if cluster != self.cluster.id {
             return Err(DbFailure::refused(format!(
@@ -146,6 +147,8 @@ async fn instance(link: &mut Link) -> Result<(Uuid, DbInstance), DbFailure> {
 
 #[cfg(test)]
 mod tests {
+    use tokio_postgres::Config;
+
     use super::*;
     use crate::testing::TestCluster;
 
@@ -176,17 +179,17 @@ mod tests {
     async fn a_database_that_names_no_timeline_has_a_life_of_each_start() {
         let cluster = TestCluster::start();
         let at = cluster.database().await;
-        let named = Connector::open(at.config.clone()).await.unwrap();
+        let named = Connector::open(at.address.clone()).await.unwrap();
         assert_eq!(named.seen().timeline, Some(1));
-        assert_eq!(Connector::open(at.config.clone()).await.unwrap().life(), named.life());
+        assert_eq!(Connector::open(at.address.clone()).await.unwrap().life(), named.life());
         let sql = "create role guest login; grant select on cluster to guest;
           revoke execute on function pg_control_system() from public";
         cluster.run(&at.name, sql).await;
-        let mut config = at.config.clone();
-        config.user("guest");
-        let by_start = Connector::open(config.clone()).await.unwrap();
+        let mut guest = at.address.clone();
+        guest.config.user("guest");
+        let by_start = Connector::open(guest.clone()).await.unwrap();
         assert_eq!(by_start.seen().timeline, None);
-        assert_eq!(Connector::open(config).await.unwrap().life(), by_start.life());
+        assert_eq!(Connector::open(guest).await.unwrap().life(), by_start.life());
         assert_ne!(by_start.life(), named.life());
     }
 
@@ -194,7 +197,7 @@ mod tests {
     async fn an_address_that_comes_to_lead_to_another_cluster_is_refused() {
         let cluster = TestCluster::shared();
         let at = cluster.database().await;
-        let database = Connector::open(at.config.clone()).await.unwrap();
+        let database = Connector::open(at.address.clone()).await.unwrap();
         cluster.run(&at.name, "update cluster set id = gen_random_uuid()").await;
         let refused = database.connect().await.map(drop).unwrap_err();
         assert!(refused.reason().contains("leads to another cluster"), "{}", refused.reason());
@@ -203,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn an_old_primary_is_refused() {
         let at = TestCluster::shared().database().await;
-        let database = Connector::open(at.config.clone()).await.unwrap();
+        let database = Connector::open(at.address.clone()).await.unwrap();
         database.seen().timeline = Some(2);
         let refused = database.connect().await.map(drop).unwrap_err();
         assert!(refused.reason().contains("an old primary"), "{}", refused.reason());
@@ -216,8 +219,9 @@ mod tests {
         let _silent = tokio::net::UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
         let mut config = Config::new();
         config.host_path(folder.path()).user("skein");
+        let address = DbAddress::without_tls(config).unwrap();
         let (cluster, seen) = (Cluster { id: Uuid::nil(), schema: 1 }, Mutex::new(at("7", Some(1))));
-        let connector = Connector { config, cluster, seen, failed: Mutex::default() };
+        let connector = Connector { address, cluster, seen, failed: Mutex::default() };
         for waits in [true, false, false] {
             let began = Clock.now();
             let failure = connector.connect().await.map(drop).unwrap_err();

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-pub use tokio_postgres::Config;
 use uuid::Uuid;
 
+use crate::address::DbAddress;
 use crate::connection::Link;
 use crate::connector::Connector;
 use crate::failure::DbFailure;
@@ -37,8 +37,8 @@ impl Database {
     ///
     /// # Errors
     /// [`SchemaError`]
-    pub async fn open(config: Config) -> Result<Self, SchemaError> {
-        let connector = Arc::new(Connector::open(config).await?);
+    pub async fn open(address: DbAddress) -> Result<Self, SchemaError> {
+        let connector = Arc::new(Connector::open(address).await?);
         let pool = Arc::new(Pool::new(Arc::clone(&connector), policy::READERS));
         Ok(Self { connector, pool })
     }

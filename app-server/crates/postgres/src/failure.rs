@@ -7,6 +7,7 @@ use skein_store::rollout::{AppendError, MoveError, ReadError, StoreAway};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::policy;
+use crate::tls;
 
 /// Why a statement has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,10 @@ impl DbFailure {
     pub(crate) fn of_unconnected(error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(db) => Self::of_refusal(db),
+            None if let Some(why) = tls::distrust(error) => Self::refused(format!(
+                "the database does not prove that it is the right one ({why}); name the file with its authority's certificate in \
+                 sslrootcert, renew its certificate, or correct the host of the address"
+            )),
             None => Self::refused(format!(
                 "the database cannot be reached ({}); check the address, and that it runs",
                 full(error)

@@ -15,4 +15,5 @@ pub mod schema;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tls;
 mod turns;

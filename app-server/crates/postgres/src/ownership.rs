@@ -77,7 +77,7 @@ mod tests {
     #[tokio::test]
     async fn a_claim_fences_the_former_owner_and_no_other_thread() {
         let at = TestCluster::shared().database().await;
-        let database = Arc::new(Database::open(at.config.clone()).await.unwrap());
+        let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
         let tasks = Tasks::new();
         let store: Arc<dyn RolloutStore> =
             Arc::new(PgStore::open(Arc::clone(&database), tasks.clone()).await.unwrap());

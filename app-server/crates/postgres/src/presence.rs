@@ -172,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_of_the_same_home_takes_over_at_once_and_the_first_hears_of_it() {
         let at = TestCluster::shared().database().await;
-        let database = Arc::new(Database::open(at.config.clone()).await.unwrap());
+        let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
         let take = |home: &str, node| {
             let home = HomeTag::of(&[home.as_bytes()]);
             NodePresence::take(Arc::clone(&database), "a server", home, Uuid::from_u128(node))

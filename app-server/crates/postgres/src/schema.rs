@@ -4,9 +4,9 @@
 //! `jsonb`, which refuses `\u0000`. Keys of orders compare bytes (`collate "C"`), as the order in memory does.
 
 use skein_base::clock::Clock;
-use tokio_postgres::Config;
 use uuid::Uuid;
 
+use crate::address::DbAddress;
 use crate::connection::Link;
 use crate::failure::DbFailure;
 
@@ -107,8 +107,8 @@ pub enum InitOutcome {
 ///
 /// # Errors
 /// [`SchemaError`]; nothing is made then.
-pub async fn init(config: &Config) -> Result<InitOutcome, SchemaError> {
-    let mut link = Link::connect(config).await?;
+pub async fn init(address: &DbAddress) -> Result<InitOutcome, SchemaError> {
+    let mut link = Link::connect(address).await?;
     match find(&mut link).await {
         Err(SchemaError::Absent) => {}
         found => return found.map(InitOutcome::Already),
@@ -160,9 +160,9 @@ mod tests {
     #[tokio::test]
     async fn a_cluster_is_made_once_and_a_second_call_says_so() {
         let at = TestCluster::shared().empty_database().await;
-        let absent = Database::open(at.config.clone()).await.unwrap_err();
+        let absent = Database::open(at.address.clone()).await.unwrap_err();
         assert!(matches!(absent, SchemaError::Absent), "{absent}");
-        let calls = futures_util::future::join_all((0..4).map(|_| init(&at.config))).await;
+        let calls = futures_util::future::join_all((0..4).map(|_| init(&at.address))).await;
         let made: Vec<Cluster> = calls
             .iter()
             .filter_map(|made| match made.as_ref().unwrap() {
@@ -171,8 +171,8 @@ mod tests {
             })
             .collect();
         let [cluster] = made[..] else { panic!("one of them makes it: {made:?}") };
-        assert_eq!(init(&at.config).await.unwrap(), InitOutcome::Already(cluster));
-        assert_eq!(Database::open(at.config.clone()).await.unwrap().cluster(), cluster);
+        assert_eq!(init(&at.address).await.unwrap(), InitOutcome::Already(cluster));
+        assert_eq!(Database::open(at.address.clone()).await.unwrap().cluster(), cluster);
     }
 
     #[tokio::test]
@@ -184,10 +184,10 @@ mod tests {
             ("schema = 3, oldest_schema = 2", "use the version that made them"),
         ] {
             cluster.run(&at.name, &format!("update cluster set {set}")).await;
-            let refused = Database::open(at.config.clone()).await.unwrap_err().to_string();
+            let refused = Database::open(at.address.clone()).await.unwrap_err().to_string();
             assert!(refused.contains(says), "{refused}");
         }
         cluster.run(&at.name, "update cluster set schema = 2, oldest_schema = 1").await;
-        assert!(Database::open(at.config).await.is_ok(), "a later form that this version may serve");
+        assert!(Database::open(at.address).await.is_ok(), "a later form that this version may serve");
     }
 }

@@ -1,7 +1,7 @@
 //! The database with the threads of a server.
 
 use skein_config::{Flags, ServerConfig, StoreRules, StoreUrl};
-use skein_postgres::address::config_of;
+use skein_postgres::address::DbAddress;
 use skein_postgres::database::{Database, DbDurability};
 
 use super::DoctorFinding;
@@ -39,6 +39,6 @@ pub(super) async fn finding(flags: &Flags) -> Option<DoctorFinding> {
 
 async fn look(url: &StoreUrl, rules: &StoreRules) -> anyhow::Result<DbDurability> {
     let password = rules.password()?;
-    let config = config_of(&url.expose(), password.as_deref().map(String::as_str))?;
-    Ok(Database::open(config).await?.durability().await?)
+    let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
+    Ok(Database::open(address).await?.durability().await?)
 }

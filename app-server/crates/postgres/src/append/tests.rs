@@ -23,7 +23,7 @@ fn job(lease: Lease, expected: u64) -> (AppendJob, Reply) {
 /// A task in a database of its own, in which threads 1 to 4 have a record of term 1.
 async fn begun() -> (TestDatabase, Appender) {
     let at = TestCluster::shared().database().await;
-    let database = Arc::new(Database::open(at.config.clone()).await.unwrap());
+    let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
     let mut appender = Appender::new(database, Arc::default());
     let jobs = (1..=4).map(|n| job(lease(thread(n)), 0));
     let (jobs, replies): (Vec<_>, Vec<_>) = jobs.unzip();
@@ -64,7 +64,7 @@ async fn a_thread_that_is_left_out_of_a_batch_has_its_own_answer_and_the_others_
 #[tokio::test]
 async fn a_batch_that_waits_for_a_row_is_written_thread_by_thread() {
     let (at, mut appender) = begun().await;
-    let mut holder = Link::connect(&at.config).await.unwrap();
+    let mut holder = Link::connect(&at.address).await.unwrap();
     holder.batch("begin").await.unwrap();
     let id = thread(2).uuid();
     holder.read("select 1 from heads where thread = $1 for update", &[(&id, Type::UUID)]).await.unwrap();

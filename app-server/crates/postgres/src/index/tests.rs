@@ -7,7 +7,7 @@ use super::*;
 use crate::testing::{TestCluster, TestDatabase};
 
 async fn open(at: &TestDatabase) -> PgIndex {
-    let database = Database::open(at.config.clone()).await.unwrap();
+    let database = Database::open(at.address.clone()).await.unwrap();
     PgIndex::open(&database, Arc::default()).await.unwrap()
 }
 

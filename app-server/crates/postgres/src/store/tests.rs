@@ -38,7 +38,7 @@ impl Fixture {
 }
 
 async fn open(at: &TestDatabase, tasks: &Tasks) -> PgStore {
-    let database = Arc::new(Database::open(at.config.clone()).await.unwrap());
+    let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
     PgStore::open(database, tasks.clone()).await.unwrap()
 }
 

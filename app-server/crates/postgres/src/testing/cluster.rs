@@ -1,25 +1,40 @@
 //! A PostgreSQL of its own, with a database for each test.
 
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use super::binaries;
 use super::guarded::GuardedProgram;
+use crate::address::DbAddress;
 use crate::connection::Link;
 use crate::schema;
 
 /// `$1` is the folder of the programs. The socket lies in the folder, and no port is taken. Nothing is synced: a test loses
 /// nothing.
 const LIFE: &str = r#"
+# $2 to $5, for a cluster with TLS, are a port of this machine, the certificate of the database, its key, and the certificate
+# of those who vouch for clients.
 "$1/initdb" -D data -U skein -A trust -E UTF8 --locale=C --no-sync >log 2>&1 || { cat log; exit 1; }
 programs=$1
+tls=
+if [ -n "$2" ]; then
+  umask 077
+  printf %s "$3" >data/server.crt
+  printf %s "$4" >data/server.key
+  printf %s "$5" >data/clients.crt
+  printf '%s\n' 'local all all trust' 'hostssl all certified 127.0.0.1/32 cert' 'hostssl all all 127.0.0.1/32 scram-sha-256' \
+    >data/pg_hba.conf
+  tls="-c listen_addresses=127.0.0.1 -c port=$2 -c ssl=on -c ssl_ca_file=clients.crt"
+fi
 begin() {
   "$programs/pg_ctl" -D data -w -t 60 -l log -o "-k '$PWD' -c listen_addresses='' -c fsync=off -c full_page_writes=off \
-    -c shared_buffers=16MB -c max_connections=200 -c autovacuum=off" start >/dev/null 2>&1 || { cat log; exit 1; }
+    -c shared_buffers=16MB -c max_connections=200 -c autovacuum=off $tls" start >/dev/null 2>&1 || { cat log; exit 1; }
 }
 end() { "$programs/pg_ctl" -D data -m immediate stop >/dev/null 2>&1; }
 begin
@@ -30,9 +45,28 @@ end
 /// The database that each test's database is a copy of.
 const TEMPLATE: &str = "skein_template";
 
+/// The port in the name of a socket, where no port is taken.
+const NO_PORT: u16 = 5432;
+/// Ports that the system gives to no connection by itself (ip_local_port_range), so that a free one stays free.
+const PORTS: Range<u16> = 20_000..32_000;
+/// Ports that a process of tests tries before it comes to those of the next process.
+const PORTS_OF_PROCESS: u16 = 12;
+
+/// The certificates of a database with TLS, as PEM.
+#[derive(Debug)]
+pub struct TestCertificates {
+    /// The certificate of the database.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+    /// The certificate of those who vouch for clients.
+    pub clients: String,
+}
+
 /// A PostgreSQL of this process.
 pub struct TestCluster {
     program: GuardedProgram,
+    port: u16,
     made: AtomicU32,
     template: tokio::sync::OnceCell<()>,
 }
@@ -40,7 +74,7 @@ pub struct TestCluster {
 /// An empty cluster of Skein in a database of its own.
 pub struct TestDatabase {
     /// Its address.
-    pub config: Config,
+    pub address: DbAddress,
     /// Its name.
     pub name: String,
 }
@@ -48,7 +82,7 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Its address, as a server takes it.
     pub fn url(&self) -> String {
-        let socket = self.config.get_hosts().iter().find_map(|host| match host {
+        let socket = self.address.config.get_hosts().iter().find_map(|host| match host {
             Host::Unix(folder) => Some(folder.display().to_string()),
             Host::Tcp(_) => None,
         });
@@ -72,8 +106,31 @@ impl TestCluster {
     /// As [`TestCluster::shared`].
     pub fn start() -> Self {
         let programs = binaries::of_postgresql().unwrap_or_else(|error| panic!("{error}"));
-        let program = GuardedProgram::start(LIFE, &[programs.as_os_str()]);
-        Self { program, made: AtomicU32::new(0), template: tokio::sync::OnceCell::new() }
+        Self::of(GuardedProgram::start(LIFE, &[programs.as_os_str()]), NO_PORT)
+    }
+
+    /// A cluster for one test, which serves a port of this machine with TLS only: by password, or, to the role
+    /// `certified`, by certificate.
+    ///
+    /// # Panics
+    /// As [`TestCluster::shared`].
+    pub fn with_tls(certificates: &TestCertificates) -> Self {
+        let programs = binaries::of_postgresql().unwrap_or_else(|error| panic!("{error}"));
+        let port = free_port();
+        let TestCertificates { certificate, key, clients } = certificates;
+        let text = port.to_string();
+        let args =
+            [programs.as_os_str(), text.as_ref(), certificate.as_ref(), key.as_ref(), clients.as_ref()];
+        Self::of(GuardedProgram::start(LIFE, &args), port)
+    }
+
+    fn of(program: GuardedProgram, port: u16) -> Self {
+        Self { program, port, made: AtomicU32::new(0), template: tokio::sync::OnceCell::new() }
+    }
+
+    /// The port with TLS.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Ends the database as if it was killed.
@@ -93,10 +150,10 @@ impl TestCluster {
     }
 
     /// The address of a database of this cluster.
-    pub fn config(&self, database: &str) -> Config {
+    pub fn address(&self, database: &str) -> DbAddress {
         let mut config = Config::new();
-        config.host_path(self.program.folder()).user("skein").dbname(database);
-        config
+        config.host_path(self.program.folder()).port(self.port).user("skein").dbname(database);
+        DbAddress::without_tls(config).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Runs statements as the owner of the cluster.
@@ -105,7 +162,7 @@ impl TestCluster {
     /// If the database refuses them.
     pub async fn run(&self, database: &str, sql: &str) {
         let mut link =
-            Link::connect(&self.config(database)).await.unwrap_or_else(|error| panic!("{error:?}"));
+            Link::connect(&self.address(database)).await.unwrap_or_else(|error| panic!("{error:?}"));
         link.batch(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
@@ -117,7 +174,7 @@ impl TestCluster {
         self.template
             .get_or_init(|| async {
                 self.run("postgres", &format!("create database {TEMPLATE}")).await;
-                let made = schema::init(&self.config(TEMPLATE)).await;
+                let made = schema::init(&self.address(TEMPLATE)).await;
                 made.map(drop).unwrap_or_else(|error| panic!("{error}"));
             })
             .await;
@@ -136,6 +193,19 @@ impl TestCluster {
         let name = format!("test_{}", self.made.fetch_add(1, Relaxed));
         // A copy of the files is quicker than the log, since nothing is synced.
         self.run("postgres", &format!("create database {name} template {template} strategy file_copy")).await;
-        TestDatabase { config: self.config(&name), name }
+        TestDatabase { address: self.address(&name), name }
     }
+}
+
+/// A port that nobody listens at. Tests beside this one, in this process and in others, are given others.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let shares = u32::from(PORTS.end.saturating_sub(PORTS.start) / PORTS_OF_PROCESS);
+    let share = u16::try_from(std::process::id() % shares).unwrap_or_default();
+    let begin = PORTS.start.saturating_add(share.saturating_mul(PORTS_OF_PROCESS));
+    let given = std::iter::repeat_with(|| begin.saturating_add(NEXT.fetch_add(1, Relaxed)));
+    let mut free = given
+        .take_while(|port| PORTS.contains(port))
+        .filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    free.next().unwrap_or_else(|| panic!("no port from {begin} on is free"))
 }

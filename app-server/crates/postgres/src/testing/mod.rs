@@ -6,6 +6,6 @@ mod guarded;
 mod pooler;
 mod proxy;
 
-pub use cluster::{TestCluster, TestDatabase};
+pub use cluster::{TestCertificates, TestCluster, TestDatabase};
 pub use pooler::TestPooler;
 pub use proxy::{CuttingProxy, ProxyCut};

@@ -5,6 +5,7 @@ use tokio_postgres::config::Host;
 
 use super::guarded::GuardedProgram;
 use super::{TestDatabase, binaries};
+use crate::address::DbAddress;
 
 /// `$1` is the program, `$2` the folder of the database's socket. Fewer connections than clients, so that they are shared.
 const LIFE: &str = r#"
@@ -44,7 +45,9 @@ impl TestPooler {
     /// If pgbouncer is not here, or does not start. The message says what to do.
     pub fn start(at: &TestDatabase) -> Self {
         let program = binaries::of_pgbouncer().unwrap_or_else(|error| panic!("{error}"));
-        let Some(Host::Unix(socket)) = at.config.get_hosts().first() else { panic!("it has a socket") };
+        let Some(Host::Unix(socket)) = at.address.config.get_hosts().first() else {
+            panic!("it has a socket")
+        };
         Self(GuardedProgram::start(LIFE, &[program.as_os_str(), socket.as_os_str()]))
     }
 
@@ -52,6 +55,7 @@ impl TestPooler {
     pub fn database(&self, at: &TestDatabase) -> TestDatabase {
         let mut config = Config::new();
         config.host_path(self.0.folder()).user("skein").dbname(&at.name);
-        TestDatabase { config, name: at.name.clone() }
+        let address = DbAddress::without_tls(config).unwrap_or_else(|error| panic!("{error}"));
+        TestDatabase { address, name: at.name.clone() }
     }
 }

@@ -15,6 +15,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use super::TestDatabase;
+use crate::address::DbAddress;
 
 /// The next deed of the proxy, at any connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,9 @@ impl CuttingProxy {
     /// # Panics
     /// If the system gives no socket.
     pub fn start(tasks: &Tasks, at: &TestDatabase) -> Self {
-        let Some(Host::Unix(database)) = at.config.get_hosts().first() else { panic!("it has a socket") };
+        let Some(Host::Unix(database)) = at.address.config.get_hosts().first() else {
+            panic!("it has a socket")
+        };
         let database = database.join(".s.PGSQL.5432");
         let folder = tempfile::Builder::new().prefix("skein-px-").tempdir();
         let folder = folder.unwrap_or_else(|error| panic!("{error}"));
@@ -55,10 +58,10 @@ impl CuttingProxy {
     }
 
     /// The address of the database through the proxy.
-    pub fn config(&self, at: &TestDatabase) -> Config {
+    pub fn address(&self, at: &TestDatabase) -> DbAddress {
         let mut config = Config::new();
         config.host_path(self.folder.path()).user("skein").dbname(&at.name);
-        config
+        DbAddress::without_tls(config).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Does this from here on.

@@ -26,7 +26,7 @@ impl Proxied {
         let at = TestCluster::shared().database().await;
         let tasks = Tasks::new();
         let proxy = CuttingProxy::start(&tasks, &at);
-        let through = TestDatabase { config: proxy.config(&at), name: at.name.clone() };
+        let through = TestDatabase { address: proxy.address(&at), name: at.name.clone() };
         let store = open(&through, &tasks).await;
         store.append(lease(thread(1)), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
         Self { at, tasks, proxy, store }
@@ -57,7 +57,7 @@ impl Proxied {
 
 /// The lines of the thread, as the database has them.
 async fn lines_of(at: &TestDatabase, id: ThreadId) -> i64 {
-    let mut link = Link::connect(&at.config).await.unwrap();
+    let mut link = Link::connect(&at.address).await.unwrap();
     let sql = "select count(*) from records where thread = $1";
     link.read(sql, &[(&id.uuid(), Type::UUID)]).await.unwrap()[0].get(0)
 }
@@ -109,7 +109,7 @@ async fn records_of_another_writer_are_a_conflict_for_an_append_in_doubt() {
 async fn a_database_that_is_away_refuses_and_serves_when_it_is_back() {
     let Proxied { at, tasks, proxy, store } = Proxied::new().await;
     let id = thread(1);
-    let address = proxy.config(&at);
+    let address = proxy.address(&at);
     drop(proxy);
     // The connections end with the proxy; the next tries find no socket.
     let refused = loop {
@@ -148,7 +148,7 @@ async fn idle_connections_that_the_database_ended_are_made_again() {
 
 /// Ends every other connection to the database, and waits for their ends.
 async fn end_connections(at: &TestDatabase) {
-    let mut link = Link::connect(&at.config).await.unwrap();
+    let mut link = Link::connect(&at.address).await.unwrap();
     let others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
     link.read(&format!("select pg_terminate_backend(pid) {others}"), &[]).await.unwrap();
     let gone = async { while !link.read(&format!("select 1 {others}"), &[]).await.unwrap().is_empty() {} };
@@ -184,10 +184,10 @@ async fn a_role_with_too_few_rights_is_one_sentence() {
     let role = format!("reader_{}", at.name);
     let sql = format!("create role {role} login; grant select on all tables in schema public to {role}");
     cluster.run(&at.name, &sql).await;
-    let mut config = at.config.clone();
-    config.user(&role);
+    let mut address = at.address.clone();
+    address.config.user(&role);
     let tasks = Tasks::new();
-    let store = open(&TestDatabase { config, name: at.name.clone() }, &tasks).await;
+    let store = open(&TestDatabase { address, name: at.name.clone() }, &tasks).await;
     let reason = refusal(&store).await;
     assert!(reason.contains("too few rights; grant it select, insert, update and delete"), "{reason}");
     drop(store);

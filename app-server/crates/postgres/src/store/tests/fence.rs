@@ -13,7 +13,7 @@ struct RowHolder(Link);
 
 impl RowHolder {
     async fn of(at: &TestDatabase, id: ThreadId) -> Self {
-        let mut link = Link::connect(&at.config).await.unwrap();
+        let mut link = Link::connect(&at.address).await.unwrap();
         link.batch("begin").await.unwrap();
         let sql = "select 1 from heads where thread = $1 for update";
         link.read(sql, &[(&id.uuid(), Type::UUID)]).await.unwrap();
@@ -127,7 +127,7 @@ async fn many_threads_append_at_once_and_each_is_whole() {
     for n in 0..200 {
         assert_eq!(it.store.read_after(thread(n), EventSeq(0), 9).await.unwrap().records, names(1, 5));
     }
-    let mut link = Link::connect(&it.at.config).await.unwrap();
+    let mut link = Link::connect(&it.at.address).await.unwrap();
     let sql = "select count(distinct xmin::text) from records";
     let commits: i64 = link.read(sql, &[]).await.unwrap()[0].get(0);
     assert!(commits < 500, "1000 appends in {commits} commits");

@@ -118,7 +118,7 @@ async fn a_large_text_stays_with_its_threads_and_goes_with_the_last_of_them() {
     let records = vec![message(1, 600_000)];
     it.store.append(lease(id), EventSeq(0), records.clone(), Keep::Power).await.unwrap();
     it.store.copy(id, EventSeq(1), lease(fork), Vec::new()).await.unwrap();
-    let mut link = Link::connect(&it.at.config).await.unwrap();
+    let mut link = Link::connect(&it.at.address).await.unwrap();
     let mut texts = async |age: &str| -> i64 {
         link.batch(&format!("update blobs set touched = now() - interval '{age}'")).await.unwrap();
         it.store.purge(WallMs(10)).await.unwrap();
@@ -162,7 +162,7 @@ async fn an_interrupted_copy_is_missing_and_the_next_one_is_whole() {
     let it = Fixture::new().await;
     let (from, to) = (thread(1), thread(2));
     it.store.append(lease(from), EventSeq(0), names(1, 3), Keep::Power).await.unwrap();
-    let mut link = Link::connect(&it.at.config).await.unwrap();
+    let mut link = Link::connect(&it.at.address).await.unwrap();
     let sql = "insert into records (thread, seq, line) values ($1, 2, 'half')";
     link.read(sql, &[(&to.uuid(), Type::UUID)]).await.unwrap();
     assert!(!it.store.exists(to).await.unwrap());
@@ -205,7 +205,7 @@ async fn secrets_are_in_no_line_and_go_with_their_thread() {
     assert_eq!(it.store.purge(WallMs(2)).await.unwrap(), 1);
     assert_eq!(it.store.secrets(id).await, SecretValues::default());
     assert_eq!(serde_json::Value::Object(it.store.secrets(fork).await.0), values);
-    let mut link = Link::connect(&it.at.config).await.unwrap();
+    let mut link = Link::connect(&it.at.address).await.unwrap();
     let sql = "select count(*) from records where position('s3cret' in encode(line, 'escape')) > 0";
     assert_eq!(link.read(sql, &[]).await.unwrap()[0].get::<_, i64>(0), 0);
     it.finish().await;

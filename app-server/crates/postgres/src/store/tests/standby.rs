@@ -26,7 +26,7 @@ async fn wait_for(cluster: &TestCluster, standby: &str) {
 
 /// Does this to the process that waits for the standby, once there is one.
 async fn at_the_wait(at: &TestDatabase, deed: &str) {
-    let mut link = Link::connect(&at.config).await.unwrap();
+    let mut link = Link::connect(&at.address).await.unwrap();
     let sql = format!(
         "select {deed}(pid) from pg_stat_activity where wait_event = 'SyncRep' and datname = current_database()"
     );
