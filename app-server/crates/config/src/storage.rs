@@ -67,11 +67,11 @@ impl StoreUrl {
         let scheme = SCHEMES.into_iter().find(|scheme| text.starts_with(scheme))?;
         let rest = text.get(scheme.len()..)?;
         let (authority, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let has_parameter = |name: &str| {
-            let parameters = behind.split_once('?').map_or("", |(_, parameters)| parameters);
-            parameters.split('&').any(|parameter| parameter.split('=').next() == Some(name))
-        };
-        if text.contains(char::is_whitespace) || has_parameter("password") {
+        let parameters = behind.split_once('?').map_or("", |(_, parameters)| parameters);
+        let mut names = parameters.split('&').filter_map(|parameter| parameter.split('=').next());
+        // `password`, and libpq's `sslpassword`: what stands there would be shown.
+        let has_secret = names.any(|name| name.ends_with("password"));
+        if text.contains(char::is_whitespace) || has_secret {
             return None;
         }
         let (user, password, host) = match authority.rsplit_once('@') {
@@ -191,9 +191,15 @@ mod tests {
         {
             assert_eq!((url(same).to_string().as_str(), url(same).expose().as_str()), (same, same));
         }
-        for bad in
-            ["", "skein", "mysql://h/d", "postgres://h/a b", "postgres://h/d?password=x", "postgres:/h"]
-        {
+        for bad in [
+            "",
+            "skein",
+            "mysql://h/d",
+            "postgres://h/a b",
+            "postgres://h/d?password=x",
+            "postgres://h/d?a=b&sslpassword=x",
+            "postgres:/h",
+        ] {
             assert!(StoreUrl::parse(bad).is_none(), "{bad}");
         }
     }

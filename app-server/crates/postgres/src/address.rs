@@ -9,11 +9,10 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::policy;
-use crate::tls::{self, DbTlsError, TlsParameters};
+use crate::tls::{self, DbTlsError, TlsParameters, VERIFY_FULL};
 
 /// The name by which the database shows our connections.
 const APPLICATION: &str = "skein";
-const VERIFY_FULL: &str = "verify-full";
 const DISABLE: &str = "disable";
 
 /// The way to one database.
@@ -147,6 +146,7 @@ mod tests {
             "postgres://localhost/skein",
             "postgres://db/skein?hostaddr=127.0.0.1",
             "postgres://127.0.0.1/skein?sslmode=disable",
+            "postgres://127.0.0.1/skein?sslmode=disable&sslrootcert=/etc/ca.pem",
         ] {
             assert_eq!(mode_of(here).ok(), Some(SslMode::Disable), "{here}");
         }
@@ -157,6 +157,8 @@ mod tests {
             "postgres://localhost/skein?hostaddr=10.0.0.1",
             "postgres://db.example.org/skein?sslmode=verify-full&connect_timeout=2",
             "postgres://127.0.0.1/skein?sslmode=verify-full",
+            "postgres://127.0.0.1/skein?sslrootcert=/etc/ca.pem",
+            "postgres://127.0.0.1/skein?sslrootcert=system",
         ] {
             assert_eq!(mode_of(away).ok(), Some(SslMode::Require), "{away}");
         }

@@ -21,6 +21,10 @@ mod tests;
 
 /// The value of `sslrootcert` that means the machine's own certificates (libpq).
 const SYSTEM: &str = "system";
+/// The mode in which the database must prove its name (libpq).
+pub(crate) const VERIFY_FULL: &str = "verify-full";
+/// The parameters that name a file.
+const FILES: [&str; 3] = ["sslrootcert=", "sslcert=", "sslkey="];
 /// The protocol's name in a handshake, which a database of version 17 wants where the handshake comes first.
 const ALPN: &[u8] = b"postgresql";
 
@@ -77,7 +81,7 @@ pub enum DbTlsError {
 }
 
 impl TlsParameters {
-    /// Takes these parameters out of an address. The driver does not know them all.
+    /// Takes these parameters out of an address. The driver does not know them all. A file of certificates asks for TLS.
     pub(crate) fn split(url: &str) -> (String, Self) {
         let mut found = Self::default();
         let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), found) };
@@ -93,6 +97,9 @@ impl TlsParameters {
                 _other => others.push(parameter),
             }
         }
+        let names_file =
+            query.split('&').any(|parameter| FILES.iter().any(|file| parameter.starts_with(file)));
+        found.mode = found.mode.or(names_file.then(|| VERIFY_FULL.to_owned()));
         let query = if others.is_empty() { String::new() } else { format!("?{}", others.join("&")) };
         (format!("{place}{query}"), found)
     }

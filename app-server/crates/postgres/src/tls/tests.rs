@@ -200,7 +200,8 @@ fn the_parameters_of_tls_leave_an_address() {
     let mode = Some("verify-full".to_owned());
     assert_eq!(found, TlsParameters { mode, roots: path("/a b"), certificate: path("/c"), key: path("/k") });
     let (url, found) = split("postgres://h/d?sslrootcert=system");
-    assert_eq!((url.as_str(), found), ("postgres://h/d", TlsParameters::default()));
+    let mode = Some("verify-full".to_owned());
+    assert_eq!((url.as_str(), found), ("postgres://h/d", TlsParameters { mode, ..TlsParameters::default() }));
     assert_eq!(split("postgres://h/d").0, "postgres://h/d");
 }
 
