@@ -270,6 +270,17 @@ mod tests {
         assert_eq!(numbers.open(thread), 1_001);
     }
 
+    /// A home that was restored may know of higher numbers than its own start gives out.
+    #[test]
+    fn a_new_question_has_no_number_of_an_earlier_one() {
+        let numbers = QuestionNumbers::from(1_000);
+        let thread = ThreadId::new(uuid::Uuid::nil());
+        numbers.open_again(1_001, thread);
+        numbers.open_again(900, thread);
+        assert_eq!(numbers.open(thread), 1_002);
+        assert_eq!(numbers.thread(900), Some(thread));
+    }
+
     #[test]
     fn only_those_who_were_asked_may_answer() {
         let mut asked = Asked::default();
