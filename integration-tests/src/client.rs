@@ -151,11 +151,22 @@ impl Client {
     /// # Errors
     /// Fails if one of these steps fails, or the server does not offer numbers.
     pub async fn numbered(address: &str) -> anyhow::Result<Self> {
+        Self::numbered_without(address, &[]).await
+    }
+
+    /// As [`Self::numbered`], without these notifications.
+    ///
+    /// # Errors
+    /// As [`Self::numbered`].
+    pub async fn numbered_without(address: &str, unwanted: &[&str]) -> anyhow::Result<Self> {
         let mut client = Self::connect(address).await?;
         let wish = serde_json::json!({ "version": EVENTS_VERSION });
         let extensions = serde_json::Map::from_iter([(EVENTS_EXTENSION.to_owned(), wish)]);
-        let capabilities =
-            InitializeCapabilities { extensions: Some(extensions), ..InitializeCapabilities::default() };
+        let capabilities = InitializeCapabilities {
+            extensions: Some(extensions),
+            opt_out_notification_methods: Some(unwanted.iter().map(|method| (*method).to_owned()).collect()),
+            ..InitializeCapabilities::default()
+        };
         let response = client.initialize_with(Some(capabilities)).await?;
         let granted = response.skein.is_some_and(|skein| skein.extensions.contains_key(EVENTS_EXTENSION));
         ensure!(granted, "the server offers no event numbers");

@@ -15,7 +15,10 @@ use skein_integration_tests::requests::{turn_params, user_text};
 use skein_protocol::error::WireError;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadRead, ThreadStart, TurnStart};
-use skein_protocol::notifications::SkeinStopping;
+use skein_protocol::notifications::{
+    SkeinStopping, ThreadReadStateChanged, ThreadStarted, ThreadStatusChanged,
+};
+use skein_protocol::table::Notification as _;
 use skein_protocol::thread::{ThreadReadParams, ThreadStartParams};
 
 use super::systemd::{Unit, ended, nobody_left, signal};
@@ -40,6 +43,10 @@ fn is_of_stop(client: &Client, error: &anyhow::Error) -> bool {
         || refused.is_some_and(|error| error.reason() == "serverStops")
 }
 
+/// The announcements of all threads to all clients: with a thousand of them, reading these would be all that a client does.
+const OF_OTHERS: [&str; 3] =
+    [ThreadStarted::INFO.wire, ThreadStatusChanged::INFO.wire, ThreadReadStateChanged::INFO.wire];
+
 /// The clients of one test, as they see the service.
 struct Crowd {
     address: String,
@@ -54,7 +61,7 @@ impl Crowd {
     /// Connects, through any number of restarts. A refused connection is an error.
     async fn connect(&self) -> Result<Client> {
         loop {
-            let error = match Client::numbered(&self.address).await {
+            let error = match Client::numbered_without(&self.address, &OF_OTHERS).await {
                 Ok(client) => return Ok(client),
                 Err(error) => error,
             };
