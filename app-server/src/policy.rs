@@ -179,8 +179,6 @@ pub const SILENT_AFTER_HEARTBEATS: u32 = 3;
 pub(crate) const SOCKETS_OF_ADDRESS: usize = 64;
 /// Connections that the system keeps for a port until they are accepted. Origin: the default of tokio.
 pub(crate) const BACKLOG: i32 = 1024;
-/// Bytes of a certificate file or a key file that are read, at most. Origin: guess; a chain of certificates has some kilobytes.
-pub(crate) const PEM_BYTES: u64 = 1 << 20;
 /// The wait that a client is told when the server has no place for its connection. Origin: guess; a person closes a tab.
 pub(crate) const FULL_WAIT: Duration = Duration::from_secs(5);
 /// Addresses whose new connections are counted at once. Origin: guess; far above the machines of a team.

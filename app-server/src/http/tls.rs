@@ -1,8 +1,8 @@
 //! TLS of the ports (RFC 8446 and RFC 5246): the key of the server, which a reload reads again, and connections whose
 //! handshake runs in their own task. A client that says nothing delays nobody else.
 
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
@@ -10,27 +10,21 @@ use std::time::Duration;
 
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use skein_base::clock::WallMs;
-use skein_base::files::open_regular;
+use skein_base::pem::{self, PemFileError};
 use skein_config::TlsFiles;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use x509_cert::der::Decode;
-use zeroize::Zeroizing;
-
-use crate::policy;
 
 /// The first byte of each handshake: its record's type (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
-/// A key with a password has one of these lines: the first by RFC 7468, section 11, the other by RFC 1421.
-const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
 /// The answer to HTTP at a port of TLS.
 const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\
     content-length: 77\r\n\r\n{\"reason\":\"syntax\",\"message\":\"this port speaks TLS: use https:// or wss://\"}\n";
@@ -38,32 +32,9 @@ const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read.
-    #[error("{path} cannot be read: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// A file has another form.
-    #[error("{path} has no {what}: it should be a PEM file, with lines such as -----BEGIN {line}-----")]
-    Form {
-        /// The file.
-        path: PathBuf,
-        /// The kind of content that it should have.
-        what: &'static str,
-        /// The label of the first line.
-        line: &'static str,
-    },
-    /// The key has a password, which nobody could type at a start.
-    #[error(
-        "the private key in {path} is encrypted; write it without a password: openssl pkey -in {path} -out key.pem"
-    )]
-    Encrypted {
-        /// The file.
-        path: PathBuf,
-    },
+    /// A file gives no certificate or key.
+    #[error(transparent)]
+    File(#[from] PemFileError),
     /// The certificate is of another key, or of a kind that is not supported.
     #[error("the certificate in {cert} and the key in {key} cannot be used: {source}")]
     Unfit {
@@ -101,9 +72,11 @@ pub(crate) struct TlsKeys {
 impl ServedCertificate {
     /// Reads the files. Blocks.
     fn read(files: &TlsFiles, now: WallMs) -> Result<Self, TlsError> {
-        let chain = certificates(files)?;
-        let key = private_key(files)?;
-        let Some(leaf) = chain.first().cloned() else { return Err(no_certificate(files)) };
+        let chain = pem::certificates(&files.cert)?;
+        let key = pem::private_key(&files.key)?;
+        let Some(leaf) = chain.first().cloned() else {
+            return Err(PemFileError::no_certificate(&files.cert, "certificate").into());
+        };
         let unfit = |source| TlsError::Unfit { cert: files.cert.clone(), key: files.key.clone(), source };
         let provider = Arc::new(ring::default_provider());
         let settings = settings(chain, key, provider).map_err(unfit)?;
@@ -132,39 +105,6 @@ fn settings(
     let mut settings = settings.with_no_client_auth().with_cert_resolver(resolver);
     settings.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(settings)
-}
-
-fn certificates(files: &TlsFiles) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = content(&files.cert)?;
-    match CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>() {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) | Err(_) => Err(no_certificate(files)),
-    }
-}
-
-/// The bytes of a file, wiped at their end. A FIFO or a folder in its place is an error.
-fn content(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let failed = |source| TlsError::Read { path: path.to_owned(), source };
-    let file = open_regular(path).map_err(failed)?;
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.take(policy::PEM_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
-}
-
-fn no_certificate(files: &TlsFiles) -> TlsError {
-    TlsError::Form { path: files.cert.clone(), what: "certificate", line: "CERTIFICATE" }
-}
-
-fn private_key(files: &TlsFiles) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = content(&files.key)?;
-    if ENCRYPTED.iter().any(|mark| text.windows(mark.len()).any(|part| part == *mark)) {
-        return Err(TlsError::Encrypted { path: files.key.clone() });
-    }
-    PrivateKeyDer::from_pem_slice(&text).map_err(|_| TlsError::Form {
-        path: files.key.clone(),
-        what: "private key",
-        line: "PRIVATE KEY",
-    })
 }
 
 fn not_expired(files: &TlsFiles, leaf: &CertificateDer<'_>, now: WallMs) -> Result<(), TlsError> {

@@ -98,8 +98,14 @@ const STORE: &[&str] = &[
     "policy",
 ];
 
-const BASE: &[&str] =
-    &["counters", "durations files masks units", "tasks web", "descriptors", "clock home_tag policy system"];
+const BASE: &[&str] = &[
+    "counters",
+    "pem",
+    "durations files masks units",
+    "tasks web",
+    "descriptors",
+    "clock home_tag policy system",
+];
 
 /// Everything of a crate that has no line of its own, `lib.rs` included: one room.
 const OTHERS: &str = "*";

@@ -7,6 +7,7 @@ pub mod durations;
 pub mod files;
 pub mod home_tag;
 pub mod masks;
+pub mod pem;
 pub mod policy;
 pub mod system;
 pub mod tasks;

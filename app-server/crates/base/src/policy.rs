@@ -62,3 +62,5 @@ pub(crate) const CLEANUP_THREADS: usize = 2;
 pub(crate) const INPUT_THREADS: usize = 2;
 /// Threads that read the directories of threads. Origin: guess; some of them may be on dead disks.
 pub(crate) const CONTEXT_THREADS: usize = 4;
+/// Bytes of a certificate file or a key file that are read, at most. Origin: guess; a chain of certificates has some kilobytes.
+pub(crate) const PEM_BYTES: u64 = 1 << 20;

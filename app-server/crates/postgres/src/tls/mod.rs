@@ -8,12 +8,10 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::BuilderVerifierExt;
-use skein_base::files::open_regular;
+use skein_base::pem::{self, PemFileError};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 #[cfg(test)]
@@ -23,8 +21,6 @@ mod tests;
 const SYSTEM: &str = "system";
 /// The mode in which the database must prove its name (libpq).
 pub(crate) const VERIFY_FULL: &str = "verify-full";
-/// The parameters that name a file.
-const FILES: [&str; 3] = ["sslrootcert=", "sslcert=", "sslkey="];
 /// The protocol's name in a handshake, which a database of version 17 wants where the handshake comes first.
 const ALPN: &[u8] = b"postgresql";
 
@@ -33,7 +29,7 @@ const ALPN: &[u8] = b"postgresql";
 pub(crate) struct TlsParameters {
     /// `sslmode`
     pub(crate) mode: Option<String>,
-    /// `sslrootcert`: the certificates of those who vouch for the database. `None` for the machine's.
+    /// `sslrootcert`: the certificates of those who vouch for the database; [`SYSTEM`] and `None` for the machine's.
     pub(crate) roots: Option<PathBuf>,
     /// `sslcert`: the certificate of this server.
     pub(crate) certificate: Option<PathBuf>,
@@ -44,25 +40,13 @@ pub(crate) struct TlsParameters {
 /// Why no TLS connection can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DbTlsError {
-    /// A file cannot be read.
-    #[error("{parameter}: {} cannot be read: {error}", file.display())]
-    Read {
+    /// A file gives no certificate or key.
+    #[error("{parameter}: {source}")]
+    File {
         /// The parameter of the address.
         parameter: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// The system's error.
-        error: io::Error,
-    },
-    /// A file has another form.
-    #[error("{parameter}: {} has no {what}: it should be a PEM file", file.display())]
-    Form {
-        /// The parameter of the address.
-        parameter: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// The content that it should have.
-        what: &'static str,
+        /// The fault of the file.
+        source: PemFileError,
     },
     /// One of two parameters that need each other.
     #[error("sslcert and sslkey belong together: write both, or none of them")]
@@ -91,14 +75,13 @@ impl TlsParameters {
             let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
             match name {
                 "sslmode" => found.mode = Some(value),
-                "sslrootcert" => found.roots = Some(value).filter(|value| value != SYSTEM).map(PathBuf::from),
+                "sslrootcert" => found.roots = Some(value.into()),
                 "sslcert" => found.certificate = Some(value.into()),
                 "sslkey" => found.key = Some(value.into()),
                 _other => others.push(parameter),
             }
         }
-        let names_file =
-            query.split('&').any(|parameter| FILES.iter().any(|file| parameter.starts_with(file)));
+        let names_file = [&found.roots, &found.certificate, &found.key].into_iter().any(Option::is_some);
         found.mode = found.mode.or(names_file.then(|| VERIFY_FULL.to_owned()));
         let query = if others.is_empty() { String::new() } else { format!("?{}", others.join("&")) };
         (format!("{place}{query}"), found)
@@ -107,15 +90,16 @@ impl TlsParameters {
 
 /// Makes TLS connections by these parameters. Blocks.
 pub(crate) fn connector(parameters: &TlsParameters) -> Result<MakeRustlsConnect, DbTlsError> {
-    let verified = match &parameters.roots {
-        Some(file) => builder()?.with_root_certificates(roots_in(file)?),
+    let verified = match parameters.roots.as_deref().filter(|roots| *roots != Path::new(SYSTEM)) {
+        Some(file) => builder()?.with_root_certificates(roots_in(file).map_err(of("sslrootcert"))?),
         None => builder()?.with_platform_verifier().map_err(DbTlsError::NoRoots)?,
     };
     let mut config = match (&parameters.certificate, &parameters.key) {
         (None, None) => verified.with_no_client_auth(),
         (Some(certificate), Some(key)) => {
-            let chain = certificates("sslcert", certificate)?;
-            verified.with_client_auth_cert(chain, key_in(key)?).map_err(DbTlsError::Unfit)?
+            let chain = pem::certificates(certificate).map_err(of("sslcert"))?;
+            let key = pem::private_key(key).map_err(of("sslkey"))?;
+            verified.with_client_auth_cert(chain, key).map_err(DbTlsError::Unfit)?
         }
         (Some(_), None) | (None, Some(_)) => return Err(DbTlsError::OneOfTwo),
     };
@@ -136,33 +120,16 @@ fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, DbTlsError> {
         .map_err(DbTlsError::Versions)
 }
 
-fn roots_in(file: &Path) -> Result<RootCertStore, DbTlsError> {
+fn roots_in(file: &Path) -> Result<RootCertStore, PemFileError> {
     let mut roots = RootCertStore::empty();
-    let (added, _unusable) = roots.add_parsable_certificates(certificates("sslrootcert", file)?);
-    if added == 0 { Err(no("sslrootcert", file, "certificate of an authority")) } else { Ok(roots) }
-}
-
-fn certificates(parameter: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, DbTlsError> {
-    let open = open(parameter, file)?;
-    let read: Result<Vec<_>, _> = CertificateDer::pem_reader_iter(open).collect();
-    let read = read.map_err(|error| of_pem(error, parameter, file, "certificate"))?;
-    if read.is_empty() { Err(no(parameter, file, "certificate")) } else { Ok(read) }
-}
-
-fn key_in(file: &Path) -> Result<PrivateKeyDer<'static>, DbTlsError> {
-    let what = "private key without a password";
-    PrivateKeyDer::from_pem_reader(open("sslkey", file)?).map_err(|error| of_pem(error, "sslkey", file, what))
-}
-
-fn open(parameter: &'static str, file: &Path) -> Result<std::fs::File, DbTlsError> {
-    open_regular(file).map_err(|error| DbTlsError::Read { parameter, file: file.to_owned(), error })
-}
-
-fn of_pem(error: PemError, parameter: &'static str, file: &Path, what: &'static str) -> DbTlsError {
-    if let PemError::Io(error) = error {
-        return DbTlsError::Read { parameter, file: file.to_owned(), error };
+    match roots.add_parsable_certificates(pem::certificates(file)?) {
+        (0, _unusable) => Err(PemFileError::no_certificate(file, "certificate of an authority")),
+        (_added, _unusable) => Ok(roots),
     }
-    no(parameter, file, what)
+}
+
+fn of(parameter: &'static str) -> impl FnOnce(PemFileError) -> DbTlsError {
+    move |source| DbTlsError::File { parameter, source }
 }
 
 /// Why a connection was not made, if the reason is that the database did not prove its name.
@@ -172,8 +139,4 @@ pub(crate) fn distrust(error: &tokio_postgres::Error) -> Option<&CertificateErro
         return Some(why);
     }
     None
-}
-
-fn no(parameter: &'static str, file: &Path, what: &'static str) -> DbTlsError {
-    DbTlsError::Form { parameter, file: file.to_owned(), what }
 }
