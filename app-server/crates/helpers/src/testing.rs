@@ -26,6 +26,9 @@ use crate::process::start::Pipes;
 /// The tools of a helper, by name.
 pub type Tools = BTreeMap<String, Tool>;
 
+/// The id of a helper's request to the user.
+const QUESTION: &str = "question";
+
 /// How all of them are now.
 #[derive(Clone)]
 struct Now {
@@ -71,7 +74,7 @@ impl Fakes {
         self.now.send_modify(|now| now.state = HelperState::Ready);
     }
 
-    /// The params of the calls that have reached one of them since the last look.
+    /// The params of the calls, and the answers to questions, that have reached one of them since the last look.
     pub fn reached(&mut self) -> Vec<Value> {
         std::iter::from_fn(|| self.reached.try_recv().ok()).collect()
     }
@@ -112,23 +115,49 @@ async fn live(double: Double, (mut now, reach): Ways, tasks: Tasks) {
     }
 }
 
+/// A call whose arguments have a text `ask` puts it to the user first; the answer is noted, and the call is done.
 async fn answer(mut asked: InputEnd, mut output: pipe::Sender, reach: mpsc::Sender<Value>) {
+    let mut asking = None;
     while let Some(line) = asked.next().await {
         let message: Value = serde_json::from_slice(&line.bytes).expect("JSON");
-        let result = match message["method"].as_str() {
-            Some("initialize") => json!({
-                "protocolVersion": "2025-11-25", "capabilities": { "tools": {} },
-                "serverInfo": { "name": "fake", "version": "1" },
-            }),
+        let done = json!({ "content": [{ "type": "text", "text": "done" }] });
+        let sent = match message["method"].as_str() {
+            Some("initialize") => result(
+                &message["id"],
+                json!({
+                    "protocolVersion": "2025-11-25", "capabilities": { "tools": {} },
+                    "serverInfo": { "name": "fake", "version": "1" },
+                }),
+            ),
             Some("tools/call") => {
-                reach.send(message["params"].clone()).await.ok();
-                json!({ "content": [{ "type": "text", "text": "done" }] })
+                let params = message["params"].clone();
+                reach.send(params.clone()).await.ok();
+                match params["arguments"]["ask"].as_str() {
+                    Some(text) => {
+                        asking = Some(message["id"].clone());
+                        question(text)
+                    }
+                    None => result(&message["id"], done),
+                }
+            }
+            None if message["id"] == QUESTION => {
+                reach.send(message["result"].clone()).await.ok();
+                result(&asking.take().expect("a call that asks"), done)
             }
             Some(_) | None => continue,
         };
-        let line = format!("{}\n", json!({ "jsonrpc": "2.0", "id": message["id"], "result": result }));
-        if output.write_all(line.as_bytes()).await.is_err() {
+        if output.write_all(format!("{sent}\n").as_bytes()).await.is_err() {
             return;
         }
     }
+}
+
+fn result(id: &Value, result: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "result": result })
+}
+
+fn question(text: &str) -> Value {
+    let form = json!({ "type": "object", "properties": {} });
+    let params = json!({ "mode": "form", "message": text, "requestedSchema": form });
+    json!({ "jsonrpc": "2.0", "id": QUESTION, "method": "elicitation/create", "params": params })
 }

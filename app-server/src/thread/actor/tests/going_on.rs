@@ -323,6 +323,27 @@ async fn the_policy_of_a_resume_does_not_hold_for_a_turn_that_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_helper_gets_the_answer_to_its_question_once_that_is_on_disk() {
+    let (bench, mut fakes) = with_helper(None);
+    let (mut client, thread) = bench.materialised().await;
+    client.input(thread, &format!("/tool helper {WRITES} {{\"ask\":\"sure?\"}}"));
+    let consent = client.asked().await;
+    answer(&client, consent, "accept");
+    let question = client.asked().await;
+    assert_eq!(params(&client, question)["message"], "sure?");
+    assert_eq!(fakes.reached().len(), 1, "the call");
+    bench.disk.hold_appends();
+    answer(&client, question, "accept");
+    assert!(client.fence(thread).await);
+    bench.pass(Duration::from_secs(1)).await;
+    assert_eq!(fakes.reached(), Vec::<Value>::new(), "the answer is not on disk");
+    bench.disk.release_appends();
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(fakes.reached(), [json!({ "action": "accept" })]);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn parallel_calls_go_on_each_from_its_own_state() {
     let (bench, mut fakes) = with_helper(None);
     let (mut client, thread) = bench.materialised().await;
