@@ -1,7 +1,7 @@
 //! `skein pair`: lets the browser of a phone in. Anybody near the screen can read the code, so a person agrees to each browser.
 
 use std::io::{IsTerminal, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -160,21 +160,61 @@ fn page(root: &Path) -> anyhow::Result<Option<String>> {
     if let Some(public) = places.iter().find(|place| place.starts_with("http")) {
         return Ok(Some(public.clone()));
     }
-    Ok(places.iter().find_map(|place| page_at(place, own_address)))
+    let own = |all: SocketAddr| {
+        let families = if is_only_v6(all.port(), &places) { Families::Six } else { Families::of(all.ip()) };
+        own_address(families)
+    };
+    Ok(places.iter().find_map(|place| page_at(place, own)))
 }
 
 /// The page at a place, if another machine reaches it.
-fn page_at(place: &str, own: impl FnOnce(IpAddr) -> Option<IpAddr>) -> Option<String> {
-    url::page_at(place, |ip| match ip {
+fn page_at(place: &str, own: impl FnOnce(SocketAddr) -> Option<IpAddr>) -> Option<String> {
+    url::page_at(place, |at| match at.ip() {
         ip if ip.to_canonical().is_loopback() => None,
-        ip if ip.is_unspecified() => own(ip),
+        ip if ip.is_unspecified() => own(at),
         ip => Some(ip),
     })
 }
 
-/// The address of this machine in its network, for a server that listens at all addresses: of IPv4, or of both families.
-fn own_address(all: IpAddr) -> Option<IpAddr> {
-    REMOTE_ADDRESSES.into_iter().filter(|remote| all.is_ipv6() || remote.is_ipv4()).find_map(address_towards)
+/// Whether another place has this port for IPv4. A socket at all addresses of IPv6 then serves that family only.
+fn is_only_v6(port: u16, places: &[String]) -> bool {
+    let port_of_v4 = |place: &String| {
+        let (scheme, authority) = place.split_once("://")?;
+        match authority.parse() {
+            Ok(SocketAddr::V4(at)) => Some(at.port()),
+            Ok(SocketAddr::V6(_)) => None,
+            Err(_) if scheme.starts_with("ws") => authority.rsplit_once(':')?.1.parse().ok(),
+            Err(_) => None,
+        }
+    };
+    places.iter().filter_map(port_of_v4).any(|other| other == port)
+}
+
+/// The families of addresses that a server at all addresses has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Families {
+    Four,
+    Six,
+    Both,
+}
+
+impl Families {
+    fn of(all: IpAddr) -> Self {
+        if all.is_ipv4() { Self::Four } else { Self::Both }
+    }
+
+    fn have(self, address: IpAddr) -> bool {
+        match self {
+            Self::Four => address.is_ipv4(),
+            Self::Six => address.is_ipv6(),
+            Self::Both => true,
+        }
+    }
+}
+
+/// The address of this machine in its network, for a server that listens at all addresses of these families.
+fn own_address(families: Families) -> Option<IpAddr> {
+    REMOTE_ADDRESSES.into_iter().filter(|remote| families.have(*remote)).find_map(address_towards)
 }
 
 /// This machine's address on the way to another one. A link-local one needs the name of a link, which no other machine knows.
@@ -228,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_page_for_a_phone_is_at_an_address_of_the_network() {
-        let own = |all: IpAddr| {
+        let own = |all: SocketAddr| {
             let six = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 5]);
             Some(if all.is_ipv6() { six } else { IpAddr::from([192, 168, 1, 5]) })
         };
@@ -249,11 +289,30 @@ mod tests {
     /// Machines differ in their networks: an address that is found has the right family.
     #[test]
     fn a_server_at_all_addresses_of_ipv4_has_no_address_of_ipv6() {
-        let of_four = own_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let of_four = own_address(Families::Four);
         assert!(of_four.is_none_or(|own| own.is_ipv4() && !own.is_loopback()), "{of_four:?}");
-        let of_both = own_address(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let of_six = own_address(Families::Six);
+        assert!(of_six.is_none_or(|own| own.is_ipv6() && !own.is_loopback()), "{of_six:?}");
+        let of_both = own_address(Families::Both);
         assert!(of_four.is_none() || of_both == of_four, "{of_both:?}: phones have IPv4");
         assert!(of_both.is_none_or(|own| !own.is_loopback()), "{of_both:?}");
+    }
+
+    #[test]
+    fn a_port_that_another_place_has_for_ipv4_has_ipv6_only() {
+        for (other, expected) in [
+            ("ws://127.0.0.1:4500", true),
+            ("wss://box.example.org:4500", true),
+            ("ws://[::1]:4500", false),
+            ("ws://127.0.0.1:4501", false),
+            ("unix:///run/s:4500", false),
+        ] {
+            assert_eq!(
+                is_only_v6(4500, &["ws://[::]:4500".to_owned(), other.to_owned()]),
+                expected,
+                "{other}"
+            );
+        }
     }
 
     #[test]

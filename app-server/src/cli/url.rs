@@ -112,7 +112,8 @@ fn is_published(root: &Path, page: &str) -> anyhow::Result<bool> {
 /// The page at a place where a server listens, without a slash at its end; `None` for a socket. It names an IP address where
 /// the place does, as another program may listen at `localhost`.
 pub(super) fn page(place: &str) -> Option<String> {
-    page_at(place, |ip| {
+    page_at(place, |at| {
+        let ip = at.ip();
         Some(match ip {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -122,14 +123,14 @@ pub(super) fn page(place: &str) -> Option<String> {
 }
 
 /// The same with the address that `reach` gives for that of the place; `None` if it gives none.
-pub(super) fn page_at(place: &str, reach: impl FnOnce(IpAddr) -> Option<IpAddr>) -> Option<String> {
+pub(super) fn page_at(place: &str, reach: impl FnOnce(SocketAddr) -> Option<IpAddr>) -> Option<String> {
     let (scheme, authority) = match place.split_once("://")? {
         ("ws", authority) => ("http", authority),
         ("wss", authority) => ("https", authority),
         _ => return None,
     };
     let Ok(address) = authority.parse::<SocketAddr>() else { return Some(format!("{scheme}://{authority}")) };
-    Some(format!("{scheme}://{}", SocketAddr::new(reach(address.ip())?, address.port())))
+    Some(format!("{scheme}://{}", SocketAddr::new(reach(address)?, address.port())))
 }
 
 /// Asks for a ticket with this access.

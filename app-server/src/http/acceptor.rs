@@ -31,7 +31,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::linger::{ByteStream, note_early_answers};
+pub(crate) use self::linger::{ByteStream, note_request};
 
 /// A source of sockets.
 pub(crate) trait Accept: Send + 'static {
@@ -119,10 +119,12 @@ pub(crate) struct Visitor(Arc<Visit>);
 struct Visit {
     peer: Peer,
     life: Arc<ClientLiveness>,
-    /// A whole head of a request has come.
+    /// A whole head of a request has come, at any time.
     asked: AtomicBool,
+    /// The whole head of the present request has come, so that what follows is its body.
+    in_request: AtomicBool,
     inside: AtomicBool,
-    /// The last request was answered before all of it was read.
+    /// The client may still be sending the last request while its answer is written.
     answered_early: AtomicBool,
     /// Its slot before the handshake, free again afterwards or at its end.
     place: Mutex<Option<HandshakePlace>>,
@@ -164,6 +166,7 @@ impl Visitor {
             peer,
             life,
             asked: AtomicBool::new(false),
+            in_request: AtomicBool::new(false),
             inside: AtomicBool::new(false),
             answered_early: AtomicBool::new(false),
             place: Mutex::new(Some(place)),
@@ -184,7 +187,7 @@ impl Visitor {
         !self.0.asked.swap(true, Ordering::AcqRel)
     }
 
-    /// Notes whether the last request is answered before all of it was read.
+    /// Notes whether the client may still be sending the last request while its answer is written.
     fn answer_early(&self, early: bool) {
         self.0.answered_early.store(early, Ordering::Release);
     }
@@ -193,8 +196,14 @@ impl Visitor {
         self.0.answered_early.load(Ordering::Acquire)
     }
 
-    fn has_asked(&self) -> bool {
-        self.0.asked.load(Ordering::Acquire)
+    /// Notes whether the bytes that come belong to a request whose head was read.
+    fn set_in_request(&self, is_in: bool) {
+        self.0.in_request.store(is_in, Ordering::Release);
+    }
+
+    /// Whether a head is expected, so that the server may refuse it.
+    fn expects_head(&self) -> bool {
+        !self.0.in_request.load(Ordering::Acquire) && !self.was_answered_early()
     }
 
     /// The other end.
@@ -326,13 +335,14 @@ impl<S: ByteStream> Socket<S> {
         ready!(open(&mut self.stream)?.poll_read(cx, buffer))?;
         let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
         if self.head.is_some() && self.answered {
+            self.visitor.set_in_request(false);
             self.syntax.begin_again();
         }
         self.syntax.has_read(read);
         let bytes = read.len();
         if !self.has_read(bytes) {
             buffer.set_filled(before);
-            if !self.visitor.has_asked() {
+            if self.visitor.expects_head() {
                 syntax::too_large(open(&mut self.stream)?, cx);
             }
             self.ending = Some(LingeringClose::begin());

@@ -15,7 +15,7 @@ use axum::{Router as HttpRouter, middleware};
 use skein_config::access::{Admission, Door};
 use skein_protocol::access::Access;
 
-use super::acceptor::{Visitor, note_early_answers};
+use super::acceptor::{Visitor, note_request};
 use super::access::{self, AccessRefusal, Need, RefusalLog, RefusalReason, SUBPROTOCOL, WrongCredentials};
 use super::metrics::{self, Scrape};
 use super::pairing::Pairings;
@@ -86,7 +86,7 @@ pub(crate) fn routes(web: Arc<WebState>) -> IntoMakeServiceWithConnectInfo<HttpR
         .route(PAIR, post(auth::pair))
         .route("/auth/pair/{id}", get(auth::paired).post(auth::decide_pairing))
         .layer(middleware::from_fn_with_state(Arc::clone(&web), access::guard))
-        .layer(middleware::from_fn(note_early_answers))
+        .layer(middleware::from_fn(note_request))
         .with_state(web)
         .into_make_service_with_connect_info::<Visitor>()
 }

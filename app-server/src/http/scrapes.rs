@@ -10,7 +10,7 @@ use skein_base::tasks::{BlockingPool, Tasks};
 use skein_config::access::{Digest, read_token_file, warn_if_open_to_others};
 use skein_config::{MetricsRules, ServerConfig};
 
-use super::acceptor::{Visitor, note_early_answers};
+use super::acceptor::{Visitor, note_request};
 use super::access::{self, ReaderRules, RefusalReason};
 use super::doors::{Doors, ListenError, TcpDoor};
 use super::routes::{WebState, numbers};
@@ -59,7 +59,7 @@ impl ScrapeDoor {
             .route("/metrics", get(numbers))
             .fallback(async || RefusalReason::NotFound.refusal("this port has /metrics only"))
             .layer(middleware::from_fn_with_state(rules, access::guard_reader))
-            .layer(middleware::from_fn(note_early_answers))
+            .layer(middleware::from_fn(note_request))
             .with_state(Arc::clone(web))
             .into_make_service_with_connect_info::<Visitor>()
     }

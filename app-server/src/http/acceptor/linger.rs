@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 use skein_base::clock::Clock;
@@ -59,15 +60,17 @@ impl Visitor {
     }
 }
 
-/// Notes at each request whether it is refused while the rest of it may still come.
-pub(crate) async fn note_early_answers(
+/// Notes for each request that its head was read, and whether its answer may come while the client sends on: a body, which not
+/// every route reads, or the frames of a websocket that is refused.
+pub(crate) async fn note_request(
     ConnectInfo(visitor): ConnectInfo<Visitor>,
     request: Request,
     next: Next,
 ) -> Response {
-    let has_body = !request.body().is_end_stream();
+    visitor.set_in_request(true);
+    let sends_on = !request.body().is_end_stream() || request.headers().contains_key(header::UPGRADE);
     let answer = next.run(request).await;
-    visitor.answer_early(has_body && !answer.status().is_success());
+    visitor.answer_early(sends_on);
     answer
 }
 
