@@ -86,7 +86,7 @@ pub(crate) fn routes(web: Arc<WebState>) -> IntoMakeServiceWithConnectInfo<HttpR
         .route(PAIR, post(auth::pair))
         .route("/auth/pair/{id}", get(auth::paired).post(auth::decide_pairing))
         .layer(middleware::from_fn_with_state(Arc::clone(&web), access::guard))
-        .layer(middleware::from_fn(note_request))
+        .layer(middleware::from_fn_with_state(web.services.tasks.clone(), note_request))
         .with_state(web)
         .into_make_service_with_connect_info::<Visitor>()
 }

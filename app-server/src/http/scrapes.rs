@@ -59,7 +59,7 @@ impl ScrapeDoor {
             .route("/metrics", get(numbers))
             .fallback(async || RefusalReason::NotFound.refusal("this port has /metrics only"))
             .layer(middleware::from_fn_with_state(rules, access::guard_reader))
-            .layer(middleware::from_fn(note_request))
+            .layer(middleware::from_fn_with_state(web.services.tasks.clone(), note_request))
             .with_state(Arc::clone(web))
             .into_make_service_with_connect_info::<Visitor>()
     }

@@ -9,11 +9,14 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use axum::body::HttpBody;
-use axum::extract::{ConnectInfo, Request};
-use axum::http::header;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use skein_base::clock::Clock;
+use skein_base::tasks::Tasks;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -60,18 +63,33 @@ impl Visitor {
     }
 }
 
-/// Notes for each request that its head was read, and whether its answer may come while the client sends on: a body, which not
-/// every route reads, or the frames of a websocket that is refused.
+/// Notes for each request that its head was read, and whether its answer may come while the client still sends the body. A
+/// websocket that is refused ends like this, too, as many clients send their first frames at once.
 pub(crate) async fn note_request(
+    State(tasks): State<Tasks>,
     ConnectInfo(visitor): ConnectInfo<Visitor>,
     request: Request,
     next: Next,
 ) -> Response {
     visitor.set_in_request(true);
-    let sends_on = !request.body().is_end_stream() || request.headers().contains_key(header::UPGRADE);
+    let has_body = !request.body().is_end_stream();
+    let upgrade = request.extensions().get::<OnUpgrade>().cloned();
     let answer = next.run(request).await;
-    visitor.answer_early(sends_on);
+    visitor.answer_early(has_body);
+    if let Some(upgrade) = upgrade.filter(|_| answer.status() != StatusCode::SWITCHING_PROTOCOLS) {
+        drop(tasks.spawn("refused upgrade", end_refused(upgrade, visitor)));
+    }
     answer
+}
+
+/// Ends the connection of a refused websocket. At its end the HTTP library gives the stream of such a request away unclosed.
+async fn end_refused(upgrade: OnUpgrade, visitor: Visitor) {
+    if let Ok(stream) = upgrade.await {
+        let (mut stream, mut ending) = (TokioIo::new(stream), LingeringClose::begin());
+        poll_fn(|cx| ending.poll(Pin::new(&mut stream), cx)).await;
+    }
+    // It has held the slot of its address until here.
+    drop(visitor);
 }
 
 /// The end of a connection whose client may still be sending, named after the setting of nginx.
