@@ -5,7 +5,7 @@ use skein_base::clock::WallMs;
 use skein_store::home::Home;
 use skein_store::import;
 use skein_store::rollout::record::{AnsweredBy, QuestionAnswered, RecordBody, StoredSettings, ThreadMeta};
-use skein_store::rollout::{Keep, Lease};
+use skein_store::rollout::{Keep, Lease, LogEntry};
 use skein_store::testing::peer;
 
 use super::*;
@@ -49,7 +49,10 @@ async fn secrets_of_a_rollout_of_an_earlier_version_are_masked() {
         StoredSettings { config: config.as_object().unwrap().clone(), ..StoredSettings::default() };
     let body = RecordBody::from(ThreadMeta { settings: Some(settings), git_info: None });
     let (thread, record) = (THREAD.parse().unwrap(), Record { seq: EventSeq(1), at: WallMs(0), body });
-    store.append(Lease { thread, term: home.term() }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
+    store
+        .append(Lease { thread, term: home.term() }, EventSeq(0), LogEntry::of(vec![record], Keep::Power))
+        .await
+        .unwrap();
     let text = exported(dir.path(), THREAD, Format::Jsonl).await.unwrap();
     assert!(!text.contains("s3cret") && text.contains("--token") && text.contains("\"T\":\"***\""), "{text}");
 }
@@ -64,7 +67,10 @@ async fn answers_to_questions_are_left_out() {
     let body = QuestionAnswered { id: 1, turn_id: "t".to_owned().into(), by, answer };
     let (thread, record) =
         (THREAD.parse().unwrap(), Record { seq: EventSeq(1), at: WallMs(0), body: body.into() });
-    store.append(Lease { thread, term: home.term() }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
+    store
+        .append(Lease { thread, term: home.term() }, EventSeq(0), LogEntry::of(vec![record], Keep::Power))
+        .await
+        .unwrap();
     let text = exported(dir.path(), THREAD, Format::Jsonl).await.unwrap();
     assert!(!text.contains("7391") && text.contains(r#""answer":null"#), "{text}");
 }

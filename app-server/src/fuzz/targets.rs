@@ -16,7 +16,7 @@ use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::blobs::Blobs;
 use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::record::{Record, ThreadClosed};
-use skein_store::rollout::{Keep, Lease, LoadRepair, Location, RolloutStore, line};
+use skein_store::rollout::{Keep, Lease, LoadRepair, Location, LogEntry, RolloutStore, line};
 use skein_store::testing::imported;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -110,8 +110,10 @@ impl Bench {
             }
             let record = Record { seq: loaded.head.next(), at: WallMs(0), body: ThreadClosed {}.into() };
             let lease = Lease { thread: THREAD, term: Term(u64::MAX) };
-            let appended =
-                store.append(lease, loaded.head, vec![record.clone()], Keep::Process).await.unwrap();
+            let appended = store
+                .append(lease, loaded.head, LogEntry::of(vec![record.clone()], Keep::Process))
+                .await
+                .unwrap();
             assert_eq!(appended.head, record.seq);
             let again = self.store().load(THREAD).await.unwrap();
             assert_eq!((again.repair.cut, again.end.last()), (0, Some(&record)));

@@ -11,6 +11,7 @@ use skein_postgres::database::Database;
 use skein_postgres::index::PgIndex;
 use skein_postgres::ownership::PgOwnership;
 use skein_postgres::presence::{NodePresence, PresenceError};
+use skein_postgres::rows::ThreadRows;
 use skein_postgres::schema::SchemaError;
 use skein_postgres::store::PgStore;
 use skein_store::home::Home;
@@ -105,9 +106,10 @@ impl Storage {
         let (name, tag, node) = (name_of(home), home.tag()?, home.start_id());
         let presence = NodePresence::take(Arc::clone(&database), &name, tag, node).await?;
         let displaced = presence.lost();
-        let store = Arc::new(PgStore::open(Arc::clone(&database), tasks.clone()).await?);
         let changes = Arc::new(Changes::default());
-        let index = PgIndex::open(&database, Arc::clone(&changes)).await?;
+        let rows = Arc::new(ThreadRows::open(&database, Arc::clone(&changes)).await?);
+        let index = PgIndex::new(&database, Arc::clone(&rows));
+        let store = Arc::new(PgStore::open(Arc::clone(&database), rows, tasks.clone()).await?);
         tasks.spawn("presence", presence.beat(stop.clone()));
         let closing = Arc::clone(&store);
         tasks.spawn("store", async move {

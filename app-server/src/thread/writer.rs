@@ -16,7 +16,7 @@ use skein_store::history::WaitingQuestion;
 use skein_store::index::ThreadIndex;
 use skein_store::index::moment::{self, Listed};
 use skein_store::rollout::record::Record;
-use skein_store::rollout::{AppendError, Appended, Keep, Lease, RolloutStore};
+use skein_store::rollout::{AppendError, Appended, Keep, Lease, LogEntry, RolloutStore};
 use tokio::sync::mpsc;
 
 use crate::policy;
@@ -122,7 +122,7 @@ struct Writer {
     /// Records that are synced before the following ones are written.
     barriers: VecDeque<EventSeq>,
     keep: Keep,
-    row: Option<ThreadRow>,
+    row: Option<Arc<ThreadRow>>,
     /// The questions in the last row; none before the first one.
     asked: Vec<WaitingQuestion>,
     /// Whether lists show the newest row.
@@ -162,7 +162,7 @@ impl Writer {
         self.unsaved.extend(batch.records);
         self.keep = stronger(self.keep, batch.keep);
         if batch.row.is_some() {
-            self.row = batch.row;
+            self.row = batch.row.map(Arc::new);
         }
     }
 
@@ -176,12 +176,15 @@ impl Writer {
             .cloned()
             .collect();
         let (count, last) = (part.len(), part.last().map_or(head, |record| record.seq));
-        let appended = match self.append(head, part, owner).await {
-            Err(AppendError::Unknown { .. }) if self.is_saved(last).await => Ok(()),
-            appended => appended.map(drop),
+        // The row is as of the last record of all.
+        let row = self.row.clone().filter(|_| count == self.unsaved.len());
+        let entry = LogEntry { records: part, keep: self.keep, row };
+        let appended = match self.append(head, entry, owner).await {
+            Err(AppendError::Unknown { .. }) if self.is_saved(last).await => Ok(Appended::unlisted(last)),
+            appended => appended,
         };
         match appended {
-            Ok(()) => {
+            Ok(Appended { listed, .. }) => {
                 self.setup.head = last;
                 if self.keep == Keep::Power {
                     self.synced = last;
@@ -191,7 +194,7 @@ impl Writer {
                 self.pause = None;
                 if self.unsaved.is_empty() {
                     self.keep = Keep::Process;
-                    self.update_index(last).await;
+                    self.update_index(last, listed).await;
                 }
                 Written::UpTo(last, self.listed)
             }
@@ -209,18 +212,18 @@ impl Writer {
     async fn is_saved(&self, last: EventSeq) -> bool {
         let WriterSetup { store, lease, .. } = &self.setup;
         matches!(store.head(lease.thread).await, Ok(head) if head == last)
-            && store.append(*lease, last, Vec::new(), Keep::Power).await.is_ok()
+            && store.append(*lease, last, LogEntry::of(Vec::new(), Keep::Power)).await.is_ok()
     }
 
     /// Appends records. If the disk does not answer in time, the owner gets a failure first, and the outcome later.
     async fn append(
         &self,
         head: EventSeq,
-        part: Vec<Record>,
+        entry: LogEntry,
         owner: &mpsc::Sender<Written>,
     ) -> Result<Appended, AppendError> {
         let WriterSetup { store, lease, .. } = &self.setup;
-        let mut appended = store.append(*lease, head, part, self.keep);
+        let mut appended = store.append(*lease, head, entry);
         if let Ok(done) = tokio::time::timeout(policy::WRITE_WARNING, &mut appended).await {
             return done;
         }
@@ -237,9 +240,9 @@ impl Writer {
         appended.await
     }
 
-    /// Sets the row in the index, and waits a moment for it, so that a list after an event shows the event. A thread that
-    /// `begins` may have the id of a deleted one.
-    async fn update_index(&mut self, as_of: EventSeq) {
+    /// Sets the row in the index, unless the append has done so, and waits a moment for it, so that a list after an event shows
+    /// the event. A thread that `begins` may have the id of a deleted one.
+    async fn update_index(&mut self, as_of: EventSeq, listed: bool) {
         let begins = std::mem::take(&mut self.begins);
         let Some(row) = self.row.take() else { return };
         let (index, feed) = (Arc::clone(&self.setup.index), Arc::clone(&self.setup.question_feed));
@@ -249,7 +252,9 @@ impl Writer {
             if begins {
                 index.begin(thread).await?;
             }
-            index.upsert(row, as_of).await?;
+            if !listed {
+                index.upsert(Arc::unwrap_or_clone(row), as_of).await?;
+            }
             if asks_otherwise {
                 feed.note(thread);
             }

@@ -72,13 +72,14 @@ const POSTGRES: &[&str] = &[
     "index ownership presence store",
     "append",
     // The parts that these share.
+    "rows",
     "database",
     "pool",
     // Which cluster is there, and whether it may serve.
     "connector",
     "schema",
     "connection",
-    "address failure turns",
+    "address failure numbers turns",
     "tls",
     "policy",
 ];

@@ -15,7 +15,7 @@ use skein_store::home::{Home, Term};
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::record::{ItemCheckpoint, ItemText, Record, ThreadOpened};
-use skein_store::rollout::{Keep, Lease, RolloutStore, line};
+use skein_store::rollout::{Keep, Lease, LogEntry, RolloutStore, line};
 use uuid::Uuid;
 
 use super::Plan;
@@ -134,7 +134,7 @@ async fn begin(store: &FileStore, term: Term) -> Result<(Lease, EventSeq)> {
     let lease = Lease { thread: ThreadId::new(Uuid::now_v7()), term };
     let opened = ThreadOpened { boot_id: Uuid::nil(), term, epoch: Epoch(1) };
     let first = Record { seq: EventSeq(1), at: WallMs(0), body: opened.into() };
-    let head = store.append(lease, EventSeq(0), vec![first], Keep::Power).await?.head;
+    let head = store.append(lease, EventSeq(0), LogEntry::of(vec![first], Keep::Power)).await?.head;
     Ok((lease, head))
 }
 
@@ -142,7 +142,7 @@ async fn begin(store: &FileStore, term: Term) -> Result<(Lease, EventSeq)> {
 async fn writer(store: Arc<FileStore>, (lease, mut head): (Lease, EventSeq), until: Instant) -> Result<u32> {
     let mut done = 0;
     loop {
-        head = store.append(lease, head, vec![record(head.0 + 1)], Keep::Power).await?.head;
+        head = store.append(lease, head, LogEntry::of(vec![record(head.0 + 1)], Keep::Power)).await?.head;
         done += 1;
         if Instant::now() >= until {
             store.release(lease.thread);

@@ -7,10 +7,12 @@ mod connector;
 pub mod database;
 mod failure;
 pub mod index;
+mod numbers;
 pub mod ownership;
 pub mod policy;
 mod pool;
 pub mod presence;
+pub mod rows;
 pub mod schema;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]

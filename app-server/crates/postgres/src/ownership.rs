@@ -10,8 +10,8 @@ use skein_store::rollout::{Lease, ReadError, RolloutStore};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::append::number;
 use crate::database::Database;
+use crate::numbers::number;
 use crate::pool::Pool;
 
 /// Raises the term. The update waits for an append of the former owner, which counts if it came first; after it, that owner
@@ -67,10 +67,11 @@ impl Ownership for PgOwnership {
 mod tests {
     use skein_base::tasks::Tasks;
     use skein_protocol::ids::EventSeq;
-    use skein_store::rollout::{AppendError, Keep};
+    use skein_store::rollout::{AppendError, Keep, LogEntry};
     use skein_store::testing::{names, opened, thread};
 
     use super::*;
+    use crate::rows::ThreadRows;
     use crate::store::PgStore;
     use crate::testing::TestCluster;
 
@@ -79,20 +80,25 @@ mod tests {
         let at = TestCluster::shared().database().await;
         let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
         let tasks = Tasks::new();
+        let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
         let store: Arc<dyn RolloutStore> =
-            Arc::new(PgStore::open(Arc::clone(&database), tasks.clone()).await.unwrap());
+            Arc::new(PgStore::open(Arc::clone(&database), rows, tasks.clone()).await.unwrap());
         let new = |node| PgOwnership::new(&database, Uuid::from_u128(node), Arc::clone(&store));
         let (one, other) = (new(1), new(2));
         let (first, beside) = (one.lease_of_new(thread(1)), one.lease_of_new(thread(2)));
         for lease in [first, beside] {
-            store.append(lease, EventSeq(0), vec![opened(1, lease.term.0)], Keep::Power).await.unwrap();
+            store
+                .append(lease, EventSeq(0), LogEntry::of(vec![opened(1, lease.term.0)], Keep::Power))
+                .await
+                .unwrap();
         }
         let second = other.claim(thread(1)).await.unwrap();
         assert_eq!(second.term, Term(2));
-        let late = store.append(first, EventSeq(1), names(2, 2), Keep::Power).await.unwrap_err();
+        let late =
+            store.append(first, EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap_err();
         assert!(matches!(late, AppendError::Fenced { term: Term(2), .. }), "{late}");
-        store.append(second, EventSeq(1), vec![opened(2, 2)], Keep::Power).await.unwrap();
-        store.append(beside, EventSeq(1), names(2, 2), Keep::Power).await.unwrap();
+        store.append(second, EventSeq(1), LogEntry::of(vec![opened(2, 2)], Keep::Power)).await.unwrap();
+        store.append(beside, EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap();
         assert_eq!(one.claim(thread(9)).await.unwrap().term, FIRST, "its load says that it is missing");
         drop((one, other, store));
         tasks.finish().await;

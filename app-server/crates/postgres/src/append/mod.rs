@@ -5,7 +5,7 @@
 //! dropped, and the outcome is unknown. The next append of the thread expects the same number, waits for the row, and
 //! finds its own records if the earlier statement was committed after all.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,18 +19,21 @@ use crate::connection::Link;
 use crate::database::Database;
 use crate::failure::DbFailure;
 use crate::policy;
+use crate::rows::ThreadRows;
 
 mod queue;
 mod statement;
 
 pub(crate) use queue::{AppendJob, AppendQueue, RecordRow};
-pub(crate) use statement::{HeadRow, int, number};
+pub(crate) use statement::HeadRow;
 use statement::{Omission, has_own, left_out, send};
 
 /// The state that the tasks share with the store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Appends {
     pub(crate) queue: AppendQueue,
+    /// The rows of lists.
+    rows: Arc<ThreadRows>,
     /// Acknowledged appends.
     pub(crate) done: AtomicU64,
     /// Writes that the database refused, or whose outcome is unknown.
@@ -40,6 +43,17 @@ pub(crate) struct Appends {
 }
 
 impl Appends {
+    /// No appends yet.
+    pub(crate) fn new(rows: Arc<ThreadRows>) -> Self {
+        Self {
+            queue: AppendQueue::default(),
+            rows,
+            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            doubts: Mutex::default(),
+        }
+    }
+
     /// Notes that the outcome of a write is unknown.
     pub(crate) fn doubt(&self, thread: ThreadId) {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner).insert(thread);
@@ -55,9 +69,13 @@ impl Appends {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread);
     }
 
-    fn answer(&self, job: AppendJob, answer: Result<Appended, AppendError>) {
+    fn answer(&self, mut job: AppendJob, answer: Result<Appended, AppendError>) {
         match &answer {
-            Ok(_) => {
+            Ok(appended) => {
+                let row = job.row.take().filter(|_| appended.listed);
+                if let Some(row) = row {
+                    self.rows.note(job.lease.thread, Some(Arc::unwrap_or_clone(row)));
+                }
                 self.done.fetch_add(1, Relaxed);
                 self.trust(job.lease.thread);
             }
@@ -100,11 +118,12 @@ impl Appender {
         match self.send(&batch).await {
             Ok(done) => {
                 for job in batch {
-                    if done.contains(&job.lease.thread) {
-                        let head = job.head();
-                        self.appends.answer(job, Ok(Appended { head }));
-                    } else {
-                        self.write_left_out(job).await;
+                    match done.get(&job.lease.thread) {
+                        Some(&listed) => {
+                            let appended = Appended { head: job.head(), listed };
+                            self.appends.answer(job, Ok(appended));
+                        }
+                        None => self.write_left_out(job).await,
                     }
                 }
             }
@@ -140,8 +159,8 @@ impl Appender {
     /// Writes one thread's append, or finds out why that is not possible.
     async fn write_alone(&mut self, job: &AppendJob) -> Result<Result<Appended, AppendError>, DbFailure> {
         for _ in 0..policy::WRITE_TRIES {
-            if !self.send(std::slice::from_ref(job)).await?.is_empty() {
-                return Ok(Ok(Appended { head: job.head() }));
+            if let Some(&listed) = self.send(std::slice::from_ref(job)).await?.get(&job.lease.thread) {
+                return Ok(Ok(Appended { head: job.head(), listed }));
             }
             if let Some(answer) = self.reason(job).await? {
                 return Ok(answer);
@@ -159,7 +178,7 @@ impl Appender {
         match left_out(job, there) {
             Omission::Known(answer) => Ok(Some(answer)),
             Omission::PerhapsOwn if is_doubted && has_own(link, job).await? => {
-                Ok(Some(Ok(Appended { head: job.head() })))
+                Ok(Some(Ok(Appended::unlisted(job.head()))))
             }
             Omission::PerhapsOwn => Ok(Some(Err(AppendError::Conflict { thread, head: there.seq }))),
             Omission::InTrash => remove_from_trash(link, thread).await.map(|()| None),
@@ -167,7 +186,7 @@ impl Appender {
         }
     }
 
-    async fn send(&mut self, batch: &[AppendJob]) -> Result<HashSet<ThreadId>, DbFailure> {
+    async fn send(&mut self, batch: &[AppendJob]) -> Result<HashMap<ThreadId, bool>, DbFailure> {
         send(self.link().await?, batch).await
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skein_protocol::ids::EventSeq;
+use skein_store::history::ThreadRow;
 use skein_store::home::Term;
 use skein_store::rollout::{AppendError, Appended, Lease};
 use tokio::sync::{Notify, oneshot};
@@ -22,6 +23,8 @@ pub(crate) struct AppendJob {
     pub(crate) header: Option<EventSeq>,
     /// The term of a `thread.opened` among the records; 0 if there is none.
     pub(crate) opens: Term,
+    /// The thread's row as of the last of them, where lists have an earlier one.
+    pub(crate) row: Option<Arc<ThreadRow>>,
     /// Keeps other writes of the thread away.
     pub(crate) turn: Option<WriteTurn>,
     pub(crate) reply: Option<oneshot::Sender<Result<Appended, AppendError>>>,
@@ -151,6 +154,7 @@ mod tests {
             lines: (1..=records).map(line).collect(),
             header: None,
             opens: Term(0),
+            row: None,
             turn: None,
             reply: None,
         }

@@ -1,6 +1,7 @@
 //! The one statement of an append, and what its answer means.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::home::Term;
@@ -12,7 +13,9 @@ use uuid::Uuid;
 use super::queue::AppendJob;
 use crate::connection::Link;
 use crate::failure::DbFailure;
+use crate::numbers::{int, number};
 use crate::policy;
+use crate::rows::{self, RowColumns};
 
 /// Writes the records of every thread whose head is the expected one and whose term is not above the lease's, and
 /// returns these threads. The fence is in the update, so no clock is a part of it.
@@ -22,7 +25,9 @@ use crate::policy;
 /// - `moved` counts `locked` first, so that all rows are locked before the first is changed. After a wait for a row,
 ///   PostgreSQL looks at the conditions of `moved` again, on the row as it is then.
 /// - `moved` finds its rows by the primary key, one after the other, and changes no indexed column.
-pub(super) const APPEND: &str = "with batch as materialized (
+///
+/// The rows of lists come last, in the same transaction.
+const RECORDS: &str = "with batch as materialized (
   select * from unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[])
     as b (thread, term, expected, head, header, opens)
 ), locked as materialized (
@@ -47,8 +52,22 @@ pub(super) const APPEND: &str = "with batch as materialized (
   insert into records (thread, seq, line)
   select l.thread, l.seq, l.line from unnest($7::uuid[], $8::int8[], $9::bytea[]) as l (thread, seq, line)
   where l.thread in (select thread from done)
-)
-select thread from done";
+)";
+
+/// Without rows.
+static APPEND: LazyLock<String> = LazyLock::new(|| format!("{RECORDS}\nselect thread, false from done"));
+
+/// With the rows of lists, as parameters from `$11` on. Also returns which of them were set.
+static APPEND_WITH_ROWS: LazyLock<String> = LazyLock::new(|| {
+    let upsert = rows::upsert(11, "r.thread in (select thread from done)");
+    format!(
+        "{RECORDS}, listed as (\n{upsert}\n)
+select done.thread, listed.thread is not null from done left join listed on listed.thread = done.thread"
+    )
+});
+
+/// A parameter and its type.
+type DbParam<'p> = (&'p (dyn ToSql + Sync), Type);
 
 /// The columns of some jobs and of their records.
 #[derive(Debug)]
@@ -83,7 +102,7 @@ impl<'a> AppendColumns<'a> {
         }
     }
 
-    pub(super) fn params(&self) -> [(&(dyn ToSql + Sync), Type); 10] {
+    fn params(&self) -> [DbParam<'_>; 10] {
         [
             (&self.threads, Type::UUID_ARRAY),
             (&self.terms, Type::INT8_ARRAY),
@@ -99,21 +118,26 @@ impl<'a> AppendColumns<'a> {
     }
 }
 
-/// Sends the jobs in one statement. Returns the threads whose records were written.
-pub(super) async fn send(link: &mut Link, jobs: &[AppendJob]) -> Result<HashSet<ThreadId>, DbFailure> {
+/// The statement of an append, and its parameters.
+pub(super) fn statement<'c>(
+    columns: &'c AppendColumns<'_>,
+    rows: &'c RowColumns,
+) -> (&'static str, Vec<DbParam<'c>>) {
+    let params = columns.params().into_iter();
+    match rows.is_empty() {
+        true => (&APPEND, params.collect()),
+        false => (&APPEND_WITH_ROWS, params.chain(rows.params()).collect()),
+    }
+}
+
+/// Sends the jobs in one statement. Returns the threads whose records were written, and whether the row of each was set.
+pub(super) async fn send(link: &mut Link, jobs: &[AppendJob]) -> Result<HashMap<ThreadId, bool>, DbFailure> {
     let columns = AppendColumns::of(jobs);
-    let written = link.write(APPEND, &columns.params(), policy::WRITE_DEADLINE).await?;
-    Ok(written.iter().map(|row| ThreadId::new(row.get(0))).collect())
-}
-
-/// A number as the database has it. None of ours comes near its bound.
-pub(crate) fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A number of the database, which has none below 0.
-pub(crate) fn number(int: i64) -> u64 {
-    u64::try_from(int).unwrap_or_default()
+    let rows = jobs.iter().filter_map(|job| Some((job.row.as_deref()?, job.head())));
+    let rows = RowColumns::of(rows);
+    let (sql, params) = statement(&columns, &rows);
+    let written = link.write(sql, &params, policy::WRITE_DEADLINE).await?;
+    Ok(written.iter().map(|row| (ThreadId::new(row.get(0)), row.get(1))).collect())
 }
 
 /// The row of a thread in `heads`.
@@ -164,7 +188,7 @@ pub(super) fn left_out(job: &AppendJob, there: HeadRow) -> Omission {
     }
     let head = there.visible();
     if head == job.expected && job.lines.is_empty() {
-        return Omission::Known(Ok(Appended { head }));
+        return Omission::Known(Ok(Appended::unlisted(head)));
     }
     if head == job.expected {
         return if there.trashed { Omission::InTrash } else { Omission::Again };

@@ -1,11 +1,14 @@
 use skein_protocol::ids::EventSeq;
+use skein_store::history::ThreadRow;
 use skein_store::home::Term;
+use skein_store::index::conformance::row;
 use skein_store::rollout::Lease;
 use skein_store::testing::{lease, thread};
 use tokio::sync::oneshot;
 
-use super::statement::{APPEND, AppendColumns};
+use super::statement::{AppendColumns, statement};
 use super::*;
+use crate::rows::RowColumns;
 use crate::testing::{TestCluster, TestDatabase};
 
 type Reply = oneshot::Receiver<Result<Appended, AppendError>>;
@@ -17,14 +20,18 @@ fn job(lease: Lease, expected: u64) -> (AppendJob, Reply) {
     let lines = vec![row];
     let opens = lease.term;
     let expected = EventSeq(expected);
-    (AppendJob { lease, expected, lines, header: None, opens, turn: None, reply: Some(reply) }, answer)
+    (
+        AppendJob { lease, expected, lines, header: None, opens, row: None, turn: None, reply: Some(reply) },
+        answer,
+    )
 }
 
 /// A task in a database of its own, in which threads 1 to 4 have a record of term 1.
 async fn begun() -> (TestDatabase, Appender) {
     let at = TestCluster::shared().database().await;
     let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
-    let mut appender = Appender::new(database, Arc::default());
+    let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
+    let mut appender = Appender::new(Arc::clone(&database), Arc::new(Appends::new(rows)));
     let jobs = (1..=4).map(|n| job(lease(thread(n)), 0));
     let (jobs, replies): (Vec<_>, Vec<_>) = jobs.unzip();
     appender.write(jobs).await;
@@ -95,13 +102,18 @@ async fn a_batch_finds_its_rows_by_the_primary_key() {
     let others = "insert into heads (thread, term, seq, header, open)
       select gen_random_uuid(), 1, 1, 0, false from generate_series(1, 20000); analyze heads";
     TestCluster::shared().run(&at.name, others).await;
-    for threads in [1, 32] {
-        let jobs: Vec<AppendJob> = (1..=threads).map(|n| job(lease(thread(n)), 1).0).collect();
+    for (threads, with_rows) in [(1, false), (32, false), (1, true), (32, true)] {
+        let row = |n| Arc::new(ThreadRow { id: thread(n), ..row(n, 1, 1) });
+        let of = |n| AppendJob { row: with_rows.then(|| row(n)), ..job(lease(thread(n)), 1).0 };
+        let jobs: Vec<AppendJob> = (1..=threads).map(of).collect();
+        let rows = RowColumns::of(jobs.iter().filter_map(|job| Some((job.row.as_deref()?, EventSeq(2)))));
         let columns = AppendColumns::of(&jobs);
+        let (sql, params) = statement(&columns, &rows);
         let link = appender.link().await.unwrap();
-        let plan = link.read(&format!("explain {APPEND}"), &columns.params()).await.unwrap();
+        let plan = link.read(&format!("explain {sql}"), &params).await.unwrap();
         let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
         let plan = plan.join("\n");
         assert!(plan.contains("heads_pkey") && !plan.contains("Seq Scan"), "{threads} threads: {plan}");
+        assert_eq!(plan.contains("Insert on threads"), with_rows, "{plan}");
     }
 }

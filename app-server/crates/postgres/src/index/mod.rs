@@ -5,7 +5,6 @@
 //! its JSON, so that a late row of the same thread does not come back.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,53 +13,30 @@ use skein_protocol::extension::{IndexCounts, IndexState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::question::NeedsYou;
 use skein_store::history::ThreadRow;
-use skein_store::index::changes::Changes;
-use skein_store::index::{
-    Cursor, IndexError, ListPage, ThreadFilter, ThreadIndex, WaitingThreads, WalkBounds, WalkedRows,
-    is_interactive,
-};
+use skein_store::index::{Cursor, IndexError, ListPage, ThreadFilter, ThreadIndex, WalkBounds, WalkedRows};
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::append::{int, number};
 use crate::database::Database;
 use crate::failure::DbFailure;
+use crate::numbers::{int, number};
 use crate::policy;
 use crate::pool::Pool;
-use crate::turns::WriteTurns;
+use crate::rows::{RowColumns, ThreadRows, UPSERT, parsed};
 
 mod walk;
 
 /// The index.
 pub struct PgIndex {
     pool: Arc<Pool>,
-    turns: WriteTurns,
-    waiting: WaitingThreads,
-    /// Notifies the rows' listeners.
-    changes: Arc<Changes>,
+    rows: Arc<ThreadRows>,
 }
 
 impl PgIndex {
-    /// Opens the index of a cluster, and reads the questions that wait.
-    ///
-    /// # Errors
-    /// [`IndexError::Unavailable`].
-    pub async fn open(database: &Database, changes: Arc<Changes>) -> Result<Self, IndexError> {
-        let (pool, turns) = (database.pool(), WriteTurns::default());
-        let index = Self { pool, turns, waiting: WaitingThreads::default(), changes };
-        let sql = "select \"row\"::text, as_of from threads where asked is not null";
-        for row in index.pool.read(sql, &[]).await.map_err(unavailable)? {
-            if let Some(row) = parsed(&row) {
-                index.note(row.id, Some(row));
-            }
-        }
-        Ok(index)
-    }
-
-    fn note(&self, thread: ThreadId, row: Option<ThreadRow>) {
-        let Ok(()) = self.waiting.note(thread, || Ok::<_, Infallible>(row));
-        self.changes.note(thread);
+    /// The index of a cluster.
+    pub fn new(database: &Database, rows: Arc<ThreadRows>) -> Self {
+        Self { pool: database.pool(), rows }
     }
 
     /// Sets rows of different threads in one statement, and notes those that were set.
@@ -68,14 +44,14 @@ impl PgIndex {
         let mut turns = Vec::with_capacity(rows.len());
         // The order of the ids keeps two callers from waiting for each other.
         for (row, _) in &rows {
-            turns.push(self.turns.of(row.id).await);
+            turns.push(self.rows.turn_of(row.id).await);
         }
-        let columns = RowColumns::of(&rows);
-        let set = self.pool.write(UPSERT, &columns.params()).await.map_err(unwritable)?;
+        let columns = RowColumns::of(rows.iter().map(|(row, as_of)| (row, *as_of)));
+        let set = self.pool.write(&UPSERT, &columns.params()).await.map_err(unwritable)?;
         let set: HashSet<ThreadId> = set.iter().map(|row| ThreadId::new(row.get(0))).collect();
         for (row, _) in rows {
             if set.contains(&row.id) {
-                self.note(row.id, Some(row));
+                self.rows.note(row.id, Some(row));
             }
         }
         drop(turns);
@@ -89,86 +65,9 @@ impl std::fmt::Debug for PgIndex {
     }
 }
 
-/// Sets rows, unless a later one is there. A row of the same record replaces a row, and not a removal.
-const UPSERT: &str = "insert into threads
-  (thread, as_of, \"row\", created, updated, archived, cwd, provider, originator, interactive, asked)
-select r.thread, r.as_of, r.json::json, r.created, r.updated, r.archived, r.cwd, r.provider, r.originator, r.interactive, r.asked
-from unnest($1::uuid[], $2::int8[], $3::text[], $4::int8[], $5::int8[], $6::bool[], $7::text[], $8::text[], $9::text[],
-  $10::bool[], $11::int8[])
-  as r (thread, as_of, json, created, updated, archived, cwd, provider, originator, interactive, asked)
-on conflict (thread) do update set as_of = excluded.as_of, \"row\" = excluded.\"row\", created = excluded.created,
-  updated = excluded.updated, archived = excluded.archived, cwd = excluded.cwd, provider = excluded.provider,
-  originator = excluded.originator, interactive = excluded.interactive, asked = excluded.asked
-where threads.as_of < excluded.as_of or (threads.as_of = excluded.as_of and threads.\"row\" is not null)
-returning thread";
-
 const REMOVE: &str = "insert into threads (thread, as_of) values ($1, $2)
 on conflict (thread) do update set as_of = excluded.as_of, \"row\" = null, created = null, updated = null, archived = null,
   cwd = null, provider = null, originator = null, interactive = null, asked = null";
-
-/// The columns of some rows.
-#[derive(Debug, Default)]
-struct RowColumns {
-    threads: Vec<Uuid>,
-    as_of: Vec<i64>,
-    json: Vec<String>,
-    created: Vec<i64>,
-    updated: Vec<i64>,
-    archived: Vec<bool>,
-    cwd: Vec<String>,
-    provider: Vec<String>,
-    originator: Vec<Option<String>>,
-    interactive: Vec<bool>,
-    asked: Vec<Option<i64>>,
-}
-
-impl RowColumns {
-    fn of(rows: &[(ThreadRow, EventSeq)]) -> Self {
-        let mut columns = Self::default();
-        for (row, as_of) in rows {
-            columns.threads.push(row.id.uuid());
-            columns.as_of.push(int(as_of.0));
-            // Every member of a row can be written as JSON.
-            columns.json.push(serde_json::to_string(row).unwrap_or_default());
-            columns.created.push(row.created.0);
-            columns.updated.push(row.updated.0);
-            columns.archived.push(row.archived);
-            columns.cwd.push(walk::key(&row.cwd));
-            columns.provider.push(walk::key(&row.model_provider));
-            columns.originator.push(row.originator.as_deref().map(walk::key));
-            columns.interactive.push(is_interactive(&row.source));
-            columns.asked.push(row.waiting.first().map(|oldest| oldest.asked.0));
-        }
-        columns
-    }
-
-    fn params(&self) -> [(&(dyn ToSql + Sync), Type); 11] {
-        [
-            (&self.threads, Type::UUID_ARRAY),
-            (&self.as_of, Type::INT8_ARRAY),
-            (&self.json, Type::TEXT_ARRAY),
-            (&self.created, Type::INT8_ARRAY),
-            (&self.updated, Type::INT8_ARRAY),
-            (&self.archived, Type::BOOL_ARRAY),
-            (&self.cwd, Type::TEXT_ARRAY),
-            (&self.provider, Type::TEXT_ARRAY),
-            (&self.originator, Type::TEXT_ARRAY),
-            (&self.interactive, Type::BOOL_ARRAY),
-            (&self.asked, Type::INT8_ARRAY),
-        ]
-    }
-}
-
-/// The row in the first column. One that cannot be read is left out, as its thread can still be read by its id.
-fn parsed(row: &Row) -> Option<ThreadRow> {
-    match serde_json::from_str(row.get(0)) {
-        Ok(row) => Some(row),
-        Err(error) => {
-            tracing::warn!(%error, "a row of a thread cannot be read");
-            None
-        }
-    }
-}
 
 fn unavailable(failure: DbFailure) -> IndexError {
     IndexError::Unavailable(failure.reason().to_owned())
@@ -213,19 +112,19 @@ impl ThreadIndex for PgIndex {
     }
 
     async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError> {
-        let _turn = self.turns.of(thread).await;
+        let _turn = self.rows.turn_of(thread).await;
         let (id, as_of) = (thread.uuid(), int(as_of.0));
         let removed = self.pool.write(REMOVE, &[(&id, Type::UUID), (&as_of, Type::INT8)]).await;
         removed.map_err(unwritable)?;
-        self.note(thread, None);
+        self.rows.note(thread, None);
         Ok(())
     }
 
     async fn begin(&self, thread: ThreadId) -> Result<(), IndexError> {
-        let _turn = self.turns.of(thread).await;
+        let _turn = self.rows.turn_of(thread).await;
         let sql = "delete from threads where thread = $1";
         self.pool.write(sql, &[(&thread.uuid(), Type::UUID)]).await.map_err(unwritable)?;
-        self.note(thread, None);
+        self.rows.note(thread, None);
         Ok(())
     }
 
@@ -303,7 +202,7 @@ impl ThreadIndex for PgIndex {
     }
 
     fn needs_you(&self) -> NeedsYou {
-        self.waiting.needs_you()
+        self.rows.needs_you()
     }
 }
 

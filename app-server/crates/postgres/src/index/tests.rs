@@ -8,7 +8,8 @@ use crate::testing::{TestCluster, TestDatabase};
 
 async fn open(at: &TestDatabase) -> PgIndex {
     let database = Database::open(at.address.clone()).await.unwrap();
-    PgIndex::open(&database, Arc::default()).await.unwrap()
+    let rows = ThreadRows::open(&database, Arc::default()).await.unwrap();
+    PgIndex::new(&database, Arc::new(rows))
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use skein_protocol::thread::SortDirection;
 use skein_store::index::{Cursor, SortKey, Span, ThreadFilter};
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::policy;
+use crate::rows::key;
 
 /// The first directories by their bytes: each step of the recursion finds the next one in the index `threads_cwd`. A
 /// directory above the length of a key is spelled as in its row.
@@ -24,12 +24,6 @@ pub(super) const DIRECTORIES: &str = "with recursive steps as (
 select distinct (t.\"row\"->>'cwd') collate \"C\" as cwd from steps s
 join lateral (select \"row\" from threads where archived = s.archived and cwd = s.cwd limit 1) t on true
 order by 1 limit $1";
-
-/// A text as a key of an index: a bounded number of characters, without the one that the database refuses. Different texts may
-/// have the same key, so a key only narrows down.
-pub(super) fn key(text: &str) -> String {
-    text.chars().take(policy::KEY_CHARS).map(|char| if char == '\0' { '\u{fffd}' } else { char }).collect()
-}
 
 /// A parameter that lives as long as its statement.
 type WalkParam = (Box<dyn ToSql + Send + Sync>, Type);
@@ -145,6 +139,6 @@ mod tests {
     #[test]
     fn a_key_is_bounded_and_has_no_character_that_the_database_refuses() {
         assert_eq!(key("/a\0b"), "/a\u{fffd}b");
-        assert_eq!(key(&"ä".repeat(9_000)).len(), 2 * policy::KEY_CHARS);
+        assert_eq!(key(&"ä".repeat(9_000)).len(), 2 * crate::policy::KEY_CHARS);
     }
 }

@@ -13,8 +13,8 @@ use super::PgStore;
 use super::encoded::EncodedRows;
 use super::pages::whole;
 use super::texts::FetchedTexts;
-use crate::append::{int, number};
 use crate::failure::DbFailure;
+use crate::numbers::{int, number};
 use crate::policy;
 
 /// Removes what an interrupted copy has left. The thread has no row in `heads`, or one that is no rollout.
@@ -53,7 +53,7 @@ impl PgStore {
         then: Vec<Record>,
     ) -> Result<Appended, CopyError> {
         let thread = lease.thread;
-        let _turn = self.turns.of(thread).await;
+        let _turn = self.rows.turn_of(thread).await;
         let source = self.find_head(from).await.map_err(self.unread(from))?;
         if source.seq == EventSeq(0) || source.trashed {
             return Err(ReadError::Missing(from).into());
@@ -75,7 +75,7 @@ impl PgStore {
         let head = then.last().map_or(up_to, |last| last.seq);
         let made = self.finish(thread, head, header, &encoded).await;
         match made.map_err(|failure| self.failed(failure).of_append(thread)) {
-            Ok(true) => Ok(Appended { head }),
+            Ok(true) => Ok(Appended::unlisted(head)),
             Ok(false) => Err(AppendError::Conflict { thread, head: EventSeq(0) }.into()),
             Err(error) => {
                 self.appends.doubt(thread);

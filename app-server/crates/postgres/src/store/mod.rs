@@ -11,18 +11,19 @@ use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::rollout::record::{Record, SecretValues};
 use skein_store::rollout::{
-    AppendError, Appended, CopyError, Keep, Lease, Loaded, Location, MayHold, MoveError, OpenMarker,
+    AppendError, Appended, CopyError, Lease, Loaded, Location, LogEntry, MayHold, MoveError, OpenMarker,
     OpenMarkers, ReadError, RecordPage, RolloutCounts, RolloutStore,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::append::{Appender, Appends, number};
+use crate::append::{Appender, Appends};
 use crate::database::Database;
 use crate::failure::DbFailure;
+use crate::numbers::number;
 use crate::policy;
 use crate::pool::Pool;
-use crate::turns::WriteTurns;
+use crate::rows::ThreadRows;
 
 mod copies;
 mod encoded;
@@ -36,7 +37,7 @@ pub struct PgStore {
     database: Arc<Database>,
     pool: Arc<Pool>,
     appends: Arc<Appends>,
-    turns: WriteTurns,
+    rows: Arc<ThreadRows>,
     open: Arc<Mutex<OpenMarkers>>,
     tasks: Tasks,
     counters: PgCounters,
@@ -54,13 +55,13 @@ impl PgStore {
     ///
     /// # Errors
     /// If the database does not serve.
-    pub async fn open(database: Arc<Database>, tasks: Tasks) -> io::Result<Self> {
+    pub async fn open(database: Arc<Database>, rows: Arc<ThreadRows>, tasks: Tasks) -> io::Result<Self> {
         let pool = database.pool();
         let store = Self {
             database,
             pool,
-            appends: Arc::default(),
-            turns: WriteTurns::default(),
+            appends: Arc::new(Appends::new(Arc::clone(&rows))),
+            rows,
             open: Arc::default(),
             tasks,
             counters: PgCounters::default(),
@@ -119,10 +120,9 @@ impl RolloutStore for PgStore {
         &self,
         lease: Lease,
         expected: EventSeq,
-        records: Vec<Record>,
-        _keep: Keep,
+        entry: LogEntry,
     ) -> Result<Appended, AppendError> {
-        self.write_records(lease, expected, records).await
+        self.write_records(lease, expected, entry).await
     }
 
     async fn copy(
@@ -136,7 +136,7 @@ impl RolloutStore for PgStore {
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {
-        let _turn = self.turns.of(thread).await;
+        let _turn = self.rows.turn_of(thread).await;
         self.counters.reads.fetch_add(1, Relaxed);
         self.end_of(thread).await
     }
@@ -150,7 +150,7 @@ impl RolloutStore for PgStore {
     }
 
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
-        let _turn = self.turns.of(thread).await;
+        let _turn = self.rows.turn_of(thread).await;
         self.counters.loads.fetch_add(1, Relaxed);
         // An earlier write may still be on its way.
         if self.appends.is_doubted(thread) {
@@ -232,7 +232,7 @@ impl RolloutStore for PgStore {
     }
 
     async fn set_open_marker(&self, thread: ThreadId) -> io::Result<()> {
-        let _turn = self.turns.of(thread).await;
+        let _turn = self.rows.turn_of(thread).await;
         self.set_open(thread).await.map_err(|failure| self.failed(failure))?;
         self.lock_open().note(thread);
         Ok(())

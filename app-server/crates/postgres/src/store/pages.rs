@@ -15,8 +15,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::{PgStore, seq};
-use crate::append::int;
 use crate::failure::DbFailure;
+use crate::numbers::int;
 use crate::policy;
 
 /// A range of the primary key of one partition, up to a number of bytes and at least one line. The head comes with each
@@ -60,7 +60,7 @@ impl FoundLines {
     pub(super) fn lines(&self) -> impl Iterator<Item = (EventSeq, &[u8])> {
         self.rows.iter().filter_map(|row| {
             let number = row.get::<_, Option<i64>>(1)?;
-            Some((EventSeq(crate::append::number(number)), row.get::<_, &[u8]>(2)))
+            Some((EventSeq(crate::numbers::number(number)), row.get::<_, &[u8]>(2)))
         })
     }
 

@@ -12,8 +12,8 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::PgStore;
-use crate::append::int;
 use crate::failure::DbFailure;
+use crate::numbers::int;
 use crate::policy;
 
 /// The numbers of the locations in `heads.shelf`.
@@ -79,7 +79,7 @@ impl PgStore {
         params: &crate::connection::Params<'_>,
     ) -> Result<(), MoveError> {
         let thread = lease.thread;
-        let _turn = self.turns.of(thread).await;
+        let _turn = self.rows.turn_of(thread).await;
         self.lock_open().note(thread);
         let moved = self.pool.write(sql, params).await;
         if matches!(moved, Err(DbFailure::Unknown(_))) {
@@ -133,7 +133,7 @@ impl PgStore {
 
     /// Removes a marker, unless the rollout has changed since. The thread's turn keeps a change away meanwhile.
     pub(super) async fn clear(&self, marker: OpenMarker) -> Result<bool, DbFailure> {
-        let _turn = self.turns.of(marker.thread).await;
+        let _turn = self.rows.turn_of(marker.thread).await;
         if !self.lock_open().take_off(marker) {
             return Ok(false);
         }

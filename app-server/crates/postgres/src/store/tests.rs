@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use skein_base::tasks::Tasks;
+use skein_store::rollout::Keep;
 use skein_store::rollout::conformance::keeps_every_promise;
 
 use super::*;
@@ -8,6 +9,7 @@ use crate::testing::{TestCluster, TestDatabase, TestPooler};
 
 mod faults;
 mod fence;
+mod rows;
 mod same;
 mod standby;
 
@@ -39,7 +41,8 @@ impl Fixture {
 
 async fn open(at: &TestDatabase, tasks: &Tasks) -> PgStore {
     let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
-    PgStore::open(database, tasks.clone()).await.unwrap()
+    let rows = ThreadRows::open(&database, Arc::default()).await.unwrap();
+    PgStore::open(database, Arc::new(rows), tasks.clone()).await.unwrap()
 }
 
 #[tokio::test]

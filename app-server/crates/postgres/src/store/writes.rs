@@ -4,7 +4,7 @@ use skein_base::tasks::apart;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::home::Term;
 use skein_store::rollout::record::Record;
-use skein_store::rollout::{AppendError, Appended, Lease, ReadError, order};
+use skein_store::rollout::{AppendError, Appended, Lease, LogEntry, ReadError, order};
 use tokio::sync::oneshot;
 use tokio_postgres::types::Type;
 
@@ -23,10 +23,10 @@ impl PgStore {
         &self,
         lease: Lease,
         expected: EventSeq,
-        records: Vec<Record>,
+        LogEntry { records, row, .. }: LogEntry,
     ) -> Result<Appended, AppendError> {
         let thread = lease.thread;
-        let turn = self.turns.of(thread).await;
+        let turn = self.rows.turn_of(thread).await;
         // The head is not known here, so this finds only records that do not continue the expected one.
         if order::check(lease, expected, &records, expected, Term(0)).is_err() {
             return Err(self.refusal(lease, expected, &records).await);
@@ -41,6 +41,8 @@ impl PgStore {
             lines: encoded.rows,
             header: Some(EventSeq(encoded.header)).filter(|header| header.0 > 0),
             opens: encoded.opens,
+            // A new thread may have the id of a removed one, whose row is not older.
+            row: row.filter(|_| expected > EventSeq(0)),
             turn: Some(turn),
             reply: Some(reply),
         };

@@ -27,7 +27,7 @@ use crate::rollout::epoch::Tail;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::{DiskLayer, FileLayer};
 use crate::rollout::record::{Record, RecordBody, ThreadOpened};
-use crate::rollout::{AppendError, Keep, Lease, ReadError, RolloutStore};
+use crate::rollout::{AppendError, Keep, Lease, LogEntry, ReadError, RolloutStore};
 
 /// The sub-command that other processes see as the home's holder.
 pub const DOING: &str = home::RESTORE;
@@ -222,7 +222,8 @@ async fn open_unnamed(store: &FileStore, thread: ThreadId) -> io::Result<Term> {
     let opened = ThreadOpened { boot_id: Uuid::nil(), term, epoch };
     let body = RecordBody::ThreadOpened(Box::new(opened));
     let record = Record { seq: loaded.head.next(), at: Clock.wall(), body };
-    let appended = store.append(Lease { thread, term }, loaded.head, vec![record], Keep::Process).await;
+    let appended =
+        store.append(Lease { thread, term }, loaded.head, LogEntry::of(vec![record], Keep::Process)).await;
     store.release(thread);
     appended.map(|_| term).map_err(|error: AppendError| io::Error::other(error))
 }

@@ -24,7 +24,7 @@ use crate::policy;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::{DiskLayer, LayerFile};
 use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
-use crate::rollout::{Keep, Lease, Location, RolloutStore};
+use crate::rollout::{Keep, Lease, Location, LogEntry, RolloutStore};
 
 const BOOT: Uuid = Uuid::from_u128(7);
 const TERM: Term = Term(40);
@@ -50,7 +50,7 @@ async fn write(store: &FileStore, thread: ThreadId, name: &str) {
     let at = skein_base::clock::Clock.wall();
     let records =
         (head.0 + 1..).zip(bodies).map(|(seq, body)| Record { seq: EventSeq(seq), at, body }).collect();
-    store.append(Lease { thread, term: TERM }, head, records, Keep::Process).await.unwrap();
+    store.append(Lease { thread, term: TERM }, head, LogEntry::of(records, Keep::Process)).await.unwrap();
     store.release(thread);
 }
 

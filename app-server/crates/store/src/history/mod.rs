@@ -28,14 +28,19 @@ mod messages;
 mod open_turn;
 mod queue;
 pub mod read;
-mod row;
 mod settings_source;
 mod spending;
+/// A question as lists show it.
+fn waiting(open: &TurnQuestion) -> WaitingQuestion {
+    WaitingQuestion { id: open.asked.id, kind: open.asked.kind, asked: open.at }
+}
+
 #[cfg(test)]
 mod tests;
 mod user_state;
 mod window;
 
+pub use crate::rollout::row::{ThreadRow, WaitingQuestion};
 pub use cut::{Bound, Cut};
 pub use damage::DAMAGE_ID;
 pub use fold::is_event;
@@ -46,7 +51,6 @@ pub use open_turn::{
     AnsweredQuestion, CallState, KeptTurn, NextLoad, PausedCall, RestartTurns, TurnCall, TurnQuestion,
 };
 pub use queue::MessageQueue;
-pub use row::{ThreadRow, WaitingQuestion};
 pub use spending::{Spending, TurnSpent};
 pub use window::json_bytes;
 
@@ -338,7 +342,7 @@ impl History {
             git_info: self.git_info.clone(),
             archived: self.archived,
             read: self.read.clone(),
-            waiting: self.open_questions().iter().map(WaitingQuestion::of).collect(),
+            waiting: self.open_questions().iter().map(waiting).collect(),
             spent: self.spending.spent.day,
         }
     }

@@ -10,7 +10,7 @@ use crate::rollout::record::{
     Forked, ItemStarted, ItemText, ItemsInjected, Reverted, ThreadClosed, ThreadMeta, ThreadNamed,
     TurnStarted, TurnUsage,
 };
-use crate::rollout::{Keep, Lease, RolloutStore, line, memory::MemoryStore};
+use crate::rollout::{Keep, Lease, LogEntry, RolloutStore, line, memory::MemoryStore};
 use crate::testing::decode;
 
 /// Numbers and dates bodies, a second apart.
@@ -391,7 +391,7 @@ proptest! {
         prop_assert_eq!(&from_lines, &live);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (store, lease) = (MemoryStore::default(), Lease { thread: live.id(), term: Term(9) });
-        runtime.block_on(store.append(lease, EventSeq(0), written, Keep::Power)).unwrap();
+        runtime.block_on(store.append(lease, EventSeq(0), LogEntry::of(written, Keep::Power))).unwrap();
         prop_assert_eq!(runtime.block_on(History::read(&store, live.id())).unwrap(), live);
     }
 }

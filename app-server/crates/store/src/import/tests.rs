@@ -5,7 +5,7 @@ use crate::history::History;
 use crate::index::ThreadIndex;
 use crate::index::memory::MemoryIndex;
 use crate::rollout::record::ThreadNamed;
-use crate::rollout::{Keep, Lease};
+use crate::rollout::{Keep, Lease, LogEntry};
 use skein_base::clock::WallMs;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
@@ -256,7 +256,7 @@ async fn a_thread_that_has_grown_is_brought_up_to_date_unless_it_has_grown_here_
     let named = ThreadNamed { name: Some("ours".to_owned()) };
     let record = Record { seq: after.seq().next(), at: WallMs(0), body: named.into() };
     let lease = Lease { thread, term: home.term() };
-    store.append(lease, after.seq(), vec![record], Keep::Power).await.unwrap();
+    store.append(lease, after.seq(), LogEntry::of(vec![record], Keep::Power)).await.unwrap();
     drop((home, store));
     assert_eq!(fixture.import().await.unchanged, 8, "it has not grown there since");
     fixture.grow(CHAT, "and again");

@@ -10,8 +10,8 @@ use skein_protocol::turn::UserInput;
 
 use super::record::{Record, TurnStarted};
 use super::{
-    AppendError, CopyError, Keep, Lease, Location, MayHold, MoveError, OpenMarker, ReadError, RecordPage,
-    RolloutStore,
+    AppendError, CopyError, Keep, Lease, Location, LogEntry, MayHold, MoveError, OpenMarker, ReadError,
+    RecordPage, RolloutStore,
 };
 use crate::home::Term;
 use crate::testing::{closed, lease, named, names, opened, thread};
@@ -44,11 +44,11 @@ async fn appended_records_are_read(store: &dyn RolloutStore) {
     let id = thread(1);
     let mut expected = EventSeq(0);
     for (from, to, keep) in [(1, 1, Keep::Power), (2, 4, Keep::Process), (5, 5, Keep::Power)] {
-        expected = store.append(lease(id), expected, names(from, to), keep).await.unwrap().head;
+        expected = store.append(lease(id), expected, LogEntry::of(names(from, to), keep)).await.unwrap().head;
         assert_eq!(expected, EventSeq(to));
         assert_eq!(store.head(id).await.unwrap(), expected);
     }
-    let same = store.append(lease(id), expected, Vec::new(), Keep::Power).await.unwrap();
+    let same = store.append(lease(id), expected, LogEntry::of(Vec::new(), Keep::Power)).await.unwrap();
     assert_eq!(same.head, expected, "nothing is appended, only kept");
     assert_eq!(store.read_after(id, EventSeq(0), 100).await.unwrap().records, names(1, 5));
     for _ in 0..2 {
@@ -61,7 +61,7 @@ async fn appended_records_are_read(store: &dyn RolloutStore) {
 
 async fn a_wrong_end_is_a_conflict(store: &dyn RolloutStore) {
     let id = thread(1);
-    store.append(lease(id), EventSeq(0), names(1, 3), Keep::Process).await.unwrap();
+    store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 3), Keep::Process)).await.unwrap();
     let tries = [
         (EventSeq(2), names(3, 3)),
         (EventSeq(4), names(5, 5)),
@@ -71,10 +71,14 @@ async fn a_wrong_end_is_a_conflict(store: &dyn RolloutStore) {
         (EventSeq(0), names(1, 1)),
     ];
     for (expected, records) in tries {
-        let refused = store.append(lease(id), expected, records, Keep::Power).await.unwrap_err();
+        let refused =
+            store.append(lease(id), expected, LogEntry::of(records, Keep::Power)).await.unwrap_err();
         assert!(matches!(refused, AppendError::Conflict { head: EventSeq(3), .. }), "{refused}");
     }
-    let refused = store.append(lease(thread(2)), EventSeq(1), names(2, 2), Keep::Power).await.unwrap_err();
+    let refused = store
+        .append(lease(thread(2)), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, AppendError::Conflict { head: EventSeq(0), .. }), "{refused}");
     assert_eq!(store.load(id).await.unwrap().end, names(1, 3));
 }
@@ -82,21 +86,22 @@ async fn a_wrong_end_is_a_conflict(store: &dyn RolloutStore) {
 async fn a_later_owner_fences_an_earlier_one(store: &dyn RolloutStore) {
     let id = thread(1);
     let later = Lease { thread: id, term: Term(2) };
-    store.append(lease(id), EventSeq(0), vec![opened(1, 1)], Keep::Power).await.unwrap();
-    store.append(later, EventSeq(1), vec![opened(2, 2)], Keep::Power).await.unwrap();
+    store.append(lease(id), EventSeq(0), LogEntry::of(vec![opened(1, 1)], Keep::Power)).await.unwrap();
+    store.append(later, EventSeq(1), LogEntry::of(vec![opened(2, 2)], Keep::Power)).await.unwrap();
     for reload in [false, true] {
         if reload {
             store.release(id);
         }
-        let refused = store.append(lease(id), EventSeq(2), names(3, 3), Keep::Power).await.unwrap_err();
+        let refused =
+            store.append(lease(id), EventSeq(2), LogEntry::of(names(3, 3), Keep::Power)).await.unwrap_err();
         assert!(matches!(refused, AppendError::Fenced { term: Term(2), .. }), "{refused}");
     }
-    store.append(later, EventSeq(2), vec![closed(3)], Keep::Power).await.unwrap();
+    store.append(later, EventSeq(2), LogEntry::of(vec![closed(3)], Keep::Power)).await.unwrap();
 }
 
 async fn pages_meet_without_gap_or_repetition(store: &dyn RolloutStore) {
     let id = thread(1);
-    store.append(lease(id), EventSeq(0), names(1, 50), Keep::Process).await.unwrap();
+    store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 50), Keep::Process)).await.unwrap();
     for limit in [1, 7, 49, 50, 51] {
         let (mut forward, mut back) = (Vec::new(), Vec::new());
         loop {
@@ -134,7 +139,7 @@ async fn a_missing_rollout_is_missing(store: &dyn RolloutStore) {
     assert!(matches!(store.read_after(id, EventSeq(0), 1).await, Err(ReadError::Missing(_))));
     assert!(matches!(store.read_back(id, None, 1).await, Err(ReadError::Missing(_))));
     assert_eq!(store.open_markers().await.unwrap(), []);
-    store.append(lease(id), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process)).await.unwrap();
     assert!(store.exists(id).await.unwrap());
 }
 
@@ -144,11 +149,11 @@ fn open_markers_of<const N: usize>(store: &dyn RolloutStore, threads: [ThreadId;
 
 async fn an_open_thread_keeps_its_marker(store: &dyn RolloutStore) {
     let (one, other) = (thread(1), thread(2));
-    store.append(lease(one), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    store.append(lease(one), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process)).await.unwrap();
     store.set_open_marker(other).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [one, other]);
     let before = open_markers_of(store, [one, other]);
-    store.append(lease(one), EventSeq(1), names(2, 2), Keep::Process).await.unwrap();
+    store.append(lease(one), EventSeq(1), LogEntry::of(names(2, 2), Keep::Process)).await.unwrap();
     store.release(one);
     assert_eq!(store.clear_open_markers(before.clone()).await.unwrap(), 1);
     assert_eq!(store.open_markers().await.unwrap(), [one], "it was changed since");
@@ -162,7 +167,7 @@ async fn an_open_thread_keeps_its_marker(store: &dyn RolloutStore) {
 
     store.load(one).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [], "a load that writes nothing marks nothing");
-    store.append(lease(one), EventSeq(2), names(3, 3), Keep::Process).await.unwrap();
+    store.append(lease(one), EventSeq(2), LogEntry::of(names(3, 3), Keep::Process)).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [one]);
     assert_eq!(store.counts().open_markers, 1);
 }
@@ -170,7 +175,7 @@ async fn an_open_thread_keeps_its_marker(store: &dyn RolloutStore) {
 async fn a_thread_is_whole_at_either_location(store: &dyn RolloutStore) {
     let (id, other) = (thread(1), thread(2));
     for id in [id, other] {
-        store.append(lease(id), EventSeq(0), names(1, 2), Keep::Power).await.unwrap();
+        store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 2), Keep::Power)).await.unwrap();
     }
     let mut end = 2;
     for location in
@@ -186,7 +191,10 @@ async fn a_thread_is_whole_at_either_location(store: &dyn RolloutStore) {
         all.sort_unstable();
         assert_eq!(all, [id, other], "both shelves, each thread once");
         // With the writer behind the move, or as the next owner.
-        store.append(lease(id), EventSeq(end), names(end + 1, end + 1), Keep::Power).await.unwrap();
+        store
+            .append(lease(id), EventSeq(end), LogEntry::of(names(end + 1, end + 1), Keep::Power))
+            .await
+            .unwrap();
         end += 1;
         assert_eq!(store.read_after(id, EventSeq(0), 99).await.unwrap().records, names(1, end));
         store.release(id);
@@ -199,7 +207,7 @@ async fn a_thread_is_whole_at_either_location(store: &dyn RolloutStore) {
 
 async fn a_deleted_rollout_is_missing_and_is_purged_when_it_is_old(store: &dyn RolloutStore) {
     for n in [1, 2, 3] {
-        store.append(lease(thread(n)), EventSeq(0), names(1, 2), Keep::Process).await.unwrap();
+        store.append(lease(thread(n)), EventSeq(0), LogEntry::of(names(1, 2), Keep::Process)).await.unwrap();
     }
     let gone = thread(2);
     store.relocate(lease(gone), Location::Archived).await.unwrap();
@@ -226,7 +234,7 @@ async fn a_deleted_rollout_is_missing_and_is_purged_when_it_is_old(store: &dyn R
 async fn a_move_is_fenced_and_sets_the_open_marker(store: &dyn RolloutStore) {
     let id = thread(1);
     let later = Lease { thread: id, term: Term(2) };
-    store.append(later, EventSeq(0), vec![opened(1, 2)], Keep::Power).await.unwrap();
+    store.append(later, EventSeq(0), LogEntry::of(vec![opened(1, 2)], Keep::Power)).await.unwrap();
     for reload in [false, true] {
         if reload {
             store.release(id);
@@ -251,7 +259,7 @@ async fn a_move_is_fenced_and_sets_the_open_marker(store: &dyn RolloutStore) {
 
 async fn every_thread_is_listed(store: &dyn RolloutStore) {
     for n in [1, 2, 3] {
-        store.append(lease(thread(n)), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+        store.append(lease(thread(n)), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process)).await.unwrap();
     }
     let mut listed = store.threads().await.unwrap();
     listed.sort_unstable();
@@ -260,7 +268,7 @@ async fn every_thread_is_listed(store: &dyn RolloutStore) {
 
 async fn a_copy_begins_with_what_was_there(store: &dyn RolloutStore) {
     let (from, part, whole) = (thread(1), thread(2), thread(3));
-    store.append(lease(from), EventSeq(0), names(1, 9), Keep::Process).await.unwrap();
+    store.append(lease(from), EventSeq(0), LogEntry::of(names(1, 9), Keep::Process)).await.unwrap();
     let copied = store.copy(from, EventSeq(4), lease(part), vec![named(5, "another")]).await.unwrap();
     assert_eq!(copied.head, EventSeq(5));
     let mut expected = names(1, 4);
@@ -270,8 +278,8 @@ async fn a_copy_begins_with_what_was_there(store: &dyn RolloutStore) {
     store.copy(from, EventSeq(9), lease(whole), Vec::new()).await.unwrap();
     assert_eq!(store.load(whole).await.unwrap().end, names(1, 9));
     // Both continue by themselves.
-    store.append(lease(part), EventSeq(5), names(6, 6), Keep::Power).await.unwrap();
-    store.append(lease(from), EventSeq(9), names(10, 10), Keep::Power).await.unwrap();
+    store.append(lease(part), EventSeq(5), LogEntry::of(names(6, 6), Keep::Power)).await.unwrap();
+    store.append(lease(from), EventSeq(9), LogEntry::of(names(10, 10), Keep::Power)).await.unwrap();
     assert_eq!(store.head(whole).await.unwrap(), EventSeq(9));
     let again = store.copy(from, EventSeq(4), lease(part), Vec::new()).await;
     assert!(matches!(again, Err(CopyError::Write(AppendError::Conflict { .. }))), "{again:?}");
@@ -288,8 +296,11 @@ async fn a_prefilter_answers_for_each_thread_while_there_is_time(store: &dyn Rol
     };
     let [found, other, missing] = [1, 2, 3].map(thread);
     let records = vec![opened(1, 1), said(2, "hay"), said(3, "needle"), said(4, "hay"), said(5, "needle")];
-    store.append(lease(found), EventSeq(0), records, Keep::Process).await.unwrap();
-    store.append(lease(other), EventSeq(0), vec![opened(1, 1), said(2, "hay")], Keep::Process).await.unwrap();
+    store.append(lease(found), EventSeq(0), LogEntry::of(records, Keep::Process)).await.unwrap();
+    store
+        .append(lease(other), EventSeq(0), LogEntry::of(vec![opened(1, 1), said(2, "hay")], Keep::Process))
+        .await
+        .unwrap();
     let may_hold: MayHold = Arc::new(|line| memchr::memmem::find(line, b"needle").is_some());
     let far = Clock.now() + Duration::from_secs(600);
     let prefilter = async |after, until| {

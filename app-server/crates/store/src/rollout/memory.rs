@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::record::{Record, SecretValues};
 use super::{
-    AppendError, Appended, CopyError, Keep, Lease, LoadRepair, Loaded, Location, MayHold, MoveError,
+    AppendError, Appended, CopyError, Lease, LoadRepair, Loaded, Location, LogEntry, MayHold, MoveError,
     OpenMarker, OpenMarkers, Prefilter, ReadError, RecordPage, RolloutCounts, RolloutStore, line, order,
 };
 use crate::home::Term;
@@ -71,7 +71,7 @@ impl MemoryState {
         self.written.retain(|written| *written != thread);
         self.written.push(thread);
         self.counts.appends += 1;
-        Ok(Appended { head })
+        Ok(Appended::unlisted(head))
     }
 }
 
@@ -114,10 +114,9 @@ impl RolloutStore for MemoryStore {
         &self,
         lease: Lease,
         expected: EventSeq,
-        records: Vec<Record>,
-        _keep: Keep,
+        entry: LogEntry,
     ) -> Result<Appended, AppendError> {
-        self.state().append(lease, expected, records)
+        self.state().append(lease, expected, entry.records)
     }
 
     async fn copy(
@@ -139,7 +138,7 @@ impl RolloutStore for MemoryStore {
         state.rollouts.insert(thread, records);
         state.written.push(thread);
         state.counts.appends += 1;
-        Ok(Appended { head })
+        Ok(Appended::unlisted(head))
     }
 
     async fn secrets(&self, thread: ThreadId) -> SecretValues {

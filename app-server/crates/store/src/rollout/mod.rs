@@ -5,6 +5,7 @@
 //! a `thread.opened`, and whether the end is closed.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,12 +30,14 @@ pub mod order;
 mod page;
 mod prefilter;
 pub mod record;
+pub mod row;
 
 pub use crate::home::Location;
 pub use open_marker::{OpenMarker, OpenMarkers};
 pub use page::RecordPage;
 pub use prefilter::{MayHold, Prefilter};
 use record::{Record, SecretValues};
+use row::ThreadRow;
 
 /// The durability that an [`append`](RolloutStore::append) promises before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +58,38 @@ pub struct Lease {
     pub term: Term,
 }
 
+/// The records of one append, and the row that they lead to.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// The records, in order.
+    pub records: Vec<Record>,
+    /// Their durability.
+    pub keep: Keep,
+    /// The thread's row as of the last record, if the records change it.
+    pub row: Option<Arc<ThreadRow>>,
+}
+
+impl LogEntry {
+    /// Records without a row.
+    pub fn of(records: Vec<Record>, keep: Keep) -> Self {
+        Self { records, keep, row: None }
+    }
+}
+
 /// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
     /// The number of the last record.
     pub head: EventSeq,
+    /// Whether lists show the entry's row. A store that has no lists leaves the row to its caller.
+    pub listed: bool,
+}
+
+impl Appended {
+    /// An append whose row is left to the caller.
+    pub fn unlisted(head: EventSeq) -> Self {
+        Self { head, listed: false }
+    }
 }
 
 /// The reason of a disk error, as far as a person can act on it.
@@ -314,8 +344,8 @@ pub trait RolloutStore: Send + Sync {
     /// Another life may have lost the newest records that no `thread.closed` follows: see [`Loaded::next_epoch`].
     fn life(&self) -> Uuid;
 
-    /// Appends `records`, all or none, behind record `expected` (0 for a new rollout). Creates the open marker before
-    /// it touches the rollout. Dropping the future does not stop a started append: a later
+    /// Appends the records of `entry`, all or none, behind record `expected` (0 for a new rollout). A store with the lists sets
+    /// the row in the same transaction. Creates the open marker before it touches the rollout. Dropping the future does not stop a started append: a later
     /// [`head`](RolloutStore::head) or [`load`](RolloutStore::load) waits for it and sees it.
     ///
     /// # Errors
@@ -324,8 +354,7 @@ pub trait RolloutStore: Send + Sync {
         &self,
         lease: Lease,
         expected: EventSeq,
-        records: Vec<Record>,
-        keep: Keep,
+        entry: LogEntry,
     ) -> Result<Appended, AppendError>;
 
     /// Creates the rollout of `lease.thread` with the records of `from` up to number `up_to`, and `then` behind them,

@@ -1,14 +1,13 @@
-//! One thread as lists show it: its history without turns.
+//! One thread as lists show it: its history without turns. A store may keep it beside the records that it comes from.
 
 use serde::{Deserialize, Serialize};
 use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadReadState, ThreadStatus};
 
-use super::TurnQuestion;
+use super::Location;
+use super::record::{DaySpent, QuestionKind, ReadPosition};
 use crate::home::HomePaths;
-use crate::rollout::Location;
-use crate::rollout::record::{DaySpent, QuestionKind, ReadPosition};
 
 /// One row of a list of threads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,12 +70,6 @@ pub struct WaitingQuestion {
     pub kind: QuestionKind,
     /// When it was asked.
     pub asked: WallMs,
-}
-
-impl WaitingQuestion {
-    pub(super) fn of(open: &TurnQuestion) -> Self {
-        Self { id: open.asked.id, kind: open.asked.kind, asked: open.at }
-    }
 }
 
 impl ThreadRow {

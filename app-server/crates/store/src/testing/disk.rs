@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::rollout::record::{Record, SecretValues};
 use crate::rollout::{
-    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, Location, MayHold, MoveError,
+    AppendError, Appended, CopyError, DiskKind, Lease, Loaded, Location, LogEntry, MayHold, MoveError,
     OpenMarker, ReadError, RecordPage, RolloutCounts, RolloutStore,
 };
 
@@ -281,8 +281,7 @@ impl RolloutStore for TestStore {
         &self,
         lease: Lease,
         expected: EventSeq,
-        records: Vec<Record>,
-        keep: Keep,
+        entry: LogEntry,
     ) -> Result<Appended, AppendError> {
         let thread = lease.thread;
         self.hold(thread);
@@ -293,8 +292,8 @@ impl RolloutStore for TestStore {
             let source = io::Error::from(io::ErrorKind::StorageFull);
             return Err(AppendError::Disk { thread, kind: DiskKind::Full, head: expected, source });
         }
-        let kinds: Vec<String> = records.iter().map(|record| record.body.kind().to_owned()).collect();
-        let appended = self.inner.append(lease, expected, records, keep).await?;
+        let kinds: Vec<String> = entry.records.iter().map(|record| record.body.kind().to_owned()).collect();
+        let appended = self.inner.append(lease, expected, entry).await?;
         self.written.send_modify(|written| written.extend(kinds));
         Ok(appended)
     }

@@ -16,7 +16,7 @@ use crate::rollout::record::{
     Reverted, StoredSettings, ThreadClosed, ThreadCreated, ThreadMeta, ThreadNamed, ThreadOpened,
     TurnStarted, WaitingMessage,
 };
-use crate::rollout::{Keep, Lease, RolloutStore};
+use crate::rollout::{Keep, Lease, LogEntry, RolloutStore};
 
 /// The thread.
 pub const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(7));
@@ -222,7 +222,8 @@ impl RecordedLife {
         let store = MemoryStore::default();
         let lease = Lease { thread: THREAD, term: Term(1) };
         // The future is ready at once: nothing in memory waits.
-        let _done = store.append(lease, EventSeq(0), self.records.clone(), Keep::Power).now_or_never();
+        let _done =
+            store.append(lease, EventSeq(0), LogEntry::of(self.records.clone(), Keep::Power)).now_or_never();
         store
     }
 }

@@ -20,7 +20,7 @@ use crate::index::changes::Changes;
 use crate::index::memory::MemoryIndex;
 use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{ItemCompleted, Record, RecordBody, TurnStarted};
-use crate::rollout::{Keep, RolloutStore};
+use crate::rollout::{Keep, LogEntry, RolloutStore};
 use crate::texts::{SearchTerm, Sources, TextIndex};
 
 /// Why a test cannot go on.
@@ -80,7 +80,7 @@ impl IndexedThreads {
         let head = self.store.head(id).await.unwrap_or_default();
         let record = |(seq, body)| Record { seq: EventSeq(seq), at: WallMs(0), body };
         let records = (head.0 + 1..).zip(bodies).map(record).collect();
-        self.store.append(lease(id), head, records, Keep::Process).await?;
+        self.store.append(lease(id), head, LogEntry::of(records, Keep::Process)).await?;
         let history = History::read(&*self.store, id).await?;
         self.index.upsert(history.row(), history.seq()).await?;
         self.changes.note(id);

@@ -6,7 +6,7 @@ use skein_provider::{Content, Entry};
 use skein_store::home::Term;
 use skein_store::rollout::memory::MemoryStore;
 use skein_store::rollout::record::ItemCompleted;
-use skein_store::rollout::{Keep, Lease};
+use skein_store::rollout::{Keep, Lease, LogEntry};
 use skein_store::testing::THREAD;
 
 use super::*;
@@ -24,7 +24,7 @@ async fn a_conversation_begins_with_its_first_message_however_many_bytes_follow(
     let records = (1..).zip(said).map(record).collect();
     let store = Arc::new(MemoryStore::default());
     let lease = Lease { thread: THREAD, term: Term(1) };
-    store.append(lease, EventSeq(0), records, Keep::Process).await.unwrap();
+    store.append(lease, EventSeq(0), LogEntry::of(records, Keep::Process)).await.unwrap();
     let (done, written) = oneshot::channel();
     done.send(()).unwrap();
     let cached = Arc::new(ConversationCache::default()).slot(THREAD);

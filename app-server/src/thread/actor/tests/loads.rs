@@ -8,7 +8,7 @@ use skein_protocol::thread::{ThreadReadResponse, ThreadResumeResponse, ThreadSta
 use skein_protocol::turn::TurnStatus;
 use skein_store::home::Term;
 use skein_store::rollout::record::{ItemStarted, Record, RecordBody};
-use skein_store::rollout::{Keep, Lease, RolloutStore};
+use skein_store::rollout::{Keep, Lease, LogEntry, RolloutStore};
 
 use super::*;
 use crate::thread::dispatch;
@@ -174,7 +174,7 @@ pub(super) async fn cut_off_in_a_turn(bench: &Bench) -> ThreadId {
     let body = ItemStarted { turn_id, item }.into();
     let record = Record { seq: head.next(), at: bench.services.clock.wall(), body };
     let lease = Lease { thread, term: Term(1) };
-    bench.disk.append(lease, head, vec![record], Keep::Power).await.unwrap();
+    bench.disk.append(lease, head, LogEntry::of(vec![record], Keep::Power)).await.unwrap();
     thread
 }
 

@@ -28,7 +28,7 @@ impl Proxied {
         let proxy = CuttingProxy::start(&tasks, &at);
         let through = TestDatabase { address: proxy.address(&at), name: at.name.clone() };
         let store = open(&through, &tasks).await;
-        store.append(lease(thread(1)), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+        store.append(lease(thread(1)), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
         Self { at, tasks, proxy, store }
     }
 
@@ -38,8 +38,11 @@ impl Proxied {
         self.proxy.set(cut);
         let mut outcomes = Vec::new();
         for _ in 0..policy::APPENDERS {
-            let lost =
-                self.store.append(lease(id), expected, records.to_vec(), Keep::Power).await.unwrap_err();
+            let lost = self
+                .store
+                .append(lease(id), expected, LogEntry::of(records.to_vec(), Keep::Power))
+                .await
+                .unwrap_err();
             if matches!(lost, AppendError::Unknown { .. }) {
                 self.proxy.set(ProxyCut::Nothing);
                 return;
@@ -68,7 +71,8 @@ async fn a_statement_that_never_arrived_is_unknown_and_its_retry_writes_it_once(
     let id = thread(1);
     it.lose(ProxyCut::Statements, id, EventSeq(1), &names(2, 3)).await;
     assert_eq!(it.store.head(id).await.unwrap(), EventSeq(1), "behind the doubt");
-    let again = it.store.append(lease(id), EventSeq(1), names(2, 3), Keep::Power).await.unwrap();
+    let again =
+        it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 3), Keep::Power)).await.unwrap();
     assert_eq!((again.head, lines_of(&it.at, id).await), (EventSeq(3), 3));
     it.finish().await;
 }
@@ -80,11 +84,13 @@ async fn an_append_whose_answer_is_lost_is_unknown_and_its_retry_finds_its_own_r
         let expected = if id == thread(1) { EventSeq(1) } else { EventSeq(0) };
         let records = names(expected.0 + 1, expected.0 + 2);
         it.lose(ProxyCut::Answers, id, expected, &records).await;
-        let again = it.store.append(lease(id), expected, records.clone(), Keep::Power).await.unwrap();
+        let again =
+            it.store.append(lease(id), expected, LogEntry::of(records.clone(), Keep::Power)).await.unwrap();
         assert_eq!(again.head, EventSeq(expected.0 + 2));
         assert_eq!(it.store.head(id).await.unwrap(), again.head);
         assert_eq!(lines_of(&it.at, id).await, i64::try_from(again.head.0).unwrap(), "each once");
-        let twice = it.store.append(lease(id), expected, records, Keep::Power).await.unwrap_err();
+        let twice =
+            it.store.append(lease(id), expected, LogEntry::of(records, Keep::Power)).await.unwrap_err();
         assert!(matches!(twice, AppendError::Conflict { .. }), "the doubt is over: {twice}");
         it.finish().await;
     }
@@ -97,8 +103,9 @@ async fn records_of_another_writer_are_a_conflict_for_an_append_in_doubt() {
     it.lose(ProxyCut::Statements, id, EventSeq(1), &names(2, 2)).await;
     let (tasks, other) = (Tasks::new(), &it.at);
     let other = open(other, &tasks).await;
-    other.append(lease(id), EventSeq(1), vec![opened(2, 1)], Keep::Power).await.unwrap();
-    let refused = it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power).await.unwrap_err();
+    other.append(lease(id), EventSeq(1), LogEntry::of(vec![opened(2, 1)], Keep::Power)).await.unwrap();
+    let refused =
+        it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap_err();
     assert!(matches!(refused, AppendError::Conflict { head: EventSeq(2), .. }), "{refused}");
     drop(other);
     tasks.finish().await;
@@ -113,7 +120,8 @@ async fn a_database_that_is_away_refuses_and_serves_when_it_is_back() {
     drop(proxy);
     // The connections end with the proxy; the next tries find no socket.
     let refused = loop {
-        let lost = store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power).await.unwrap_err();
+        let lost =
+            store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap_err();
         if let AppendError::Away { why, .. } = lost {
             break why;
         }
@@ -138,7 +146,7 @@ async fn idle_connections_that_the_database_ended_are_made_again() {
     let id = thread(1);
     for expected in 0..8 {
         let one = names(expected + 1, expected + 1);
-        it.store.append(lease(id), EventSeq(expected), one, Keep::Power).await.unwrap();
+        it.store.append(lease(id), EventSeq(expected), LogEntry::of(one, Keep::Power)).await.unwrap();
         it.store.head(id).await.unwrap();
         end_connections(&it.at).await;
     }
@@ -157,7 +165,10 @@ async fn end_connections(at: &TestDatabase) {
 
 /// The sentence of a refused append.
 async fn refusal(store: &PgStore) -> String {
-    let refused = store.append(lease(thread(1)), EventSeq(0), names(1, 1), Keep::Power).await.unwrap_err();
+    let refused = store
+        .append(lease(thread(1)), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power))
+        .await
+        .unwrap_err();
     let AppendError::Away { why, .. } = refused else { panic!("{refused}") };
     why.reason
 }

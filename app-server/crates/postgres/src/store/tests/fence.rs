@@ -39,9 +39,9 @@ impl RowHolder {
 async fn an_append_that_waits_for_the_row_is_fenced_by_the_claim_it_waited_for() {
     let it = Fixture::new().await;
     let id = thread(1);
-    it.store.append(lease(id), EventSeq(0), vec![opened(1, 1)], Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(0), LogEntry::of(vec![opened(1, 1)], Keep::Power)).await.unwrap();
     let mut claim = RowHolder::of(&it.at, id).await;
-    let late = it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power);
+    let late = it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power));
     let claimed = async {
         claim.awaited().await;
         claim.commit(&format!("update heads set term = 2 where thread = '{id}'")).await;
@@ -57,9 +57,9 @@ async fn an_append_that_waits_for_the_row_is_fenced_by_the_claim_it_waited_for()
 async fn an_append_that_waits_for_the_row_finds_the_number_taken() {
     let it = Fixture::new().await;
     let id = thread(1);
-    it.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
     let mut other = RowHolder::of(&it.at, id).await;
-    let late = it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power);
+    let late = it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power));
     let taken = async {
         other.awaited().await;
         other.commit(&format!("update heads set seq = 7 where thread = '{id}'")).await;
@@ -75,10 +75,10 @@ async fn a_row_that_is_held_delays_its_thread_and_no_other() {
     let it = Fixture::new().await;
     let (held, free) = (thread(1), thread(2));
     for id in [held, free] {
-        it.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+        it.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
     }
     let holder = RowHolder::of(&it.at, held).await;
-    let append = |id| it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power);
+    let append = |id| it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power));
     let (refused, done) = tokio::join!(append(held), append(free));
     let refused = refused.unwrap_err();
     assert!(
@@ -95,9 +95,9 @@ async fn a_row_that_is_held_delays_its_thread_and_no_other() {
 async fn an_append_whose_connection_ends_in_the_middle_is_unknown_and_its_retry_writes_it() {
     let it = Fixture::new().await;
     let id = thread(1);
-    it.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
     let mut holder = RowHolder::of(&it.at, id).await;
-    let append = it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power);
+    let append = it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power));
     let ended = async {
         holder.awaited().await;
         let sql = "select pg_terminate_backend(pid) from pg_stat_activity
@@ -108,7 +108,7 @@ async fn an_append_whose_connection_ends_in_the_middle_is_unknown_and_its_retry_
     assert!(matches!(lost, Err(AppendError::Unknown { .. })), "{lost:?}");
     holder.commit("select 1").await;
     assert_eq!(it.store.head(id).await.unwrap(), EventSeq(1));
-    it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap();
     assert_eq!(it.store.load(id).await.unwrap().end, names(1, 2));
     it.finish().await;
 }
@@ -120,7 +120,7 @@ async fn many_threads_append_at_once_and_each_is_whole() {
         let id = thread(n);
         for expected in 0..5 {
             let one = names(expected + 1, expected + 1);
-            it.store.append(lease(id), EventSeq(expected), one, Keep::Power).await.unwrap();
+            it.store.append(lease(id), EventSeq(expected), LogEntry::of(one, Keep::Power)).await.unwrap();
         }
     };
     futures_util::future::join_all((0..200).map(writer)).await;
@@ -139,11 +139,11 @@ async fn many_threads_append_at_once_and_each_is_whole() {
 async fn an_append_goes_on_when_its_caller_is_gone() {
     let it = Fixture::new().await;
     let id = thread(1);
-    it.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
     let mut holder = RowHolder::of(&it.at, id).await;
     tokio::select! {
         biased;
-        _never = it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power) => panic!("the row is held"),
+        _never = it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)) => panic!("the row is held"),
         () = holder.awaited() => {}
     }
     let (loaded, ()) = tokio::join!(it.store.load(id), holder.commit("select 1"));

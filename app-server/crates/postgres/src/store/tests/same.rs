@@ -37,7 +37,7 @@ async fn pages_are_those_of_the_files_to_the_byte() {
     let (id, records) = (thread(1), mixed());
     let count = records.len() as u64;
     for store in [&files as &dyn RolloutStore, &it.store] {
-        store.append(lease(id), EventSeq(0), records.clone(), Keep::Power).await.unwrap();
+        store.append(lease(id), EventSeq(0), LogEntry::of(records.clone(), Keep::Power)).await.unwrap();
     }
     for limit in [1, 2, 5, 100] {
         for at in 0..=count + 1 {
@@ -67,7 +67,12 @@ async fn a_load_is_that_of_the_memory_store() {
         let records = memory.read_after(id, EventSeq(0), 9_999).await.unwrap().records;
         let mut expected = EventSeq(0);
         for piece in records.chunks(7) {
-            expected = it.store.append(lease(id), expected, piece.to_vec(), Keep::Power).await.unwrap().head;
+            expected = it
+                .store
+                .append(lease(id), expected, LogEntry::of(piece.to_vec(), Keep::Power))
+                .await
+                .unwrap()
+                .head;
         }
         let (loaded, of_memory) = (it.store.load(id).await.unwrap(), memory.load(id).await.unwrap());
         assert_eq!(loaded, of_memory, "{turns} turns");
@@ -90,7 +95,7 @@ async fn a_load_is_that_of_the_memory_store() {
 async fn a_damaged_line_loses_itself_and_keeps_its_number() {
     let it = Fixture::new().await;
     let id = thread(1);
-    it.store.append(lease(id), EventSeq(0), names(1, 9), Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 9), Keep::Power)).await.unwrap();
     let sql = format!(
         "update records set line = 'x' where thread = '{id}' and seq in (4, 8, 9);
          delete from records where thread = '{id}' and seq = 5"
@@ -103,7 +108,7 @@ async fn a_damaged_line_loses_itself_and_keeps_its_number() {
     assert_eq!(it.store.read_after(id, EventSeq(0), 99).await.unwrap().records, there);
     let back = it.store.read_back(id, None, 2).await.unwrap();
     assert_eq!((back.records.as_slice(), back.taken, back.more), (&there[3..], 2, true));
-    it.store.append(lease(id), EventSeq(9), names(10, 10), Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(9), LogEntry::of(names(10, 10), Keep::Power)).await.unwrap();
     let all = format!("update records set line = 'x' where thread = '{id}'");
     TestCluster::shared().run(&it.at.name, &all).await;
     let unreadable = it.store.load(id).await.unwrap_err();
@@ -116,7 +121,7 @@ async fn a_large_text_stays_with_its_threads_and_goes_with_the_last_of_them() {
     let it = Fixture::new().await;
     let (id, fork) = (thread(1), thread(2));
     let records = vec![message(1, 600_000)];
-    it.store.append(lease(id), EventSeq(0), records.clone(), Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(0), LogEntry::of(records.clone(), Keep::Power)).await.unwrap();
     it.store.copy(id, EventSeq(1), lease(fork), Vec::new()).await.unwrap();
     let mut link = Link::connect(&it.at.address).await.unwrap();
     let mut texts = async |age: &str| -> i64 {
@@ -137,7 +142,10 @@ async fn a_large_text_stays_with_its_threads_and_goes_with_the_last_of_them() {
 async fn a_lost_text_is_shown_in_its_record() {
     let it = Fixture::new().await;
     let id = thread(1);
-    it.store.append(lease(id), EventSeq(0), vec![message(1, 600_000)], Keep::Power).await.unwrap();
+    it.store
+        .append(lease(id), EventSeq(0), LogEntry::of(vec![message(1, 600_000)], Keep::Power))
+        .await
+        .unwrap();
     for change in ["update blobs set body = 'short'", "delete from blobs"] {
         TestCluster::shared().run(&it.at.name, change).await;
         let page = it.store.read_after(id, EventSeq(0), 9).await.unwrap();
@@ -150,9 +158,9 @@ async fn a_lost_text_is_shown_in_its_record() {
 async fn a_new_rollout_may_have_the_id_of_a_deleted_one() {
     let it = Fixture::new().await;
     let id = thread(1);
-    it.store.append(lease(id), EventSeq(0), names(1, 3), Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 3), Keep::Power)).await.unwrap();
     it.store.trash(lease(id), WallMs(1)).await.unwrap();
-    it.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    it.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
     assert_eq!(it.store.load(id).await.unwrap().end, names(1, 1));
     it.finish().await;
 }
@@ -161,7 +169,7 @@ async fn a_new_rollout_may_have_the_id_of_a_deleted_one() {
 async fn an_interrupted_copy_is_missing_and_the_next_one_is_whole() {
     let it = Fixture::new().await;
     let (from, to) = (thread(1), thread(2));
-    it.store.append(lease(from), EventSeq(0), names(1, 3), Keep::Power).await.unwrap();
+    it.store.append(lease(from), EventSeq(0), LogEntry::of(names(1, 3), Keep::Power)).await.unwrap();
     let mut link = Link::connect(&it.at.address).await.unwrap();
     let sql = "insert into records (thread, seq, line) values ($1, 2, 'half')";
     link.read(sql, &[(&to.uuid(), Type::UUID)]).await.unwrap();
@@ -174,7 +182,7 @@ async fn an_interrupted_copy_is_missing_and_the_next_one_is_whole() {
 #[tokio::test]
 async fn a_store_that_opens_again_knows_the_open_markers_and_has_the_same_life() {
     let Fixture { at, tasks, store } = Fixture::new().await;
-    store.append(lease(thread(1)), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    store.append(lease(thread(1)), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
     store.set_open_marker(thread(2)).await.unwrap();
     let life = store.life();
     drop(store);
@@ -199,7 +207,8 @@ async fn secrets_are_in_no_line_and_go_with_their_thread() {
     let (id, fork) = (skein_store::testing::THREAD, thread(2));
     let values = serde_json::json!({ "helper": { "TOKEN": "s3cret" } });
     let records = with_secrets(values.clone());
-    let head = it.store.append(lease(id), EventSeq(0), records, Keep::Power).await.unwrap().head;
+    let head =
+        it.store.append(lease(id), EventSeq(0), LogEntry::of(records, Keep::Power)).await.unwrap().head;
     it.store.copy(id, head, lease(fork), Vec::new()).await.unwrap();
     it.store.trash(lease(id), WallMs(1)).await.unwrap();
     assert_eq!(it.store.purge(WallMs(2)).await.unwrap(), 1);

@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(20);
 async fn without_standby() -> (TestCluster, Fixture) {
     let cluster = TestCluster::start();
     let it = Fixture::in_cluster(&cluster).await;
-    it.store.append(lease(thread(1)), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    it.store.append(lease(thread(1)), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
     wait_for(&cluster, "absent").await;
     (cluster, it)
 }
@@ -39,7 +39,7 @@ async fn a_commit_whose_wait_is_cancelled_is_unknown() {
     for deed in ["pg_cancel_backend", "pg_terminate_backend"] {
         let (cluster, it) = without_standby().await;
         let id = thread(1);
-        let append = it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power);
+        let append = it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power));
         let (outcome, ()) = tokio::join!(append, at_the_wait(&it.at, deed));
         let unknown = outcome.unwrap_err();
         assert!(matches!(unknown, AppendError::Unknown { .. }), "{deed}: {unknown}");
@@ -49,7 +49,8 @@ async fn a_commit_whose_wait_is_cancelled_is_unknown() {
         assert!(matches!(head, Err(ReadError::Away { .. })), "{deed}: {head:?}");
         wait_for(&cluster, "").await;
         assert_eq!(it.store.head(id).await.unwrap(), EventSeq(2));
-        let again = it.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power).await.unwrap();
+        let again =
+            it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap();
         assert_eq!(again.head, EventSeq(2), "its own records");
         it.finish().await;
     }

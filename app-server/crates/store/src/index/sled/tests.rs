@@ -17,7 +17,7 @@ use crate::index::memory::MemoryIndex;
 use crate::index::rebuild;
 use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{Record, ThreadNamed, TurnStarted};
-use crate::rollout::{Keep, Lease, Location};
+use crate::rollout::{Keep, Lease, Location, LogEntry};
 use crate::testing::TestStore;
 
 mod forms;
@@ -87,7 +87,10 @@ async fn say(store: &MemoryStore, n: u128) {
     let input = vec![UserInput::text(format!("said {n}"))];
     let body = TurnStarted { turn_id: "t".into(), input, item_id: None, client_id: None, terms: None }.into();
     let record = Record { seq: EventSeq(1), at: WallMs(i64::try_from(n).unwrap()), body };
-    store.append(Lease { thread, term: Term(1) }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
+    store
+        .append(Lease { thread, term: Term(1) }, EventSeq(0), LogEntry::of(vec![record], Keep::Power))
+        .await
+        .unwrap();
     is_known(store, thread).await;
 }
 
@@ -197,7 +200,10 @@ async fn behind_its_rollouts() -> (TempDir, Arc<MemoryStore>) {
     let thread = ThreadId::new(Uuid::from_u128(1));
     let body = ThreadNamed { name: Some("newer".to_owned()) }.into();
     let record = Record { seq: EventSeq(2), at: WallMs(4), body };
-    store.append(Lease { thread, term: Term(1) }, EventSeq(1), vec![record], Keep::Power).await.unwrap();
+    store
+        .append(Lease { thread, term: Term(1) }, EventSeq(1), LogEntry::of(vec![record], Keep::Power))
+        .await
+        .unwrap();
     is_known(&store, thread).await;
     (dir, store)
 }

@@ -48,7 +48,7 @@ pub(super) fn copy(
         return Err(refused(error).into());
     }
     places.counters.appends.fetch_add(1, Relaxed);
-    Ok(Appended { head: then.last().map_or(up_to, |last| last.seq) })
+    Ok(Appended::unlisted(then.last().map_or(up_to, |last| last.seq)))
 }
 
 fn make(

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::blob::TextSource;
 use super::record::{Record, SecretValues};
 use super::{
-    AppendError, Appended, CopyError, Keep, Lease, Loaded, Location, MayHold, MoveError, OpenMarker,
+    AppendError, Appended, CopyError, Lease, Loaded, Location, LogEntry, MayHold, MoveError, OpenMarker,
     Prefilter, ReadError, RecordPage, RolloutCounts, RolloutStore,
 };
 use crate::home::{HomePaths, machine_boot};
@@ -158,8 +158,7 @@ impl RolloutStore for FileStore {
         &self,
         lease: Lease,
         expected: EventSeq,
-        records: Vec<Record>,
-        keep: Keep,
+        entry: LogEntry,
     ) -> Result<Appended, AppendError> {
         let held = self.shared.hold(lease.thread);
         let (turn, working) = (held.turn().await, Arc::clone(&held));
@@ -167,7 +166,7 @@ impl RolloutStore for FileStore {
             // Dropped last: the next use finds the slot as this one leaves it.
             let _turn = turn;
             let working = working;
-            working.append(lease, expected, records, keep)
+            working.append(lease, expected, entry.records, entry.keep)
         });
         done.await.unwrap_or_else(|panic| {
             held.let_all_be_read();

@@ -161,7 +161,7 @@ impl SlotUse {
         let outcome = writer.append(lease, expected, records, keep);
         self.slot.readable.store(writer.end(), Release);
         *place = Some(writer);
-        Ok(Appended { head: outcome? })
+        Ok(Appended::unlisted(outcome?))
     }
 
     /// The writer of a rollout that was not loaded.

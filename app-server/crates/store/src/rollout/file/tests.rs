@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::home::{FILE_MODE, FOLDER_MODE, HomePaths};
 use crate::rollout::conformance::keeps_every_promise;
-use crate::rollout::{DiskKind, line};
+use crate::rollout::{DiskKind, Keep, line};
 use crate::testing::{closed, lease, named, names, opened, thread};
 
 mod blobs;
@@ -85,13 +85,14 @@ async fn keeps_every_promise_of_a_store() {
 async fn power_returns_after_the_syncs_and_process_does_not_sync() {
     let fixture = Fixture::new();
     let id = thread(0x2a);
-    fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process)).await.unwrap();
     let made = [Op::Open, Op::Create, Op::MakeFolder, Op::Create, Op::Write];
     let kinds = || fixture.layer.done().into_iter().map(|(op, _)| op).collect::<Vec<_>>();
     assert_eq!(kinds(), made, "a look, then the marker before anything else, and no sync");
 
     fixture.layer.hold(Op::Sync);
-    let mut answer = Box::pin(fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power));
+    let mut answer =
+        Box::pin(fixture.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)));
     loop {
         tokio::select! {
             biased;
@@ -111,9 +112,13 @@ async fn power_returns_after_the_syncs_and_process_does_not_sync() {
     assert_eq!(folders[1].1, fixture.paths.threads(), "the folder's name");
 
     let before = kinds().len();
-    fixture.store.append(lease(id), EventSeq(2), names(3, 3), Keep::Power).await.unwrap();
-    fixture.store.append(lease(id), EventSeq(3), Vec::new(), Keep::Power).await.unwrap();
-    fixture.store.append(lease(thread(0x12a)), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(2), LogEntry::of(names(3, 3), Keep::Power)).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(3), LogEntry::of(Vec::new(), Keep::Power)).await.unwrap();
+    fixture
+        .store
+        .append(lease(thread(0x12a)), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power))
+        .await
+        .unwrap();
     let expected = [
         [Op::Write, Op::Sync].as_slice(),
         &[Op::Open, Op::Create, Op::MakeFolder, Op::Create, Op::Write, Op::Sync, Op::SyncFolder],
@@ -128,7 +133,11 @@ async fn unsynced_records_have_a_bound() {
     let large = "x".repeat(crate::policy::ROLLOUT_UNSYNCED / 2);
     for seq in 1..=3 {
         let expected = EventSeq(seq - 1);
-        fixture.store.append(lease(id), expected, vec![named(seq, &large)], Keep::Process).await.unwrap();
+        fixture
+            .store
+            .append(lease(id), expected, LogEntry::of(vec![named(seq, &large)], Keep::Process))
+            .await
+            .unwrap();
     }
     assert_eq!(fixture.store.counts().syncs, 1);
 }
@@ -137,7 +146,7 @@ async fn unsynced_records_have_a_bound() {
 async fn files_and_folders_are_private() {
     let fixture = Fixture::new();
     let id = thread(0xff);
-    fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let path = fixture.path(id);
     assert!(path.ends_with(format!("threads/ff/{id}.jsonl")), "{}", path.display());
@@ -166,7 +175,13 @@ async fn a_rollout_that_is_no_file_is_refused_and_does_not_hang() {
         assert!(loaded.to_string().contains(what), "{loaded} should say {what}");
         assert!(matches!(fixture.store.read_back(id, None, 1).await, Err(ReadError::Unreadable { .. })));
         assert!(fixture.store.exists(id).await.is_err());
-        assert!(fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.is_err());
+        assert!(
+            fixture
+                .store
+                .append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power))
+                .await
+                .is_err()
+        );
     }
     assert_eq!(fs::read(&target).unwrap(), lines(&names(1, 3)));
     assert_eq!(fixture.store.threads().await.unwrap(), []);
@@ -199,7 +214,11 @@ async fn a_folder_that_cannot_be_entered_hides_no_thread() {
     for (what, make) in CLOSED {
         let fixture = Fixture::new();
         for id in [live, archived] {
-            fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+            fixture
+                .store
+                .append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power))
+                .await
+                .unwrap();
         }
         fixture.store.relocate(lease(archived), Location::Archived).await.unwrap();
         fixture.store.release(live);
@@ -217,7 +236,8 @@ async fn a_folder_that_cannot_be_entered_hides_no_thread() {
         for refused in refused {
             assert!(matches!(refused, Err(ReadError::Disk { .. })), "{what}: {refused:?}");
         }
-        let lost = fixture.store.append(lease(live), EventSeq(0), names(1, 1), Keep::Power).await;
+        let lost =
+            fixture.store.append(lease(live), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await;
         assert!(matches!(lost, Err(AppendError::Disk { .. })), "{what}: {lost:?}");
         assert_eq!(fixture.store.load(archived).await.unwrap().head, EventSeq(1), "{what}");
         if folder.is_dir() { fs::remove_dir_all(&folder) } else { fs::remove_file(&folder) }.unwrap();
@@ -231,7 +251,7 @@ async fn a_rollout_that_was_closed_for_its_descriptor_is_opened_at_the_next_writ
     let fixture = Fixture::new();
     let id = thread(1);
     assert_eq!(fixture.store.close_idle().await, 0);
-    fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process)).await.unwrap();
     assert_eq!(
         (fixture.store.close_idle().await, fixture.store.counts().syncs),
         (1, 1),
@@ -240,19 +260,19 @@ async fn a_rollout_that_was_closed_for_its_descriptor_is_opened_at_the_next_writ
     assert_eq!(fixture.store.close_idle().await, 0, "it is closed");
     let moved = fixture.path(id).with_extension("moved");
     fs::rename(fixture.path(id), &moved).unwrap();
-    let refused = fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power).await;
+    let refused = fixture.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await;
     assert!(matches!(refused, Err(AppendError::Disk { head: EventSeq(1), .. })), "{refused:?}");
     assert_eq!(fixture.store.close_idle().await, 0, "what has to be written again is not closed");
     fs::rename(moved, fixture.path(id)).unwrap();
-    fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap();
     assert_eq!(fixture.store.close_idle().await, 1);
-    fixture.store.append(lease(id), EventSeq(2), names(3, 3), Keep::Process).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(2), LogEntry::of(names(3, 3), Keep::Process)).await.unwrap();
     assert_eq!(fixture.store.load(id).await.unwrap().head, EventSeq(3));
     fixture.store.release(id);
     assert_eq!(fs::read(fixture.path(id)).unwrap(), lines(&names(1, 3)));
 
     fixture.layer.hold(Op::Write);
-    let append = fixture.store.append(lease(id), EventSeq(3), names(4, 4), Keep::Process);
+    let append = fixture.store.append(lease(id), EventSeq(3), LogEntry::of(names(4, 4), Keep::Process));
     tokio::select! { biased; _ = append => panic!("the write is held"), () = tokio::task::yield_now() => {} }
     assert_eq!(fixture.store.close_idle().await, 0, "it is in use");
     fixture.layer.release(Op::Write);
@@ -263,17 +283,21 @@ async fn write_state_goes_with_the_release() {
     let fixture = Fixture::new();
     let slots = || fixture.store.shared.slots();
     let id = thread(1);
-    fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process)).await.unwrap();
     assert_eq!(slots(), 1);
     fixture.store.release(id);
     assert_eq!(slots(), 0);
     fixture.store.load(thread(2)).await.unwrap_err();
-    fixture.store.append(lease(thread(2)), EventSeq(5), names(6, 6), Keep::Process).await.unwrap_err();
+    fixture
+        .store
+        .append(lease(thread(2)), EventSeq(5), LogEntry::of(names(6, 6), Keep::Process))
+        .await
+        .unwrap_err();
     fixture.store.read_after(id, EventSeq(0), 1).await.unwrap();
     assert_eq!(slots(), 0, "what failed or only read holds nothing");
 
     fixture.layer.hold(Op::Write);
-    let append = fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Process);
+    let append = fixture.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Process));
     tokio::select! { biased; _ = append => panic!("the write is held"), () = tokio::task::yield_now() => {} }
     fixture.store.release(id);
     assert_eq!(slots(), 1, "a write that nobody waits for still owns the file");
@@ -289,8 +313,8 @@ async fn a_head_and_a_load_come_after_an_append_that_was_given_up() {
     for round in 0..200u64 {
         let fixture = Fixture::new();
         let id = thread(1);
-        fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
-        let given_up = fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Process);
+        fixture.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process)).await.unwrap();
+        let given_up = fixture.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Process));
         tokio::select! { biased; _ = given_up => {} () = std::future::ready(()) => {} }
         if round % 2 == 0 {
             fixture.store.release(id);
@@ -305,12 +329,12 @@ async fn a_head_and_a_load_come_after_an_append_that_was_given_up() {
 async fn readers_see_what_was_acknowledged_and_nothing_else() {
     let fixture = Fixture::new();
     let id = thread(1);
-    fixture.store.append(lease(id), EventSeq(0), names(1, 2), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 2), Keep::Power)).await.unwrap();
     fixture.layer.fail_all(io::ErrorKind::Other);
     let at = fixture.layer.done().len();
     let fault = fault::DiskFault { at, times: 9, fails: fault::Fails::After, kind: io::ErrorKind::Other };
     fixture.layer.set_fault(Some(fault));
-    fixture.store.append(lease(id), EventSeq(2), names(3, 3), Keep::Power).await.unwrap_err();
+    fixture.store.append(lease(id), EventSeq(2), LogEntry::of(names(3, 3), Keep::Power)).await.unwrap_err();
     assert_eq!(fs::read(fixture.path(id)).unwrap(), lines(&names(1, 3)), "the bytes are there");
     assert_eq!(fixture.store.read_after(id, EventSeq(0), 9).await.unwrap().records, names(1, 2));
     assert_eq!(fixture.store.read_back(id, None, 9).await.unwrap().records, names(1, 2));
@@ -347,14 +371,14 @@ async fn a_completed_turn_says_where_it_began() {
     let end = crate::history::History::default().turn_completed_record("t".into(), status, None);
     let record = |seq, body| Record { seq: EventSeq(seq), at: skein_base::clock::WallMs(0), body };
     let first = vec![named(1, "before"), record(2, start.into()), named(3, "between")];
-    fixture.store.append(lease(id), EventSeq(0), first, Keep::Process).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(first, Keep::Process)).await.unwrap();
     for reload in [false, true] {
         if reload {
             fixture.store.load(id).await.unwrap();
         }
         let head = fixture.store.head(id).await.unwrap();
         let records = vec![record(head.next().0, end.clone())];
-        fixture.store.append(lease(id), head, records, Keep::Process).await.unwrap();
+        fixture.store.append(lease(id), head, LogEntry::of(records, Keep::Process)).await.unwrap();
         let last = fixture.store.read_back(id, None, 1).await.unwrap().records.remove(0);
         let RecordBody::TurnCompleted(completed) = last.body else { panic!() };
         let turn_at = lines(&[named(1, "before")]).len() as u64;

@@ -61,7 +61,7 @@ async fn a_large_text_stands_once_beside_the_rollout_and_everybody_reads_it() {
     let (id, fork) = (thread(1), thread(2));
     let text = large();
     let records = vec![named(1, "small"), asked(2, &text), user_turn(3, &text), named(4, &text)];
-    fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Process).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(records.clone(), Keep::Process)).await.unwrap();
     let name = BlobName::of(text.as_bytes()).to_string();
     assert_eq!(fixture.blobs(), [format!("{}/{name}", &name[..2])].into());
     assert_eq!(fs::read(fixture.blob(&text)).unwrap(), text.as_bytes());
@@ -102,7 +102,7 @@ async fn a_text_that_fits_into_a_line_stays_in_it() {
         record(1, ItemsInjected { items: many }),
         user_turn(2, &"y".repeat(policy::BLOB_LINE - 200)),
     ];
-    fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(records.clone(), Keep::Power)).await.unwrap();
     assert_eq!(fixture.blobs(), BTreeSet::new());
     assert_eq!(fs::read(fixture.path(id)).unwrap(), lines(&records), "as every version reads it");
 }
@@ -114,7 +114,7 @@ async fn a_page_counts_texts_before_it_reads_them() {
     let id = thread(1);
     let text = |seq: u64| format!("{seq}{}", "z".repeat(policy::READ_PAGE_BYTES / 2));
     let records: Vec<Record> = (1..=4).map(|seq| user_turn(seq, &text(seq))).collect();
-    fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Process).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(records.clone(), Keep::Process)).await.unwrap();
     // The disk refuses to read the text, so reading it fails the test.
     let refuse = |seq: u64| {
         let path = fixture.blob(&text(seq));
@@ -160,7 +160,11 @@ async fn a_lost_text_that_the_thread_works_by_is_damage_in_its_place() {
             let (id, text) = (thread(1), large());
             let named = |seq| if lost.contains(&seq) { named(seq, &text) } else { named(seq, "here") };
             let records: Vec<Record> = (1..=4).map(named).collect();
-            fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Power).await.unwrap();
+            fixture
+                .store
+                .append(lease(id), EventSeq(0), LogEntry::of(records.clone(), Keep::Power))
+                .await
+                .unwrap();
             let before = fs::read(fixture.path(id)).unwrap();
             harm(&fixture.blob(&text));
             fixture.restart();
@@ -186,7 +190,11 @@ async fn a_lost_text_of_an_item_is_shown_until_the_same_text_is_written_again() 
         let mut fixture = Fixture::new();
         let (id, text) = (thread(1), large());
         let records = vec![asked(1, &text), user_turn(2, "small"), user_turn(3, &text)];
-        fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Power).await.unwrap();
+        fixture
+            .store
+            .append(lease(id), EventSeq(0), LogEntry::of(records.clone(), Keep::Power))
+            .await
+            .unwrap();
         harm(&fixture.blob(&text));
         fixture.restart();
         let page = fixture.store.read_after(id, EventSeq(0), 9).await.unwrap();
@@ -204,8 +212,10 @@ async fn a_lost_text_of_an_item_is_shown_until_the_same_text_is_written_again() 
             let to = from + shown[from..].find("more.]").unwrap() + "more.]".len();
             assert_eq!(*record, in_words(record.seq.0, &shown[from..to]), "{what}");
         }
-        let again =
-            fixture.store.append(lease(id), EventSeq(3), vec![user_turn(4, &text)], Keep::Power).await;
+        let again = fixture
+            .store
+            .append(lease(id), EventSeq(3), LogEntry::of(vec![user_turn(4, &text)], Keep::Power))
+            .await;
         if what == "no regular file" {
             // Nothing can be written there.
             again.unwrap_err();
@@ -226,7 +236,11 @@ async fn references_that_nobody_has_written_are_damage() {
     let fixture = Fixture::new();
     let id = thread(1);
     let text = large();
-    fixture.store.append(lease(thread(9)), EventSeq(0), vec![named(1, &text)], Keep::Power).await.unwrap();
+    fixture
+        .store
+        .append(lease(thread(9)), EventSeq(0), LogEntry::of(vec![named(1, &text)], Keep::Power))
+        .await
+        .unwrap();
     let (name, bytes) = (BlobName::of(text.as_bytes()), text.len());
     let line = |blobs: Value, members: &str| {
         let head = format!(
@@ -294,7 +308,7 @@ proptest! {
         runtime.block_on(async {
             let mut fixture = Fixture::new();
             let id = thread(1);
-            fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Process).await.unwrap();
+            fixture.store.append(lease(id), EventSeq(0), LogEntry::of(records.clone(), Keep::Process)).await.unwrap();
             prop_assert_eq!(&all(&fixture, id).await, &records);
             fixture.restart();
             prop_assert_eq!(&fixture.store.load(id).await.unwrap().end, &records);
@@ -320,7 +334,7 @@ async fn a_text_that_is_lost_takes_no_room_on_a_page() {
     let fixture = Fixture::new();
     let (id, text) = (thread(1), large());
     let records = vec![named(1, "small"), asked(2, &text)];
-    fixture.store.append(lease(id), EventSeq(0), records, Keep::Process).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(records, Keep::Process)).await.unwrap();
     let whole = fixture.store.read_after(id, EventSeq(0), 10).await.unwrap();
     assert!(whole.bytes > text.len());
     fs::remove_file(fixture.blob(&text)).unwrap();

@@ -84,7 +84,7 @@ async fn numbers_of_damaged_lines_at_the_end_are_not_given_out_again() {
         assert_eq!((loaded.repair.cut, loaded.repair.damage[0].lines), (7, 2));
     }
     assert_eq!(fixture.store.head(id).await.unwrap(), EventSeq(4));
-    fixture.store.append(lease(id), EventSeq(4), names(5, 5), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(4), LogEntry::of(names(5, 5), Keep::Power)).await.unwrap();
     assert_eq!(fixture.store.read_back(id, None, 1).await.unwrap().records, names(5, 5));
 }
 
@@ -94,11 +94,15 @@ async fn a_file_that_is_not_ours_is_left_alone() {
     let id = thread(1);
     for bytes in [&b"a letter\nto somebody\n"[..], b"one line\n", &[b'\n'; 9]] {
         assert!(matches!(load(&fixture, id, bytes).await, Err(ReadError::Unreadable { .. })));
-        fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap_err();
+        fixture
+            .store
+            .append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power))
+            .await
+            .unwrap_err();
         assert_eq!(fs::read(fixture.path(id)).unwrap(), bytes);
     }
     assert!(matches!(load(&fixture, id, b"").await, Err(ReadError::Missing(_))));
-    fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
 }
 
 #[tokio::test]
@@ -134,7 +138,11 @@ async fn a_cut_sets_the_open_marker_and_syncs_the_records() {
 async fn the_next_start_finds_the_open_markers() {
     let mut fixture = Fixture::new();
     for n in [1, 2] {
-        fixture.store.append(lease(thread(n)), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+        fixture
+            .store
+            .append(lease(thread(n)), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process))
+            .await
+            .unwrap();
     }
     fs::write(fixture.paths.open_markers().join("something else"), "").unwrap();
     fixture.restart();

@@ -77,7 +77,7 @@ fn long(turns: u64, opened: Option<ThreadOpened>) -> Vec<Record> {
 async fn stored(records: Vec<Record>) -> (Fixture, ThreadId) {
     let (mut fixture, id) = (Fixture::new(), thread(1));
     let lease = Lease { thread: id, term: Term(9) };
-    fixture.store.append(lease, EventSeq(0), records, Keep::Power).await.unwrap();
+    fixture.store.append(lease, EventSeq(0), LogEntry::of(records, Keep::Power)).await.unwrap();
     fixture.restart();
     (fixture, id)
 }
@@ -98,11 +98,14 @@ async fn a_load_reads_from_the_last_header_and_goes_on_from_there() {
     assert_eq!(loaded.next_epoch(Uuid::from_u128(2)), Epoch(4), "another one cannot know what was told");
     // The header's term and offsets hold.
     let low = Lease { thread: id, term: Term(6) };
-    let refused = fixture.store.append(low, head, vec![named(head.next().0, "late")], Keep::Process).await;
+    let refused = fixture
+        .store
+        .append(low, head, LogEntry::of(vec![named(head.next().0, "late")], Keep::Process))
+        .await;
     assert!(matches!(refused.unwrap_err(), AppendError::Fenced { term: Term(7), .. }));
     let end = turn(head.0 - 1, 10, Some(OPENED)).remove(2);
     let lease = Lease { thread: id, term: Term(7) };
-    fixture.store.append(lease, head, vec![end], Keep::Process).await.unwrap();
+    fixture.store.append(lease, head, LogEntry::of(vec![end], Keep::Process)).await.unwrap();
     assert_eq!(place_of_last_turn(&fixture, id).await, Some(offset_of(&fixture, id, head.0 - 1)));
 }
 
@@ -112,8 +115,11 @@ async fn without_such_a_header_everything_is_read() {
     let (fixture, id) = stored(records.clone()).await;
     let loaded = fixture.store.load(id).await.unwrap();
     assert_eq!(loaded.end.len(), records.len());
-    let refused =
-        fixture.store.append(Lease { thread: id, term: Term(6) }, loaded.head, Vec::new(), Keep::Power);
+    let refused = fixture.store.append(
+        Lease { thread: id, term: Term(6) },
+        loaded.head,
+        LogEntry::of(Vec::new(), Keep::Power),
+    );
     assert!(matches!(refused.await.unwrap_err(), AppendError::Fenced { term: Term(7), .. }));
 }
 
@@ -153,7 +159,11 @@ async fn the_place_of_the_last_summary_is_carried_from_header_to_header() {
     let at = offset_of(&fixture, id, next);
     let head = fixture.store.load(id).await.unwrap().head;
     let lease = Lease { thread: id, term: Term(9) };
-    fixture.store.append(lease, head, turn(head.next().0, 10, Some(OPENED)), Keep::Power).await.unwrap();
+    fixture
+        .store
+        .append(lease, head, LogEntry::of(turn(head.next().0, 10, Some(OPENED)), Keep::Power))
+        .await
+        .unwrap();
     let last = fixture.store.read_back(id, None, 1).await.unwrap().records.remove(0);
     let RecordBody::TurnCompleted(completed) = last.body else { panic!() };
     assert_eq!(completed.place.and_then(|place| place.compacted_at), Some(at));
@@ -186,7 +196,7 @@ async fn a_rollout_that_an_editor_has_saved_with_other_line_ends_loses_nothing()
     assert_eq!(fixture.store.read_after(id, EventSeq(4), 99).await.unwrap().records.len(), records.len() - 4);
     let next = named(loaded.head.next().0, "next");
     let lease = Lease { thread: id, term: Term(7) };
-    fixture.store.append(lease, loaded.head, vec![next.clone()], Keep::Power).await.unwrap();
+    fixture.store.append(lease, loaded.head, LogEntry::of(vec![next.clone()], Keep::Power)).await.unwrap();
     fixture.store.release(id);
     assert_eq!(fixture.store.load(id).await.unwrap().end.last(), Some(&next));
 }

@@ -39,7 +39,7 @@ impl Owner {
                         named(seq, &format!("{seq}, said in try {attempt} of this step{padding}"))
                     })
                     .collect();
-                match store.append(lease(id), EventSeq(head), records.clone(), keep).await {
+                match store.append(lease(id), EventSeq(head), LogEntry::of(records.clone(), keep)).await {
                     Ok(appended) => {
                         self.acknowledged.extend(records);
                         self.refused.clear();
@@ -110,7 +110,11 @@ async fn failing_life(fault: DiskFault, tries: usize, power_ends: bool, padding:
     owner.check(&left, certain, &case);
     // The next owner continues from there.
     let head = left.len() as u64;
-    fixture.store.append(lease(id), EventSeq(head), vec![opened(head + 1, 2)], Keep::Power).await.unwrap();
+    fixture
+        .store
+        .append(lease(id), EventSeq(head), LogEntry::of(vec![opened(head + 1, 2)], Keep::Power))
+        .await
+        .unwrap();
     fixture.layer.cut_power().unwrap();
     fixture.restart();
     assert_eq!(found(&fixture, id).await, [left, vec![opened(head + 1, 2)]].concat(), "{case}");
@@ -154,14 +158,18 @@ async fn nor_does_it_where_texts_are_too_large_for_a_line() {
 async fn after_a_failed_sync_everything_is_written_again() {
     let fixture = Fixture::new();
     let id = thread(1);
-    fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
-    fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Process).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Process)).await.unwrap();
     let before = fixture.layer.done().len();
     let kind = io::ErrorKind::Other;
     fixture.layer.set_fault(Some(DiskFault { at: before + 1, times: 1, fails: Fails::Before, kind }));
-    let refused = fixture.store.append(lease(id), EventSeq(2), names(3, 3), Keep::Power).await.unwrap_err();
+    let refused = fixture
+        .store
+        .append(lease(id), EventSeq(2), LogEntry::of(names(3, 3), Keep::Power))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, AppendError::Disk { head: EventSeq(2), kind: DiskKind::Io, .. }), "{refused}");
-    fixture.store.append(lease(id), EventSeq(2), Vec::new(), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(2), LogEntry::of(Vec::new(), Keep::Power)).await.unwrap();
     let kinds: Vec<Op> = fixture.layer.done()[before..].iter().map(|(op, _)| *op).collect();
     assert_eq!(kinds, [Op::Write, Op::Sync, Op::Truncate, Op::Write, Op::Sync]);
     assert_eq!(fs::read(fixture.path(id)).unwrap(), lines(&names(1, 2)), "the refused record is gone");
@@ -172,11 +180,11 @@ async fn after_a_failed_sync_everything_is_written_again() {
 async fn one_thread_without_a_disk_does_not_stop_another() {
     let fixture = Fixture::new();
     let (stuck, well) = (thread(1), thread(2));
-    fixture.store.append(lease(well), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    fixture.store.append(lease(well), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
     fixture.layer.hold(Op::Sync);
-    let append = fixture.store.append(lease(stuck), EventSeq(0), names(1, 1), Keep::Power);
+    let append = fixture.store.append(lease(stuck), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power));
     tokio::select! { biased; _ = append => panic!("the sync is held"), () = tokio::task::yield_now() => {} }
-    fixture.store.append(lease(well), EventSeq(1), names(2, 9), Keep::Process).await.unwrap();
+    fixture.store.append(lease(well), EventSeq(1), LogEntry::of(names(2, 9), Keep::Process)).await.unwrap();
     assert_eq!(fixture.store.head(well).await.unwrap(), EventSeq(9));
     fixture.layer.release(Op::Sync);
 }
@@ -190,8 +198,8 @@ async fn a_copy_is_whole_or_not_there_wherever_the_disk_fails() {
         for fails in [Fails::Before, Fails::Half, Fails::After] {
             for power in [false, true] {
                 let case = format!("operation {position} fails ({fails:?}), power goes: {power}");
-                let mut fixture = Fixture::new();
-                fixture.store.append(lease(from), EventSeq(0), names(1, 9), Keep::Power).await.unwrap();
+                let (mut fixture, whole) = (Fixture::new(), LogEntry::of(names(1, 9), Keep::Power));
+                fixture.store.append(lease(from), EventSeq(0), whole).await.unwrap();
                 let at = fixture.layer.done().len() + position;
                 let kind = std::io::ErrorKind::StorageFull;
                 fixture.layer.set_fault(Some(DiskFault { at, times: 1, fails, kind }));
@@ -229,9 +237,14 @@ async fn a_copy_is_whole_or_not_there_wherever_the_disk_fails() {
 #[tokio::test]
 async fn counts_are_readable_while_an_open_marker_cannot_be_created() {
     let fixture = Fixture::new();
-    fixture.store.append(lease(thread(1)), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    fixture
+        .store
+        .append(lease(thread(1)), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process))
+        .await
+        .unwrap();
     fixture.layer.hold(Op::Create);
-    let append = fixture.store.append(lease(thread(2)), EventSeq(0), names(1, 1), Keep::Process);
+    let append =
+        fixture.store.append(lease(thread(2)), EventSeq(0), LogEntry::of(names(1, 1), Keep::Process));
     tokio::select! { biased; _ = append => panic!("the mark is held"), () = tokio::task::yield_now() => {} }
     fixture.layer.wait_for(Op::Create);
     let counted = std::thread::scope(|scope| {
@@ -250,7 +263,7 @@ async fn reads_of_a_file_that_hangs_leave_room_for_those_of_others() {
     let store = Arc::new(fixture.store);
     let (stuck, well) = (thread(1), thread(2));
     for id in [stuck, well] {
-        store.append(lease(id), EventSeq(0), vec![opened(1, 1)], Keep::Process).await.unwrap();
+        store.append(lease(id), EventSeq(0), LogEntry::of(vec![opened(1, 1)], Keep::Process)).await.unwrap();
     }
     fixture.layer.hold_reads(Some(&format!("{stuck}.jsonl")));
     let read = async |id| store.read_after(id, EventSeq(0), 10).await.map(|page| page.records.len());

@@ -55,7 +55,11 @@ fn listed_history(id: ThreadId) -> Vec<Record> {
 /// A home with one thread at this location, all of it on disk.
 async fn standing(id: ThreadId, from: Place) -> Fixture {
     let mut fixture = Fixture::new();
-    fixture.store.append(lease(id), EventSeq(0), listed_history(id), Keep::Power).await.unwrap();
+    fixture
+        .store
+        .append(lease(id), EventSeq(0), LogEntry::of(listed_history(id), Keep::Power))
+        .await
+        .unwrap();
     put(&fixture.store, id, from).await.unwrap();
     fixture.restart();
     fixture.store.load(id).await.unwrap();
@@ -236,7 +240,11 @@ async fn the_last_change_is_that_of_folders_and_of_names_in_the_trash() {
     let fixture = Fixture::new();
     assert_eq!(fixture.store.last_change().await.unwrap(), None);
     let before = skein_base::clock::Clock.wall();
-    fixture.store.append(lease(id), EventSeq(0), listed_history(id), Keep::Power).await.unwrap();
+    fixture
+        .store
+        .append(lease(id), EventSeq(0), LogEntry::of(listed_history(id), Keep::Power))
+        .await
+        .unwrap();
     // A file system has its own clock, which may tick more rarely.
     assert!(fixture.store.last_change().await.unwrap() > Some(WallMs(before.0 - 60_000)));
     let later = WallMs(before.0 + 1_000_000);
@@ -278,7 +286,11 @@ async fn standing_apart(id: ThreadId, from: Place, apart: &str) -> Option<(Fixtu
     fs::remove_dir(home.join(apart)).ok();
     symlink(disk.path(), home.join(apart)).unwrap();
     fixture.restart();
-    fixture.store.append(lease(id), EventSeq(0), listed_history(id), Keep::Power).await.unwrap();
+    fixture
+        .store
+        .append(lease(id), EventSeq(0), LogEntry::of(listed_history(id), Keep::Power))
+        .await
+        .unwrap();
     put(&fixture.store, id, from).await.unwrap();
     fixture.restart();
     fixture.store.load(id).await.unwrap();

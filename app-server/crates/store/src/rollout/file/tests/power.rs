@@ -145,7 +145,7 @@ impl PowerRun {
                     })
                     .collect();
                 let lease = Lease { thread: thread(1), term: Term(life) };
-                match self.fixture.store.append(lease, head, records.clone(), keep).await {
+                match self.fixture.store.append(lease, head, LogEntry::of(records.clone(), keep)).await {
                     Ok(appended) => {
                         head = appended.head;
                         for record in &records {

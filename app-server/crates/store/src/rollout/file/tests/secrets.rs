@@ -17,7 +17,7 @@ async fn works_with(fixture: &Fixture, id: ThreadId, head: u64, value: &str) {
     let settings = StoredSettings { secrets: secrets(value), ..StoredSettings::default() };
     let meta = ThreadMeta { settings: Some(settings), git_info: None };
     let record = Record { seq: EventSeq(head + 1), at: WallMs(0), body: meta.into() };
-    fixture.store.append(lease(id), EventSeq(head), vec![record], Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(head), LogEntry::of(vec![record], Keep::Power)).await.unwrap();
 }
 
 /// Every file of the home with this text.
@@ -61,7 +61,7 @@ async fn secrets_that_the_disk_does_not_take_are_in_no_record() {
     let settings = StoredSettings { secrets: secrets("s3cret"), ..StoredSettings::default() };
     let meta = ThreadMeta { settings: Some(settings), git_info: None };
     let record = Record { seq: EventSeq(1), at: WallMs(0), body: meta.into() };
-    let refused = fixture.store.append(lease(id), EventSeq(0), vec![record], Keep::Power).await;
+    let refused = fixture.store.append(lease(id), EventSeq(0), LogEntry::of(vec![record], Keep::Power)).await;
     assert!(matches!(refused, Err(AppendError::Disk { .. })), "{refused:?}");
     assert!(!fixture.path(id).exists());
 }
