@@ -1,5 +1,6 @@
 //! A real server on a fresh home: set up, started, killed, restarted, and stopped with no process left.
 
+mod database;
 mod pid_one;
 mod server;
 mod setup;
@@ -16,6 +17,7 @@ use nix::unistd::Pid;
 use skein_protocol::ids::{ThreadId, TurnId};
 use tempfile::TempDir;
 
+use self::database::HomeDatabase;
 pub use self::pid_one::{PID_ONE, bring_in_an_orphan, can_be_pid_one};
 pub use self::server::Exit;
 use self::server::Server;
@@ -38,6 +40,8 @@ pub struct Home {
     setup: Setup,
     folder: TempDir,
     server: Server,
+    /// The database of its threads, if the test run has one.
+    database: Option<HomeDatabase>,
     histories: Option<Summary>,
     finished: bool,
 }
@@ -46,6 +50,15 @@ impl Home {
     /// The defaults for a server: an unchanged home without helpers.
     pub fn setup() -> Setup {
         Setup::default()
+    }
+
+    /// The server of [`Home::start`], with its threads in files also where others of the test run are in a database: for tests
+    /// that look at the files, or that run programs on them.
+    ///
+    /// # Errors
+    /// Fails if the scriptable helper is not built.
+    pub fn in_files() -> anyhow::Result<Setup> {
+        Ok(Self::setup().in_files().helper(Helper::named("helper")?))
     }
 
     /// Starts a server with one scriptable helper named `helper`.
@@ -96,7 +109,14 @@ impl Home {
         Ok((home, clients, thread, turn))
     }
 
-    async fn new(setup: Setup) -> anyhow::Result<Self> {
+    async fn new(mut setup: Setup) -> anyhow::Result<Self> {
+        let database = match setup.may_use_a_database() {
+            true => HomeDatabase::make().await?,
+            false => None,
+        };
+        if let Some(database) = &database {
+            setup = setup.set("store.url", database.url());
+        }
         let folder = tempfile::Builder::new().prefix("skein-test-").tempdir()?;
         // Same mode as the server uses; the server does not change the mode of an existing folder.
         DirBuilder::new().mode(0o700).create(folder.path().join("home"))?;
@@ -123,7 +143,7 @@ impl Home {
             }
         }
         let server = Server::start(&setup, folder.path()).await?;
-        Ok(Self { setup, folder, server, histories, finished: false })
+        Ok(Self { setup, folder, server, database, histories, finished: false })
     }
 
     /// The histories in the home before its server started.
@@ -152,6 +172,11 @@ impl Home {
     /// The tag on every process of this home. Helpers that a test starts by itself need the tag too.
     pub fn tag(&self) -> &str {
         &self.setup.tag
+    }
+
+    /// Whether its threads are in a database.
+    pub fn has_database(&self) -> bool {
+        self.setup.has_database()
     }
 
     /// Folder of the home.
@@ -363,7 +388,10 @@ impl Home {
         }
         self.until_drained(PATIENCE).await?;
         self.finished = true;
-        Ok(())
+        match self.database.take() {
+            Some(database) => database.remove().await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,15 +3,26 @@
 use std::fs::OpenOptions;
 use std::io::{BufWriter, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use skein_app_server::export::{self, ExportError, Exported, Format};
 use skein_app_server::telemetry::{self, Stderr};
+use skein_base::tasks::Tasks;
+use skein_config::{Flags, ServerConfig, StoreRules};
+use skein_postgres::address::DbAddress;
+use skein_postgres::database::Database;
+use skein_postgres::rows::ThreadRows;
+use skein_postgres::store::PgStore;
 use skein_protocol::ids::ThreadId;
-use skein_store::home::FILE_MODE;
+use skein_store::home::database_note::database_of;
+use skein_store::home::{FILE_MODE, HomePaths, existing};
+use skein_store::rollout::RolloutStore;
+use skein_store::rollout::file::FileStore;
+use skein_store::rollout::file::layer::DiskLayer;
 
 use super::out::Foreign;
 use super::progress::Waiting;
@@ -27,6 +38,10 @@ pub(super) struct Export {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
+    /// The PostgreSQL database of `skein serve --store` [default: $SKEIN_STORE, store.url in config.toml, or the one that the home
+    /// was last served with].
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// The records of the rollout, or a conversation for people.
     #[arg(long, default_value = "jsonl")]
     format: Words,
@@ -45,7 +60,7 @@ enum Words {
 impl Export {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start(Stderr::Direct);
-        let home = home(self.home.as_ref())?;
+        let source = self.source().await?;
         let format = match self.format {
             Words::Jsonl => Format::Jsonl,
             Words::Markdown => Format::Markdown,
@@ -59,17 +74,74 @@ impl Export {
                 // Private, as in the home.
                 let file = options.write(true).create_new(true).mode(FILE_MODE).open(path);
                 let mut file = BufWriter::new(file.with_context(|| path.display().to_string())?);
-                let done = export::run(&home, self.thread, format, &mut file).await;
+                let done = export::run(source.parts(), self.thread, format, &mut file).await;
                 if done.is_err() {
                     // An incomplete export is removed; the error gives the reason.
                     std::fs::remove_file(path).ok();
                 }
                 done
             }
-            None => export::run(&home, self.thread, format, &mut Foreign::stdout()).await,
+            None => export::run(source.parts(), self.thread, format, &mut Foreign::stdout()).await,
         };
         drop(waiting);
+        source.finish().await;
         report(done)
+    }
+
+    /// The database that the flag, the environment, the settings or the home name, or else the files of the home.
+    async fn source(&self) -> anyhow::Result<ExportedStore> {
+        let flags = Flags { home: self.home.clone(), store: self.store.clone(), ..Flags::default() };
+        let rules = match (ServerConfig::load(&flags), &self.store) {
+            (Ok(config), _) => config.store,
+            (Err(errors), Some(_)) => anyhow::bail!("these settings cannot be used:\n{errors}"),
+            // Files can be exported whatever the settings are.
+            (Err(_), None) => StoreRules::default(),
+        };
+        if let Some(url) = &rules.url {
+            return ExportedStore::database(&url.expose(), url.to_string(), &rules).await;
+        }
+        let home = home(self.home.as_ref())?;
+        match database_of(&HomePaths::new(&home))? {
+            Some(url) => ExportedStore::database(&url, url.clone(), &rules).await,
+            None => ExportedStore::files(&home),
+        }
+    }
+}
+
+/// A store that is read, and its place as errors name it.
+struct ExportedStore {
+    store: Box<dyn RolloutStore>,
+    place: String,
+    tasks: Tasks,
+}
+
+impl ExportedStore {
+    fn files(home: &Path) -> anyhow::Result<Self> {
+        let (paths, tasks) = (existing(home)?, Tasks::new());
+        let store = FileStore::look(&paths, Arc::new(DiskLayer), tasks.clone());
+        Ok(Self { store: Box::new(store), place: home.display().to_string(), tasks })
+    }
+
+    async fn database(url: &str, place: String, rules: &StoreRules) -> anyhow::Result<Self> {
+        let password = rules.password()?;
+        let address = DbAddress::parse(url, password.as_deref().map(String::as_str))?;
+        let tasks = Tasks::new();
+        let open = async {
+            let database = Arc::new(Database::open(address).await?);
+            let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await?);
+            anyhow::Ok(PgStore::open(database, rows, tasks.clone()).await?)
+        };
+        let store = open.await.with_context(|| place.clone())?;
+        Ok(Self { store: Box::new(store), place, tasks })
+    }
+
+    fn parts(&self) -> (&dyn RolloutStore, &str) {
+        (&*self.store, &self.place)
+    }
+
+    async fn finish(self) {
+        drop(self.store);
+        self.tasks.finish().await;
     }
 }
 

@@ -1,16 +1,10 @@
-//! Exports one thread's history: its records, or a text for people. Reads only, so the home may be served.
+//! Exports one thread's history: its records, or a text for people. Reads only, so a server may have the store.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use skein_base::tasks::Tasks;
 use skein_config::secrets;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::history::{History, markdown};
-use skein_store::home::{HomeError, existing};
-use skein_store::rollout::file::FileStore;
-use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::record::{Record, RecordBody};
 use skein_store::rollout::{ReadError, RolloutStore, line};
 
@@ -39,16 +33,13 @@ pub struct Exported {
 /// Why nothing was exported, or not everything.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The folder is no home.
-    #[error(transparent)]
-    Home(#[from] HomeError),
     /// The thread does not exist.
-    #[error("there is no thread {thread} in {}; thread/list of its server has the ids", home.display())]
+    #[error("there is no thread {thread} in {place}; thread/list of its server has the ids")]
     Unknown {
         /// The thread.
         thread: ThreadId,
-        /// The home.
-        home: PathBuf,
+        /// The home, or the database.
+        place: String,
     },
     /// The rollout cannot be read.
     #[error(transparent)]
@@ -64,26 +55,23 @@ pub enum ExportError {
     },
 }
 
-/// Exports the thread to `out`, with all records acknowledged before the start.
+/// Exports the thread of a store to `out`, with all records acknowledged before the start. Errors call the store `place`.
 ///
 /// # Errors
 /// [`ExportError`]; earlier output stays.
 pub async fn run(
-    home: &Path,
+    (store, place): (&dyn RolloutStore, &str),
     thread: ThreadId,
     format: Format,
     out: &mut (impl Write + Send),
 ) -> Result<Exported, ExportError> {
-    let paths = existing(home)?;
-    let tasks = Tasks::new();
-    let store = FileStore::look(&paths, Arc::new(DiskLayer), tasks.clone());
     let refused = |source| ExportError::Write { thread, source };
     let (mut exported, mut history) = (Exported { records: 0, missing: 0, lost: 0 }, History::of(thread));
     let mut last = EventSeq(0);
     loop {
         let page = match store.read_after(thread, last, policy::EXPORT_PAGE).await {
             Err(ReadError::Missing(_)) => {
-                return Err(ExportError::Unknown { thread, home: home.to_owned() });
+                return Err(ExportError::Unknown { thread, place: place.to_owned() });
             }
             page => page?,
         };
@@ -103,7 +91,6 @@ pub async fn run(
         out.write_all(markdown::text(&history).as_bytes()).map_err(refused)?;
     }
     out.flush().map_err(refused)?;
-    tasks.finish().await;
     Ok(exported)
 }
 

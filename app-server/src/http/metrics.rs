@@ -100,7 +100,11 @@ impl Collector for Scrape {
         let request = "From the arrival of a request to its answer, by the lane of its method";
         page.histograms("request_seconds", request, "lane", &self.requests)?;
         store(&mut page, &self.status.store)?;
-        page.histogram("store_sync_seconds", "What the disk took to sync a history", &self.syncs)?;
+        page.histogram(
+            "store_sync_seconds",
+            "What the disk took to sync a history, or the database to commit to it",
+            &self.syncs,
+        )?;
         index(&mut page, &self.status.index)?;
         texts(&mut page, &self.status.texts)?;
         repair(&mut page, &self.status.repair)?;

@@ -22,6 +22,8 @@ pub struct Setup {
     pub(super) histories: Option<(Size, u64)>,
     /// Home of an earlier server, as `scripts/lib/earlier-home.py` packs it.
     pub(super) left: Option<&'static [u8]>,
+    /// Whether its threads are in files also where the test run has a database.
+    in_files: bool,
     /// Whether the server is PID 1 of a namespace.
     pub(super) pid_one: bool,
     /// The user who runs the server and owns the home; none means that of the test.
@@ -55,6 +57,7 @@ impl Default for Setup {
             tag,
             histories: None,
             left: None,
+            in_files: false,
             pid_one: false,
             user: None,
             listen: vec!["ws://127.0.0.1:0".to_owned()],
@@ -87,6 +90,12 @@ impl Setup {
     /// Starts from the home of an earlier server: a `.tar.gz` with the folder `home`, and files beside it.
     pub fn left_by_another(mut self, archive: &'static [u8]) -> Self {
         self.left = Some(archive);
+        self
+    }
+
+    /// Keeps the threads in files also where others of the test run are in a database.
+    pub fn in_files(mut self) -> Self {
+        self.in_files = true;
         self
     }
 
@@ -166,6 +175,16 @@ impl Setup {
     /// The argument that every process of that helper has, under a server with this tag.
     pub fn zoo_tag(tag: &str, mode: &str) -> String {
         format!("{tag}.{mode}")
+    }
+
+    /// Whether the server's threads may be in the database of the test run: its home begins without threads, and no other
+    /// database is set.
+    pub(super) fn may_use_a_database(&self) -> bool {
+        !self.in_files && self.histories.is_none() && self.left.is_none() && !self.has_database()
+    }
+
+    pub(super) fn has_database(&self) -> bool {
+        self.settings.contains_key("store")
     }
 
     /// Starts the server.

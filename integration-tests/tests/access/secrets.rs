@@ -143,7 +143,7 @@ async fn secrets(home: &Home) -> Result<(Vec<String>, String, String)> {
 
 #[tokio::test]
 async fn no_secret_of_a_connection_stands_anywhere_although_every_line_is_logged() -> Result<()> {
-    let setup = Home::setup().set("browser.origins", vec![PAGE]).helper(Helper::named("helper")?);
+    let setup = Home::setup().in_files().set("browser.origins", vec![PAGE]).helper(Helper::named("helper")?);
     let mut home = setup.env("SKEIN_LOG", "trace").start().await?;
     let (secrets, session, token) = secrets(&home).await?;
     let mut found = Vec::new();

@@ -49,8 +49,8 @@ async fn converse(address: String, mut stop: tokio::sync::watch::Receiver<bool>)
 
 #[tokio::test]
 async fn a_backup_of_a_served_home_has_everything_acknowledged_before_it() -> Result<()> {
-    let home = Home::start().await?;
-    let mut other = Home::start().await?;
+    let home = Home::in_files()?.start().await?;
+    let mut other = Home::in_files()?.start().await?;
     other.stop().await?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let talkers: Vec<_> =
@@ -95,7 +95,7 @@ async fn a_backup_of_a_served_home_has_everything_acknowledged_before_it() -> Re
 
 #[tokio::test]
 async fn a_served_home_is_never_a_restore_target() -> Result<()> {
-    let home = Home::start().await?;
+    let home = Home::in_files()?.start().await?;
     let file = home.beside().join("backup");
     outcome(&run("backup", &file, &home.path(), &["--json"]).await?)?;
     let refused = run("restore", &file, &home.path(), &["--json", "--force"]).await?;
@@ -147,7 +147,7 @@ async fn a_killed_restore_is_all_or_nothing_and_can_run_again() -> Result<()> {
         let all = outcome(&run("restore", &file, &target, &["--json", "--force"]).await?)?;
         assert_eq!((&all["threads"], &all["there"]), (&0.into(), &made["threads"]), "{step}");
     }
-    let mut other = Home::start().await?;
+    let mut other = Home::in_files()?.start().await?;
     other.stop().await?;
     outcome(&run("restore", &file, &other.path(), &["--json", "--force"]).await?)?;
     other.start_again().await?;

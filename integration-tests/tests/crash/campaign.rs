@@ -23,8 +23,11 @@ const PEOPLE: usize = 4;
 /// file of a dead server.
 const LEFT_BY_A_KILL: [&str; 5] = ["tornEnd", "begun", "markerAlone", "leftover", "serverJson"];
 
-/// Findings of `skein fsck` in an unserved home: the kinds, and the text of each.
+/// Findings of `skein fsck` in an unserved home: the kinds, and the text of each. It reads files only.
 async fn findings(home: &Home) -> Result<Vec<(String, String)>> {
+    if home.has_database() {
+        return Ok(Vec::new());
+    }
     let checked = run_skein(&home.path(), ["fsck", "--json"]).await?;
     let output = String::from_utf8(checked.stdout)?;
     let lines: Vec<Value> = output.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;

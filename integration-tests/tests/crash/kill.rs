@@ -86,7 +86,7 @@ async fn an_open_call_at_the_kill_is_shown_as_failed() -> Result<()> {
 
 #[tokio::test]
 async fn a_torn_end_of_a_file_is_cut_off_and_the_rest_is_kept() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     let thread = client.start_thread_with("kept").await?;
     home.kill().await?;
     let path = home.rollout(thread);

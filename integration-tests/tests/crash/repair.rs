@@ -44,7 +44,7 @@ async fn listed(client: &mut Client) -> Result<Vec<ThreadId>> {
 
 #[tokio::test]
 async fn a_repair_opens_only_unfinished_threads_and_reports_its_progress() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     let mut threads = ended_threads(&mut client).await?;
     client.until_status("no open marker", |status| status.store.open_markers == 0).await?;
     let idle = client.start_thread_with("idle").await?;
@@ -78,7 +78,7 @@ async fn a_repair_opens_only_unfinished_threads_and_reports_its_progress() -> Re
 
 #[tokio::test]
 async fn a_damaged_index_is_rebuilt_while_threads_are_served() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     let mut threads = ended_threads(&mut client).await?;
     threads.push(client.start_thread_with("words").await?);
     threads.sort();

@@ -32,10 +32,37 @@ async fn a_second_server_is_refused_until_the_first_has_ended() -> Result<()> {
     home.finish().await
 }
 
+/// The server need not stop, and the address need not be given where the home knows it.
+#[tokio::test]
+async fn a_thread_is_exported_from_the_database_of_its_home() -> Result<()> {
+    let (home, database) = one().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread_with("a needle").await?;
+    client.unload(thread, false).await?;
+    let url = database.url();
+    let by_home = run_skein(&home.path(), &["export", &thread.to_string()]).await?;
+    let empty = tempfile::tempdir()?;
+    let by_url = run_skein(empty.path(), &["export", &thread.to_string(), "--store", &url]).await?;
+    assert_eq!(by_home.status.code(), Some(0), "{}", stderr(&by_home));
+    let text = String::from_utf8(by_home.stdout)?;
+    assert!(text.contains("a needle") && text.starts_with("{\"v\":"), "{text}");
+    assert_eq!(text, String::from_utf8(by_url.stdout)?);
+
+    let other = "00000000-0000-0000-0000-000000000001";
+    let unknown = run_skein(&home.path(), &["export", other]).await?;
+    assert_eq!(unknown.status.code(), Some(4));
+    assert!(stderr(&unknown).contains(&url), "{}", stderr(&unknown));
+    let nowhere = format!("{url}x");
+    let refused = run_skein(empty.path(), &["export", other, "--store", &nowhere]).await?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains(&nowhere), "{}", stderr(&refused));
+    home.finish().await
+}
+
 #[tokio::test]
 async fn a_home_with_threads_takes_no_database_and_one_with_a_database_serves_no_files() -> Result<()> {
     let database = TestCluster::shared().database().await;
-    let (mut home, mut client) = Home::setup().start_with_client().await?;
+    let (mut home, mut client) = Home::setup().in_files().start_with_client().await?;
     client.start_thread_with("in a file").await?;
     home.stop().await?;
     let refused = serve(&home.path(), &database.url()).await?;

@@ -70,7 +70,7 @@ async fn repository_metadata_is_kept_and_does_not_reorder_lists() -> Result<()> 
 
 #[tokio::test]
 async fn injected_items_are_kept_and_invalid_items_are_refused() -> Result<()> {
-    let (home, mut client) = Home::with_client().await?;
+    let (home, mut client) = Home::in_files()?.start_with_client().await?;
     let (thread, _) = converse(&mut client, &["one"]).await?;
     client.unload(thread, false).await?;
     let message = json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "so it is" }] });

@@ -48,7 +48,7 @@ async fn token(client: &mut Client, thread: ThreadId) -> Result<bool> {
 
 #[tokio::test]
 async fn secrets_of_helpers_survive_a_restart_and_are_in_no_rollout_export_or_plain_backup() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     let env = json!({ "TOKEN": SECRET, TAG: home.tag() });
     let own = json!({ "command": paths::mcp_helper()?, "env": env });
     let off = json!({ "command": "x", "args": ["--token", SECRET], "enabled": false });
@@ -77,7 +77,7 @@ async fn secrets_of_helpers_survive_a_restart_and_are_in_no_rollout_export_or_pl
     client.resume(fork).await?;
     assert!(token(&mut client, thread).await? && token(&mut client, fork).await?);
 
-    let mut other = Home::start().await?;
+    let mut other = Home::in_files()?.start().await?;
     other.stop().await?;
     skein(&["restore", &file, "--home", &other.path().display().to_string(), "--force"]).await?;
     assert_eq!(files_with_it(&other.path())?, Vec::<PathBuf>::new());

@@ -70,7 +70,7 @@ async fn fsck_finds_exactly_the_planted_faults_and_a_mended_home_keeps_the_rest(
 
 #[tokio::test]
 async fn fsck_reads_a_served_home_and_does_not_mend_it() -> Result<()> {
-    let (home, mut client) = Home::with_client().await?;
+    let (home, mut client) = Home::in_files()?.start_with_client().await?;
     let thread = client.start_thread_with("words").await?;
     client.start_turn(thread, "/stream 100000 8 500").await?;
     let looked = fsck(&home, &[]).await?;

@@ -61,7 +61,7 @@ fn codex(beside: &Path) -> Result<PathBuf> {
 
 #[tokio::test]
 async fn a_killed_import_can_be_continued_and_its_threads_work() -> Result<()> {
-    let mut home = Home::start().await?;
+    let mut home = Home::in_files()?.start().await?;
     home.stop().await?;
     let codex = codex(home.beside())?;
     let mut command = Command::new(paths::skein()?);
@@ -103,7 +103,7 @@ async fn a_killed_import_can_be_continued_and_its_threads_work() -> Result<()> {
 
 #[tokio::test]
 async fn an_import_reports_a_served_home_and_a_bad_file_with_an_exit_code() -> Result<()> {
-    let mut home = Home::start().await?;
+    let mut home = Home::in_files()?.start().await?;
     let codex = codex(home.beside())?;
     let (code, report, stderr) = import(&home.path(), &codex).await?;
     assert_eq!((code, &report["servedBy"]["pid"]), (Some(3), &json!(home.pid())));
@@ -123,7 +123,7 @@ async fn an_import_reports_a_served_home_and_a_bad_file_with_an_exit_code() -> R
 
 #[tokio::test]
 async fn an_export_has_everything_that_the_server_acknowledged() -> Result<()> {
-    let (home, mut client) = Home::with_client().await?;
+    let (home, mut client) = Home::in_files()?.start_with_client().await?;
     let thread = client.start_thread_with("hello ``` there").await?;
     let id = thread.to_string();
     let done = run_skein(&home.path(), ["export", id.as_ref()]).await?;
@@ -146,7 +146,7 @@ async fn an_export_has_everything_that_the_server_acknowledged() -> Result<()> {
 
 #[tokio::test]
 async fn threads_of_agents_and_scripts_are_listed_only_on_request() -> Result<()> {
-    let mut home = Home::start().await?;
+    let mut home = Home::in_files()?.start().await?;
     home.stop().await?;
     let folder = home.beside().join("codex/sessions/2026/01/02");
     fs::create_dir_all(&folder)?;

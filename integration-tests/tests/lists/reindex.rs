@@ -12,7 +12,7 @@ use super::list;
 
 #[tokio::test]
 async fn reindex_rebuilds_the_list_from_the_histories() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     for text in ["one", "two", "three"] {
         client.start_thread_with(text).await?;
     }
@@ -41,7 +41,7 @@ async fn reindex_rebuilds_the_list_from_the_histories() -> Result<()> {
 
 #[tokio::test]
 async fn reindex_refuses_a_served_home_and_names_its_server() -> Result<()> {
-    let home = Home::start().await?;
+    let home = Home::in_files()?.start().await?;
     let refused = run_skein(&home.path(), ["reindex", "--json"]).await?;
     assert_eq!(refused.status.code(), Some(3));
     let output = String::from_utf8(refused.stderr)?;

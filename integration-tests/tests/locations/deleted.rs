@@ -21,7 +21,7 @@ fn in_trash(home: &Home) -> usize {
 
 #[tokio::test]
 async fn a_deleted_thread_cannot_be_found_and_leaves_no_process() -> Result<()> {
-    let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
+    let home = Home::setup().in_files().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
     let [mut client, mut other] = home.clients().await?;
     let kept = client.start_thread_with("kept").await?;
     client.unload(kept, true).await?;
@@ -49,7 +49,7 @@ async fn a_deleted_thread_cannot_be_found_and_leaves_no_process() -> Result<()> 
 
 #[tokio::test]
 async fn a_deleted_thread_stays_deleted_after_a_restart_and_a_reindex() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     let mut threads = Vec::new();
     for number in 0..4 {
         threads.push(client.start_thread_with(&format!("thread {number}")).await?);
@@ -72,7 +72,7 @@ async fn a_deleted_thread_stays_deleted_after_a_restart_and_a_reindex() -> Resul
 
 #[tokio::test]
 async fn a_user_can_restore_a_deleted_thread_from_the_trash() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     let thread = client.start_thread_with("a slip").await?;
     let turns = client.resume(thread).await?.thread.turns;
     delete(&mut client, thread).await?;
@@ -89,7 +89,7 @@ async fn a_user_can_restore_a_deleted_thread_from_the_trash() -> Result<()> {
 
 #[tokio::test]
 async fn only_old_files_are_removed_from_the_trash() -> Result<()> {
-    let (home, mut client) = Home::setup().set("trash.keep", "0s").start_with_client().await?;
+    let (home, mut client) = Home::setup().in_files().set("trash.keep", "0s").start_with_client().await?;
     let kept = client.start_thread_with("kept").await?;
     let aside = client.start_thread_with("aside").await?;
     archive(&mut client, aside).await?;

@@ -72,7 +72,7 @@ async fn place(client: &mut Client, thread: ThreadId, archived: bool) -> Result<
 
 #[tokio::test]
 async fn the_path_of_a_thread_is_its_rollout_also_in_the_archive() -> Result<()> {
-    let (home, mut client) = Home::with_client().await?;
+    let (home, mut client) = Home::in_files()?.start_with_client().await?;
     let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
     assert_eq!(client.call::<ThreadStart>(params).await?.thread.path, None);
     let thread = client.start_thread_with("words").await?;
@@ -89,7 +89,7 @@ async fn the_path_of_a_thread_is_its_rollout_also_in_the_archive() -> Result<()>
 
 #[tokio::test]
 async fn an_archived_thread_is_in_one_list_only_and_returns_unchanged() -> Result<()> {
-    let home = Home::start().await?;
+    let home = Home::in_files()?.start().await?;
     let [mut client, mut other] = home.clients().await?;
     let kept = client.start_thread_with("kept").await?;
     let thread = client.start_thread_with("put aside").await?;
@@ -189,7 +189,7 @@ async fn an_archived_thread_stays_archived_after_a_kill() -> Result<()> {
 /// A server killed between record and rename, or a user who moved the file.
 #[tokio::test]
 async fn the_location_of_the_file_decides_not_its_records() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     let [moved, back] = [client.start_thread_with("moved").await?, client.start_thread_with("back").await?];
     archive(&mut client, back).await?;
     home.kill().await?;

@@ -101,7 +101,7 @@ impl Crowd {
 
 #[tokio::test]
 async fn twenty_windows_that_die_at_random_do_not_disturb_the_others() -> Result<()> {
-    let setup = Home::setup().helper(Helper::named("helper")?).set("durability", "process");
+    let setup = Home::setup().in_files().helper(Helper::named("helper")?).set("durability", "process");
     let (home, mut control) = setup.start_with_client().await?;
     control.status().await?;
     let before = descriptors_at_rest(&home, &mut control).await?;

@@ -105,7 +105,7 @@ async fn a_thread_deleted_between_pages_is_not_found_and_hides_no_other() -> Res
 /// A rollout removed without its server, and an invalid one: the other threads are found.
 #[tokio::test]
 async fn a_missing_or_invalid_file_hides_no_other_thread() -> Result<()> {
-    let (home, mut client) = Home::with_client().await?;
+    let (home, mut client) = Home::in_files()?.start_with_client().await?;
     let mut made = Vec::new();
     for number in 0..4 {
         let thread = client.start_thread_with(&format!("needle {number}")).await?;

@@ -75,7 +75,8 @@ async fn a_server_without_a_text_index_by_settings_makes_none() -> Result<()> {
 #[tokio::test]
 async fn a_text_too_large_for_a_line_is_found_with_and_without_the_index() -> Result<()> {
     for index in [true, false] {
-        let (home, mut client) = Home::setup().set("search.index", index).start_with_client().await?;
+        let (home, mut client) =
+            Home::setup().in_files().set("search.index", index).start_with_client().await?;
         let thread = client.start_thread_with(&format!("{} needle", "hay ".repeat(100_000))).await?;
         client.unload(thread, true).await?;
         ensure!(home.path().join("blobs").is_dir(), "the text is in its own file");
@@ -190,7 +191,7 @@ async fn searches_find_the_same_after_a_kill_with_any_remains_of_the_index() -> 
 
 #[tokio::test]
 async fn fsck_ignores_the_text_index_and_a_backup_leaves_it_out() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     let threads = talked(&mut client, 2).await?;
     ready(&mut client).await?;
     home.stop().await?;

@@ -195,7 +195,7 @@ impl Recorder {
 
 #[tokio::test]
 async fn each_method_that_clients_use() -> Result<()> {
-    let mut setup = Home::setup().helper(Helper::named("helper")?);
+    let mut setup = Home::setup().in_files().helper(Helper::named("helper")?);
     let mut silent = Vec::new();
     for (provider, documented) in LOCAL {
         let (socket, address) = silent_address()?;

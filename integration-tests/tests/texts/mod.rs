@@ -85,7 +85,7 @@ async fn deleted(home: &Home, client: &mut Client, thread: ThreadId) -> Result<(
 
 #[tokio::test]
 async fn a_message_of_10_mib_works_like_any_other_and_is_deleted_with_its_last_thread() -> Result<()> {
-    let (mut home, mut client) = Home::setup().set("trash.keep", "0s").start_with_client().await?;
+    let (mut home, mut client) = Home::setup().in_files().set("trash.keep", "0s").start_with_client().await?;
     let text = message(10 << 20);
     let thread = client.start_thread_with(&text).await?;
     let shared = client.start_thread_with(&text).await?;
@@ -146,7 +146,7 @@ async fn a_lost_text_leaves_a_placeholder_and_returns_when_it_is_sent_again() ->
         },
     ];
     for harm in harms {
-        let (mut home, mut client) = Home::with_client().await?;
+        let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
         let text = message(1 << 20);
         let thread = client.start_thread_with(&text).await?;
         client.turn(thread, "and after it").await?;
@@ -205,7 +205,7 @@ fn codex(beside: &Path, id: ThreadId, text: &str) -> Result<PathBuf> {
 
 #[tokio::test]
 async fn backups_exports_and_imports_have_whole_texts() -> Result<()> {
-    let (mut home, mut client) = Home::with_client().await?;
+    let (mut home, mut client) = Home::in_files()?.start_with_client().await?;
     let text = message(1 << 20);
     let thread = client.start_thread_with(&text).await?;
     let file = home.beside().join("backup.tar.gz").display().to_string();
@@ -215,7 +215,7 @@ async fn backups_exports_and_imports_have_whole_texts() -> Result<()> {
     assert_eq!((code, words.collect::<Vec<_>>()), (0, vec![text.as_str()]));
     ensure!(records.iter().all(|record| record["v"] == 1), "an export needs no other file");
 
-    let mut other = Home::start().await?;
+    let mut other = Home::in_files()?.start().await?;
     other.stop().await?;
     let imported = ThreadId::new(uuid::Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0001));
     let (longer, from) = (message(2 << 20), other.beside().to_owned());

@@ -77,7 +77,7 @@ async fn an_upper_case_id_is_the_same_thread() -> Result<()> {
 
 #[tokio::test]
 async fn only_a_regular_file_is_read_as_a_rollout() -> Result<()> {
-    let (home, mut client) = Home::with_client().await?;
+    let (home, mut client) = Home::in_files()?.start_with_client().await?;
     let real = client.start_thread_with("a real one").await?;
     let (fifo, link, folder) = (new_id(), new_id(), new_id());
     for id in [fifo, link, folder] {
@@ -103,7 +103,7 @@ async fn only_a_regular_file_is_read_as_a_rollout() -> Result<()> {
 #[tokio::test]
 async fn a_thread_in_an_unreadable_folder_is_not_reported_as_missing() -> Result<()> {
     const WORDS: [&str; 3] = ["no rollout found", "not found", "thread not loaded"];
-    let (home, mut client) = Home::with_client().await?;
+    let (home, mut client) = Home::in_files()?.start_with_client().await?;
     let thread = client.start_thread_with("some words").await?;
     client.unload(thread, true).await?;
     let folder = home.rollout(thread);

@@ -33,6 +33,8 @@ pub(crate) struct Link {
     socket: LinkSocket,
     /// Whether a statement has no answer yet. It stays set if the caller is gone before that.
     busy: bool,
+    /// Bytes of its largest answer. Its buffers keep that size.
+    largest: usize,
 }
 
 /// The side of a connection that reads and writes its socket.
@@ -53,13 +55,23 @@ impl Link {
                 DbFailure::refused(format!("the database has not taken a connection for {seconds} s"))
             })?
             .map_err(|error| DbFailure::of_unconnected(&error))?;
-        Ok(Self { client, socket: LinkSocket { connection: Some(connection), warning: None }, busy: false })
+        Ok(Self {
+            client,
+            socket: LinkSocket { connection: Some(connection), warning: None },
+            busy: false,
+            largest: 0,
+        })
     }
 
     /// The connection, if it can take a statement. Notices an end that came while nobody used it.
     pub(crate) fn usable(mut self) -> Option<Self> {
         self.socket.drive(&mut Context::from_waker(std::task::Waker::noop()));
         (!self.busy && self.socket.connection.is_some()).then_some(self)
+    }
+
+    /// Whether its buffers have grown so much that another connection is cheaper.
+    pub(crate) fn is_swollen(&self) -> bool {
+        self.largest > policy::LARGE_ANSWER
     }
 
     /// Runs one statement in a transaction of its own. A WARNING makes the outcome unknown, and ends the connection.
@@ -100,7 +112,9 @@ impl Link {
         let params: Vec<_> = params.iter().map(|(value, of)| (*value, of.clone())).collect();
         self.busy = true;
         let answer = timeout(deadline, self.socket.driven(self.client.query_typed(sql, &params))).await;
-        self.answered(answer, deadline)
+        let rows = self.answered(answer, deadline)?;
+        self.largest = self.largest.max(rows.iter().map(Row::raw_size_bytes).sum());
+        Ok(rows)
     }
 
     fn answered<T, E>(

@@ -85,8 +85,8 @@ impl Pooled<'_> {
 
 impl Drop for Pooled<'_> {
     fn drop(&mut self) {
-        // A connection whose caller was gone in the middle of a statement is closed.
-        if let Some(link) = self.link.take().and_then(Link::usable) {
+        // A connection whose caller was gone in the middle of a statement is closed, as is one with large buffers.
+        if let Some(link) = self.link.take().and_then(Link::usable).filter(|link| !link.is_swollen()) {
             self.pool.idle().push(link);
         }
     }

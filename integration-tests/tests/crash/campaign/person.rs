@@ -252,7 +252,7 @@ impl Remembered {
         self.check_turns(&read).context("read")?;
         self.check_name(&read)?;
         if archived {
-            return self.check_lines(home);
+            return self.check_lines(home).await;
         }
         let resumed = client.resume(self.id).await?;
         self.check_turns(&resumed.thread).context("resumed")?;
@@ -265,7 +265,7 @@ impl Remembered {
         self.turns = resumed.thread.turns.iter().map(known).collect();
         self.name.clone_from(&resumed.thread.name);
         client.unload(self.id, true).await?;
-        self.check_lines(home)?;
+        self.check_lines(home).await?;
         self.asked = Asked::Nothing;
         Ok(())
     }
@@ -314,9 +314,13 @@ impl Remembered {
     }
 
     /// Numbers rise by one from the first line to the last.
-    fn check_lines(&self, home: &Home) -> Result<()> {
+    async fn check_lines(&self, home: &Home) -> Result<()> {
         let path = self.rollout(home);
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let text = if home.has_database() {
+            home.skein(&["export", &self.id.to_string()]).await?
+        } else {
+            fs::read_to_string(&path).with_context(|| path.display().to_string())?
+        };
         for (number, line) in (1u64..).zip(text.lines()) {
             let record: serde_json::Value = serde_json::from_str(line)?;
             ensure!(record["seq"].as_u64() == Some(number), "line {number} is {line}");

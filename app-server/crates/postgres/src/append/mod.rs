@@ -10,6 +10,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use skein_base::clock::Clock;
+use skein_base::durations::Durations;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::ThreadId;
 use skein_store::rollout::{AppendError, Appended};
@@ -34,6 +36,8 @@ pub(crate) struct Appends {
     pub(crate) queue: AppendQueue,
     /// The rows of lists.
     rows: Arc<ThreadRows>,
+    /// The durations of the statements, up to their commit.
+    pub(crate) commits: Durations,
     /// Acknowledged appends.
     pub(crate) done: AtomicU64,
     /// Writes that the database refused, or whose outcome is unknown.
@@ -48,6 +52,7 @@ impl Appends {
         Self {
             queue: AppendQueue::default(),
             rows,
+            commits: Durations::default(),
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             doubts: Mutex::default(),
@@ -187,7 +192,10 @@ impl Appender {
     }
 
     async fn send(&mut self, batch: &[AppendJob]) -> Result<HashMap<ThreadId, bool>, DbFailure> {
-        send(self.link().await?, batch).await
+        let (link, began) = (self.link().await?, Clock.now());
+        let sent = send(link, batch).await?;
+        self.appends.commits.add(Clock.now() - began);
+        Ok(sent)
     }
 
     async fn link(&mut self) -> Result<&mut Link, DbFailure> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use skein_base::clock::WallMs;
+use skein_base::durations::DurationCounts;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::rollout::record::{Record, SecretValues};
@@ -254,10 +255,14 @@ impl RolloutStore for PgStore {
         Ok(cleared)
     }
 
+    fn sync_times(&self) -> DurationCounts {
+        self.appends.commits.taken()
+    }
+
     fn counts(&self) -> RolloutCounts {
         RolloutCounts {
             appends: self.appends.done.load(Relaxed),
-            syncs: 0,
+            syncs: self.appends.commits.taken().count,
             errors: self.counters.errors.load(Relaxed) + self.appends.failed.load(Relaxed),
             loads: self.counters.loads.load(Relaxed),
             reads: self.counters.reads.load(Relaxed),

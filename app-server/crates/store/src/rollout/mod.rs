@@ -322,7 +322,7 @@ impl Loaded {
 pub struct RolloutCounts {
     /// Acknowledged appends.
     pub appends: u64,
-    /// Syncs of files.
+    /// Syncs of files, or commits of appends to a database.
     pub syncs: u64,
     /// Operations that the disk refused.
     pub errors: u64,
