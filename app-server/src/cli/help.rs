@@ -41,6 +41,7 @@ Keep:
   backup      Write a home into one file
   restore     Restore a backup
   import      Import the threads of Codex
+  migrate     Move all threads into a database, or back
   export      Write one thread as JSON lines or Markdown
   fsck        Check and repair a home
   reindex     Rebuild the list of threads

@@ -25,6 +25,7 @@ mod import;
 mod launch;
 mod manual;
 mod mcp;
+mod migrate;
 mod notify;
 mod open;
 mod origins;
@@ -133,6 +134,9 @@ enum SkeinCommand {
     Import(import::ImportArgs),
     /// Write the manual pages of all commands into a folder.
     Man(manual::Manual),
+    /// Move all threads of a home into a database, or back, and set the originals aside. Exit code 1: not everything was moved, and
+    /// another run goes on; 3: the home is in use.
+    Migrate(migrate::Migrate),
     /// Show, change, import and test the helpers (MCP servers) of a home's settings. Exit code 1: it failed.
     Mcp(mcp::Mcp),
     /// Show, add and remove the origins of pages that may connect, in a home's settings. Exit code 1: it failed.
@@ -238,6 +242,7 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::Helpers(ask) => wait(ask.run::<SkeinHelpersList>(helpers::table)).map(well),
         SkeinCommand::Man(manual) => manual.run().map(well),
         SkeinCommand::Mcp(mcp) => wait(mcp.run()),
+        SkeinCommand::Migrate(migrate) => wait(migrate.run()),
         SkeinCommand::Open(open) => wait(open.run()).map(well),
         SkeinCommand::Pair(pair) => wait(pair.run()),
         SkeinCommand::Origins(origins) => wait(origins.run()),

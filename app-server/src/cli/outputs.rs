@@ -310,6 +310,26 @@ pub(super) struct ClusterOutcome {
     pub(super) made: bool,
 }
 
+/// A move of all threads between a home and a database.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct MigrateOutcome<'a> {
+    pub(super) complete: bool,
+    /// Threads that were moved.
+    pub(super) moved: u64,
+    /// Threads that an earlier run has moved.
+    pub(super) there: u64,
+    /// Lines of the moved threads.
+    pub(super) lines: u64,
+    /// Damaged lines among them.
+    pub(super) damaged: u64,
+    /// Bytes of damage without a number, which stay at the source.
+    pub(super) unnumbered: u64,
+    /// Large texts that were lost before.
+    pub(super) lost: u64,
+    /// Where the originals are: a folder, or the database.
+    pub(super) left: &'a str,
+}
+
 /// A new list of threads.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ReindexOutcome {

@@ -69,6 +69,7 @@ const HELPERS: &[&str] = &[
 
 const POSTGRES: &[&str] = &[
     // The parts of a home, in a database.
+    "lines",
     "index ownership presence store",
     "append",
     // The parts that these share.
@@ -86,7 +87,7 @@ const POSTGRES: &[&str] = &[
 
 const STORE: &[&str] = &[
     // Programs that work on a whole home.
-    "backup fsck import reindex",
+    "backup fsck import migrate reindex",
     // Lists and the text index, both derived from rollouts.
     "texts",
     "index",

@@ -2,6 +2,7 @@
 
 mod ends;
 mod homes;
+mod migrate;
 
 use anyhow::Result;
 use skein_integration_tests::home::{Home, Setup};

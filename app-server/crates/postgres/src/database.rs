@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::address::DbAddress;
@@ -51,6 +52,15 @@ impl Database {
     /// The life of the database, as of the newest connection.
     pub fn life(&self) -> Uuid {
         self.connector.life()
+    }
+
+    /// Notes that the threads were moved to another place. From here on nobody is served by the database.
+    ///
+    /// # Errors
+    /// [`SchemaError::Away`]
+    pub async fn note_moved(&self, to: &str) -> Result<(), SchemaError> {
+        self.pool.write("update cluster set moved_to = $1", &[(&to, Type::TEXT)]).await?;
+        Ok(())
     }
 
     /// How far this database keeps a commit.

@@ -7,6 +7,7 @@ mod connector;
 pub mod database;
 mod failure;
 pub mod index;
+pub mod lines;
 mod numbers;
 pub mod ownership;
 pub mod policy;

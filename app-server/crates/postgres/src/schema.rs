@@ -21,7 +21,8 @@ const TABLES: &str = r#"
 create table cluster (
   one bool primary key default true check (one),
   id uuid not null, schema int not null, oldest_schema int not null,
-  sysid text, timeline text, last_beat timestamptz, grace_until timestamptz, catalog bigint not null default 0
+  sysid text, timeline text, last_beat timestamptz, grace_until timestamptz, catalog bigint not null default 0,
+  moved_to text
 );
 create table nodes (
   node uuid primary key, name text not null, addr text not null, key_sha256 bytea not null,
@@ -74,6 +75,9 @@ pub enum SchemaError {
         /// The advice.
         way_out: &'static str,
     },
+    /// Its threads were moved.
+    #[error("the threads of this database were moved to {0}; use that, or another database")]
+    Moved(String),
     /// The database does not serve.
     #[error("{0}")]
     Away(String),
@@ -138,10 +142,15 @@ pub(crate) async fn find(link: &mut Link) -> Result<Cluster, SchemaError> {
     if !there.first().is_some_and(|row| row.get(0)) {
         return Err(SchemaError::Absent);
     }
-    let rows = link.read("select id, schema, oldest_schema from cluster", &[]).await?;
+    // An earlier form of this version has no such column.
+    let sql = "select id, schema, oldest_schema, to_jsonb(cluster) ->> 'moved_to' from cluster";
+    let rows = link.read(sql, &[]).await?;
     let row = rows.first().ok_or(SchemaError::Absent)?;
     let (id, schema, oldest): (Uuid, i32, i32) = (row.get(0), row.get(1), row.get(2));
     let other = |way_out| SchemaError::OtherForm { found: schema, known: SCHEMA, way_out };
+    if let Some(to) = row.get::<_, Option<String>>(3) {
+        return Err(SchemaError::Moved(to));
+    }
     if schema < SCHEMA {
         return Err(other("bring the tables up to date first (`skein cluster upgrade`)"));
     }

@@ -6,6 +6,7 @@ pub mod history;
 pub mod home;
 pub mod import;
 pub mod index;
+pub mod migrate;
 pub mod ownership;
 pub mod policy;
 pub mod reindex;

@@ -124,10 +124,10 @@ impl Outputs {
     }
 
     fn upkeep(&mut self) {
-        for command in ["skein backup", "skein restore", "skein reindex", "skein import"] {
+        for command in ["skein backup", "skein restore", "skein reindex", "skein import", "skein migrate"] {
             self.line::<ProgressLine>(command);
         }
-        for command in ["skein restore", "skein reindex", "skein import"] {
+        for command in ["skein restore", "skein reindex", "skein import", "skein migrate"] {
             self.line::<InUseOutcome<'_>>(command);
         }
         self.line::<BackupOutcome<'_>>("skein backup");
@@ -135,6 +135,7 @@ impl Outputs {
         self.line::<ReindexOutcome>("skein reindex");
         self.line::<ImportOutcome<'_>>("skein import");
         self.line::<ClusterOutcome>("skein cluster init");
+        self.line::<MigrateOutcome<'_>>("skein migrate");
         self.line::<FsckFinding>("skein fsck");
         self.line::<UnnamedLine<'_>>("skein fsck");
         self.line::<FsckOutcome<'_>>("skein fsck");

@@ -83,6 +83,11 @@ impl PgStore {
         self.appends.queue.close();
     }
 
+    /// The connections for reads and rare writes.
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool)
+    }
+
     fn lock_open(&self) -> MutexGuard<'_, OpenMarkers> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -47,7 +47,7 @@ impl TextSource for FetchedTexts {
 }
 
 impl PgStore {
-    pub(super) async fn keep_texts(&self, thread: ThreadId, texts: &[Blob]) -> Result<(), DbFailure> {
+    pub(crate) async fn keep_texts(&self, thread: ThreadId, texts: &[Blob]) -> Result<(), DbFailure> {
         let mut rest = texts;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(fitting(rest.iter().map(|text| text.text.len() as u64)));
@@ -100,7 +100,7 @@ impl PgStore {
         self.pool.write(sql, &[(&thread.uuid(), Type::UUID), (&values, Type::TEXT)]).await.map(drop)
     }
 
-    pub(super) async fn read_secrets(&self, thread: ThreadId) -> Result<SecretValues, DbFailure> {
+    pub(crate) async fn read_secrets(&self, thread: ThreadId) -> Result<SecretValues, DbFailure> {
         let sql = "select \"values\"::text from secrets where thread = $1";
         let rows = self.pool.read(sql, &[(&thread.uuid(), Type::UUID)]).await?;
         let Some(values) = rows.first().map(|row| row.get::<_, &str>(0)) else {

@@ -24,6 +24,7 @@ pub mod database_note;
 pub mod durable;
 pub mod folders;
 mod lock;
+mod migrated;
 pub mod named_socket;
 mod paths;
 pub mod socket;
@@ -41,7 +42,7 @@ pub const FILE_MODE: u32 = 0o600;
 const MOST_READ: u64 = 64 * 1024;
 
 /// The number of an ownership of a home. It rises by one with each start of a server, and never falls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Term(pub u64);
 

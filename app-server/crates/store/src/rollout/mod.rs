@@ -23,6 +23,7 @@ pub mod conformance;
 pub(crate) mod epoch;
 pub mod file;
 pub mod line;
+pub mod lines;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod open_marker;

@@ -36,6 +36,7 @@ pub mod layer;
 mod lines;
 mod pages;
 mod places;
+mod raw;
 mod reads;
 mod scan;
 mod secrets;
@@ -46,6 +47,7 @@ mod writer;
 
 use layer::{FileLayer, LayerFile};
 use places::RolloutPaths;
+pub use raw::FileLines;
 use reads::Reads;
 pub use scan::{LineAt, LostText, Survey, TurnOffsets, survey};
 use slots::{Unsaved, WriterSlots};

@@ -105,6 +105,11 @@ impl RolloutPaths {
         }
     }
 
+    /// The home.
+    pub(crate) fn root(&self) -> &Path {
+        self.paths.root()
+    }
+
     /// The path of a rollout at this location.
     pub(crate) fn on(&self, location: Location, thread: ThreadId) -> PathBuf {
         self.paths.rollout(location, thread)
@@ -433,7 +438,7 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// The thread of a file in the trash, and its deletion time: `<thread>.<Unix ms>.jsonl`.
-fn deleted(path: &Path) -> Option<(ThreadId, WallMs)> {
+pub(super) fn deleted(path: &Path) -> Option<(ThreadId, WallMs)> {
     let (thread, at) = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.split_once('.')?;
     Some((thread.parse().ok()?, WallMs(at.parse().ok()?)))
 }

@@ -57,7 +57,7 @@ pub(super) fn remove(places: &RolloutPaths, thread: ThreadId) -> io::Result<()> 
     places.layer.remove(&places.secrets(thread)).map(drop)
 }
 
-fn write(places: &RolloutPaths, thread: ThreadId, secrets: &Map<String, Value>) -> io::Result<()> {
+pub(super) fn write(places: &RolloutPaths, thread: ThreadId, secrets: &Map<String, Value>) -> io::Result<()> {
     let path = places.secrets(thread);
     let folders: Vec<&Path> = path.ancestors().skip(1).take(2).collect();
     folders.into_iter().rev().try_for_each(|folder| places.make_folder(folder))?;

@@ -1,0 +1,91 @@
+//! A home whose threads go to a database, or come from one. Everything here blocks.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use super::{Home, HomeError, HomePaths, Term, database_note, fault, sync_folder};
+
+/// The folder for the files of threads that are in a database now.
+const ASIDE: &str = "threads-before-database";
+
+impl Home {
+    /// Takes a home for a migration of its threads. A note of the database at `url` does not matter: an earlier run was cut off, or
+    /// the threads come back.
+    ///
+    /// # Errors
+    /// As [`Home::take`].
+    pub fn take_for_migration(root: &Path, url: &str) -> Result<Self, HomeError> {
+        Self::take_with(root, "migrate", |paths| match database_note::database_of(paths)? {
+            Some(noted) if noted != url => database_note::refuse(paths),
+            Some(_) | None => Ok(()),
+        })
+    }
+
+    /// Notes that the threads are in the database at `url`, and sets the files of them aside. Returns their folder.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`]. The note is first, so nobody serves a part of them; another run goes on.
+    pub fn set_threads_aside(&self, url: &str) -> Result<PathBuf, HomeError> {
+        let paths = self.paths();
+        let aside = folder_aside(paths)?;
+        self.note_database(url)?;
+        let (threads, archived) = (paths.threads(), paths.archived());
+        let files = [threads, archived, paths.trash(), paths.blobs(), paths.secrets(), paths.open_markers()];
+        for from in files {
+            let Some(name) = from.file_name() else { continue };
+            match fs::rename(&from, aside.join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                moved => moved.map_err(|source| fault(&from, source))?,
+            }
+        }
+        forget_indexes(paths)?;
+        sync_folder(&aside)?;
+        sync_folder(paths.root())?;
+        Ok(aside)
+    }
+
+    /// Makes the home one of files again, whose threads have come from a database and have terms up to `seen`.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`]
+    pub fn receive_threads(&mut self, seen: Term) -> Result<(), HomeError> {
+        self.pass_term(seen)?;
+        forget_indexes(self.paths())?;
+        let note = self.paths().store_json();
+        match fs::remove_file(&note) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(|source| fault(&note, source))?,
+        }
+        sync_folder(self.paths().root())
+    }
+}
+
+/// The folder for the files: that of a run that was cut off, or a new one.
+fn folder_aside(paths: &HomePaths) -> Result<PathBuf, HomeError> {
+    let numbered = |number: u32| match number {
+        1 => paths.root().join(ASIDE),
+        number => paths.root().join(format!("{ASIDE}-{number}")),
+    };
+    let is_there = |number: &u32| numbered(*number).symlink_metadata().is_ok();
+    let next = (1..).find(|number| !is_there(number)).unwrap_or(u32::MAX);
+    if next > 1 && database_note::database_of(paths)?.is_some() {
+        return Ok(numbered(next - 1));
+    }
+    let made = numbered(next);
+    super::make_folder(&made)?;
+    Ok(made)
+}
+
+/// Removes the indexes: the next server makes them from the rollouts.
+fn forget_indexes(paths: &HomePaths) -> Result<(), HomeError> {
+    let root = paths.root();
+    let entries = fs::read_dir(root).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    for entry in entries.map_err(|source| fault(root, source))? {
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_index = name.to_str().is_some_and(|name| name.starts_with("index-")) || path == paths.texts();
+        if is_index {
+            fs::remove_dir_all(&path).map_err(|source| fault(&path, source))?;
+        }
+    }
+    Ok(())
+}

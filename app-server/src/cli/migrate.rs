@@ -1,0 +1,211 @@
+//! `skein migrate`: moves all threads from a home to a database, or back.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use skein_app_server::telemetry::{self, Stderr};
+use skein_base::clock::Clock;
+use skein_base::tasks::Tasks;
+use skein_config::{Flags, ServerConfig, StoreRules, StoreUrl};
+use skein_postgres::address::DbAddress;
+use skein_postgres::database::Database;
+use skein_postgres::index::PgIndex;
+use skein_postgres::lines::PgLines;
+use skein_postgres::presence::NodePresence;
+use skein_postgres::rows::ThreadRows;
+use skein_postgres::store::PgStore;
+use skein_store::home::Home;
+use skein_store::migrate::{self, Migrated};
+use skein_store::rollout::file::FileLines;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::outputs::MigrateOutcome;
+use super::progress::ProgressDisplay;
+use super::{home_alone, print_json, print_line, say};
+
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    /// The threads' present place: home:DIR, or a PostgreSQL database without a password. No server may have it.
+    #[arg(long, value_name = "PLACE")]
+    from: ThreadPlace,
+    /// Their new place: the other of the two. A home is made if it is missing; a database has tables (`skein cluster init`).
+    #[arg(long, value_name = "PLACE")]
+    to: ThreadPlace,
+    /// Print the progress, and at the end the outcome, as a line of JSON each.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A place of threads.
+#[derive(Debug, Clone)]
+enum ThreadPlace {
+    Home(PathBuf),
+    Database(String),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Direction {
+    ToDatabase,
+    ToHome,
+}
+
+impl FromStr for ThreadPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("home:") {
+            Some("") => Err("home: needs a folder, such as home:/var/lib/skein".to_owned()),
+            Some(folder) => Ok(Self::Home(folder.into())),
+            None if text.contains("://") => Ok(Self::Database(text.to_owned())),
+            None => Err(format!("write home:{text} for a folder, or postgres://… for a database")),
+        }
+    }
+}
+
+/// Whether an address has a password before its host, or among its parameters.
+fn has_password(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let user = rest.split(['/', '?']).next().and_then(|authority| authority.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.contains(':')) || rest.contains("password=")
+}
+
+impl Migrate {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        telemetry::start(Stderr::Direct);
+        let (root, url, direction) = self.places()?;
+        let (rules, url) = rules(root, url)?;
+        let home = match Home::take_for_migration(root, &url.to_string()) {
+            Ok(home) => home,
+            Err(error) => return home_alone::refused(error, self.json),
+        };
+        let database = OpenDatabase::open(&rules, &url, &home).await.with_context(|| url.to_string())?;
+        let done = self.move_all(home, &url, direction, &database).await;
+        database.finish().await;
+        let (done, left) = done?;
+        self.report(&done, &left)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The home, the database, and which of them gets the threads.
+    fn places(&self) -> anyhow::Result<(&Path, &str, Direction)> {
+        let both = [&self.from, &self.to];
+        // Checked here and not where the argument is read, as the error there repeats the argument.
+        if both.iter().any(|place| matches!(place, ThreadPlace::Database(url) if has_password(url))) {
+            bail!(
+                "every user of this machine can read a password in an argument; name its file in store.password_file, or its \
+                 variable in store.password_env, in the config.toml of the home"
+            );
+        }
+        match (&self.from, &self.to) {
+            (ThreadPlace::Home(home), ThreadPlace::Database(url)) => Ok((home, url, Direction::ToDatabase)),
+            (ThreadPlace::Database(url), ThreadPlace::Home(home)) => Ok((home, url, Direction::ToHome)),
+            (ThreadPlace::Home(_), ThreadPlace::Home(_)) => {
+                bail!("both places are homes: skein backup and skein restore move a home")
+            }
+            (ThreadPlace::Database(_), ThreadPlace::Database(_)) => {
+                bail!("both places are databases: pg_dump moves a database")
+            }
+        }
+    }
+
+    /// Moves the threads, and then notes at the source where they are. Returns where the originals are.
+    async fn move_all(
+        &self,
+        mut home: Home,
+        url: &StoreUrl,
+        direction: Direction,
+        database: &OpenDatabase,
+    ) -> anyhow::Result<(Migrated, String)> {
+        let files = FileLines::open(home.paths())?;
+        let mut shown = ProgressDisplay::of("threads", self.json);
+        let at = |done, total| shown.at(done, total);
+        match direction {
+            Direction::ToDatabase => {
+                let done = migrate::run(&files, &database.lines, at).await?;
+                let aside = home.set_threads_aside(&url.to_string())?;
+                Ok((done, aside.display().to_string()))
+            }
+            Direction::ToHome => {
+                let done = migrate::run(&database.lines, &files, at).await?;
+                home.receive_threads(done.term)?;
+                database.database.note_moved(&format!("home:{}", home.paths().root().display())).await?;
+                Ok((done, url.to_string()))
+            }
+        }
+    }
+
+    fn report(&self, done: &Migrated, left: &str) -> anyhow::Result<()> {
+        let Migrated { moved, there, lines, damaged, unnumbered, lost, term: _ } = *done;
+        if self.json {
+            return print_json(&MigrateOutcome {
+                complete: true,
+                moved,
+                there,
+                lines,
+                damaged,
+                unnumbered,
+                lost,
+                left,
+            });
+        }
+        if damaged > 0 {
+            say(format_args!("{damaged} damaged lines were moved as they are"));
+        }
+        if unnumbered > 0 {
+            say(format_args!("{unnumbered} bytes of damage have no number, and stay in {left}"));
+        }
+        if lost > 0 {
+            say(format_args!("{lost} large texts were lost before"));
+        }
+        let before = if there > 0 { format!(", {there} were there already") } else { String::new() };
+        print_line(&format!("{moved} threads moved{before}; what they were is in {left}"))
+    }
+}
+
+/// The settings of the home for its database, and the address.
+fn rules(root: &Path, url: &str) -> anyhow::Result<(StoreRules, StoreUrl)> {
+    let flags = Flags { home: Some(root.to_owned()), store: Some(url.to_owned()), ..Flags::default() };
+    let rules = ServerConfig::load(&flags)
+        .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?
+        .store;
+    let url = rules.url.clone().context("no database is named")?;
+    Ok((rules, url))
+}
+
+/// A database that no server has meanwhile.
+struct OpenDatabase {
+    database: Arc<Database>,
+    lines: PgLines,
+    tasks: Tasks,
+    stop: CancellationToken,
+    beat: JoinHandle<()>,
+}
+
+impl OpenDatabase {
+    async fn open(rules: &StoreRules, url: &StoreUrl, home: &Home) -> anyhow::Result<Self> {
+        let password = rules.password()?;
+        let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
+        let database = Arc::new(Database::open(address).await?);
+        let name = format!("skein migrate (process {})", std::process::id());
+        let presence = NodePresence::take(Arc::clone(&database), &name, home.tag()?, Clock.new_id()).await?;
+        let (tasks, stop) = (Tasks::new(), CancellationToken::new());
+        let beat = tasks.spawn("presence", presence.beat(stop.clone()));
+        let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await?);
+        let index = PgIndex::new(&database, Arc::clone(&rows));
+        let store = PgStore::open(Arc::clone(&database), rows, tasks.clone()).await?;
+        Ok(Self { database, lines: PgLines::new(store, index), tasks, stop, beat })
+    }
+
+    /// Gives the database up.
+    async fn finish(self) {
+        self.stop.cancel();
+        self.beat.await.ok();
+        drop(self.lines);
+        self.tasks.finish().await;
+    }
+}
