@@ -163,7 +163,7 @@ impl Migrate {
             say(format_args!("{lost} large texts were lost before"));
         }
         let before = if there > 0 { format!(", {there} were there already") } else { String::new() };
-        print_line(&format!("{moved} threads moved{before}; what they were is in {left}"))
+        print_line(&format!("{moved} threads moved{before}; the originals are in {left}"))
     }
 }
 
