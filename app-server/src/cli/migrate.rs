@@ -18,11 +18,12 @@ use skein_postgres::lines::PgLines;
 use skein_postgres::presence::NodePresence;
 use skein_postgres::rows::ThreadRows;
 use skein_postgres::store::PgStore;
-use skein_store::home::Home;
+use skein_store::home::{Home, HomePaths};
 use skein_store::migrate::{self, Migrated};
 use skein_store::rollout::file::FileLines;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::outputs::MigrateOutcome;
 use super::progress::ProgressDisplay;
@@ -70,7 +71,7 @@ impl FromStr for ThreadPlace {
 /// Whether an address has a password before its host, or among its parameters.
 fn has_password(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return false };
-    let user = rest.split(['/', '?']).next().and_then(|authority| authority.rsplit_once('@'));
+    let user = rest.split('?').next().and_then(|authority| authority.rsplit_once('@'));
     user.is_some_and(|(user, _)| user.contains(':')) || rest.contains("password=")
 }
 
@@ -78,13 +79,22 @@ impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start(Stderr::Direct);
         let (root, url, direction) = self.places()?;
+        if matches!(direction, Direction::ToDatabase) && !HomePaths::new(root).lock().exists() {
+            bail!("there is no home in {}", root.display());
+        }
         let (rules, url) = rules(root, url)?;
         let home = match Home::take_for_migration(root, &url.to_string()) {
             Ok(home) => home,
             Err(error) => return home_alone::refused(error, self.json),
         };
         let database = OpenDatabase::open(&rules, &url, &home).await.with_context(|| url.to_string())?;
-        let done = self.move_all(home, &url, direction, &database).await;
+        let done = tokio::select! {
+            biased;
+            () = database.lost.cancelled() => Err(anyhow::anyhow!(
+                "another server has taken the database meanwhile; stop it, and run this again"
+            )),
+            done = self.move_all(home, &url, direction, &database) => done,
+        };
         database.finish().await;
         let (done, left) = done?;
         self.report(&done, &left)?;
@@ -133,7 +143,10 @@ impl Migrate {
             Direction::ToHome => {
                 let done = migrate::run(&database.lines, &files, at).await?;
                 home.receive_threads(done.term)?;
-                database.database.note_moved(&format!("home:{}", home.paths().root().display())).await?;
+                let place = format!("home:{}", home.paths().root().display());
+                if !database.database.note_moved(&place, database.node).await? {
+                    bail!("another server has taken the database meanwhile; stop it, and run this again");
+                }
                 Ok((done, url.to_string()))
             }
         }
@@ -182,6 +195,10 @@ struct OpenDatabase {
     database: Arc<Database>,
     lines: PgLines,
     tasks: Tasks,
+    /// This program, as the database knows it.
+    node: Uuid,
+    /// Ends once a server has taken the database.
+    lost: CancellationToken,
     stop: CancellationToken,
     beat: JoinHandle<()>,
 }
@@ -192,13 +209,15 @@ impl OpenDatabase {
         let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
         let database = Arc::new(Database::open(address).await?);
         let name = format!("skein migrate (process {})", std::process::id());
-        let presence = NodePresence::take(Arc::clone(&database), &name, home.tag()?, Clock.new_id()).await?;
+        let node = Clock.new_id();
+        let presence = NodePresence::take(Arc::clone(&database), &name, home.tag()?, node).await?;
+        let lost = presence.lost();
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
         let beat = tasks.spawn("presence", presence.beat(stop.clone()));
         let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await?);
         let index = PgIndex::new(&database, Arc::clone(&rows));
         let store = PgStore::open(Arc::clone(&database), rows, tasks.clone()).await?;
-        Ok(Self { database, lines: PgLines::new(store, index), tasks, stop, beat })
+        Ok(Self { database, lines: PgLines::new(store, index), tasks, node, lost, stop, beat })
     }
 
     /// Gives the database up.

@@ -252,7 +252,8 @@ impl Writer {
             if begins {
                 index.begin(thread).await?;
             }
-            if !listed {
+            // A beginning has removed the row, also where the append has just set it.
+            if begins || !listed {
                 index.upsert(Arc::unwrap_or_clone(row), as_of).await?;
             }
             if asks_otherwise {

@@ -130,15 +130,20 @@ async fn damage_moves_as_it_is_and_a_second_run_goes_on() -> Result<()> {
 
     let (code, outcome, error) = migrate(&place(&it.home), &database.url()).await?;
     assert_eq!((code, &outcome["damaged"]), (Some(0), &1.into()), "{error}");
-    // A run that was cut off before the files were set aside.
+    // A run that was cut off while the files were set aside, and before the lists had each thread.
     let aside = Path::new(outcome["left"].as_str().context("a folder")?).to_owned();
-    for folder in ["threads", "archived", "trash"] {
+    TestCluster::shared().run(&database.name, "delete from threads").await;
+    for folder in ["threads", "trash"] {
         fs::rename(aside.join(folder), it.home.path().join(folder))?;
     }
     let (code, outcome, error) = migrate(&place(&it.home), &database.url()).await?;
-    assert_eq!((code, &outcome["moved"], &outcome["there"]), (Some(0), &0.into(), &3.into()), "{error}");
+    assert_eq!((code, &outcome["moved"], &outcome["there"]), (Some(0), &0.into(), &2.into()), "{error}");
     assert_eq!(outcome["left"].as_str(), aside.to_str(), "it goes on in the same folder");
 
+    let served = super::stored_in(&database).start().await?;
+    let listed = served.client().await?.list_all(ThreadListParams::default()).await?;
+    assert_eq!(listed.iter().map(|thread| thread.id).collect::<Vec<_>>(), [it.active]);
+    served.finish().await?;
     let (code, outcome, error) = migrate(&database.url(), &place(&it.home)).await?;
     assert_eq!((code, &outcome["damaged"]), (Some(0), &1.into()), "{error}");
     assert_eq!(it.lines()?, damaged);
@@ -172,6 +177,8 @@ async fn places_that_make_no_sense_are_refused_with_the_way_out() -> Result<()> 
         (url, url, 1, "pg_dump"),
         ("/tmp/home", url, 2, "home:/tmp/home"),
         ("home:", url, 2, "needs a folder"),
+        ("home:/nowhere/at/all", url, 1, "there is no home"),
+        (served.as_str(), "postgres://skein:a/hush@/x", 1, "store.password_file"),
         (served.as_str(), "postgres://skein:hush@/x", 1, "store.password_file"),
         (served.as_str(), "postgres://skein@/x?password=hush", 1, "store.password_file"),
         (served.as_str(), url, 3, "already served"),

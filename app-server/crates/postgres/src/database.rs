@@ -54,13 +54,15 @@ impl Database {
         self.connector.life()
     }
 
-    /// Notes that the threads were moved to another place. From here on nobody is served by the database.
+    /// Notes that the threads were moved to another place, if `node` still has the database. Returns whether it has. From here on
+    /// nobody is served by the database.
     ///
     /// # Errors
     /// [`SchemaError::Away`]
-    pub async fn note_moved(&self, to: &str) -> Result<(), SchemaError> {
-        self.pool.write("update cluster set moved_to = $1", &[(&to, Type::TEXT)]).await?;
-        Ok(())
+    pub async fn note_moved(&self, to: &str, node: Uuid) -> Result<bool, SchemaError> {
+        let sql = "update cluster set moved_to = $1
+  where exists (select from nodes where node = $2 and state = 'live' for update) returning 1";
+        Ok(!self.pool.write(sql, &[(&to, Type::TEXT), (&node, Type::UUID)]).await?.is_empty())
     }
 
     /// How far this database keeps a commit.

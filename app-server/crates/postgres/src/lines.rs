@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_store::index::rebuild;
+use skein_store::index::{ThreadIndex, rebuild};
 use skein_store::policy::READ_PAGE_BYTES;
 use skein_store::rollout::blob::{Blob, BlobName};
 use skein_store::rollout::lines::{
@@ -67,6 +67,10 @@ impl PgLines {
         Self { pool: store.pool(), store, index }
     }
 
+    fn stored_thread(row: &Row) -> StoredThread {
+        StoredThread { thread: ThreadId::new(row.get(0)), placement: Self::placement(row), open: row.get(3) }
+    }
+
     fn placement(row: &Row) -> Placement {
         match (row.get::<_, Option<i64>>(2), row.get::<_, i16>(1)) {
             (Some(at), _) => Placement::Trash(WallMs(at)),
@@ -94,17 +98,13 @@ impl RawLines for PgLines {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "select thread, shelf, trashed_at, open from heads where seq > 0 and thread > $1 order by thread limit $2";
         let rows = self.pool.read(sql, &[(&after, Type::UUID), (&limit, Type::INT8)]).await?;
-        let of = |row: &Row| StoredThread {
-            thread: ThreadId::new(row.get(0)),
-            placement: Self::placement(row),
-            open: row.get(3),
-        };
-        Ok(rows.iter().map(of).collect())
+        Ok(rows.iter().map(Self::stored_thread).collect())
     }
 
-    async fn has(&self, thread: ThreadId) -> io::Result<bool> {
-        let sql = "select 1 from heads where thread = $1 and seq > 0";
-        Ok(!self.pool.read(sql, &[(&thread.uuid(), Type::UUID)]).await?.is_empty())
+    async fn find(&self, thread: ThreadId) -> io::Result<Option<StoredThread>> {
+        let sql = "select thread, shelf, trashed_at, open from heads where thread = $1 and seq > 0";
+        let rows = self.pool.read(sql, &[(&thread.uuid(), Type::UUID)]).await?;
+        Ok(rows.first().map(Self::stored_thread))
     }
 
     async fn read(&self, of: &StoredThread, from: LineCursor) -> io::Result<LinePage> {
@@ -184,9 +184,16 @@ impl RawLines for PgLines {
             let taken = DbFailure::refused("another program has written the thread meanwhile");
             return Err(taken.into());
         }
-        if trashed.is_none() {
-            rebuild::set_row(&self.store, &self.index, of.thread).await.map_err(io::Error::other)?;
-        }
         Ok(())
+    }
+    /// A row that is there is as of the thread's last record, or later. A removed thread of the same id may have left a mark.
+    async fn list(&self, of: &StoredThread) -> io::Result<()> {
+        if matches!(of.placement, Placement::Trash(_)) {
+            return Ok(());
+        }
+        if self.index.get(of.thread).await.map_err(io::Error::other)?.is_none() {
+            self.index.begin(of.thread).await.map_err(io::Error::other)?;
+        }
+        rebuild::set_row(&self.store, &self.index, of.thread).await.map_err(io::Error::other)
     }
 }

@@ -50,7 +50,8 @@ pub enum MigrateError {
     },
     /// The target has another thread of this id.
     #[error(
-        "the target has a thread {0} of another content, and stays as it is; choose an empty target, or delete the thread there"
+        "the target has a thread {0} of another content or in another place (archived, deleted), and it stays as it is; choose an \
+         empty target"
     )]
     Other(ThreadId),
     /// The target gives back other bytes than it was given.
@@ -142,20 +143,25 @@ impl TextSource for NoTexts {
 impl Move<'_> {
     async fn run(&self, done: &mut Migrated) -> Result<(), MigrateError> {
         let thread = self.of.thread;
-        if self.to.has(thread).await.map_err(target)? {
-            let (ours, theirs) = (self.facts(self.from, source).await?, self.facts(self.to, target).await?);
-            if ours.hash.finalize() != theirs.hash.finalize() {
+        if let Some(there) = self.to.find(thread).await.map_err(|error| self.target(error))? {
+            let (ours, theirs) = (self.source_facts().await?, self.target_facts(&there).await?);
+            let is_same =
+                there.placement == self.of.placement && ours.hash.finalize() == theirs.hash.finalize();
+            if !is_same {
                 return Err(MigrateError::Other(thread));
             }
+            // An earlier run may have been cut off before this.
+            self.to.list(self.of).await.map_err(|error| self.target(error))?;
             done.there += 1;
             done.term = done.term.max(ours.summary.term);
             return Ok(());
         }
         let moved = self.write(done).await?;
-        let there = self.facts(self.to, target).await?;
+        let there = self.target_facts(self.of).await?;
         if there.summary != moved.summary || there.hash.finalize() != moved.hash.finalize() {
             return Err(MigrateError::Changed(thread));
         }
+        self.to.list(self.of).await.map_err(|error| self.target(error))?;
         done.moved += 1;
         done.lines += moved.lines;
         done.damaged += moved.damaged;
@@ -163,47 +169,66 @@ impl Move<'_> {
         Ok(())
     }
 
+    fn source(&self, error: io::Error) -> MigrateError {
+        source(self.named(error))
+    }
+
+    fn target(&self, error: io::Error) -> MigrateError {
+        target(self.named(error))
+    }
+
+    fn named(&self, error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("thread {}: {error}", self.of.thread))
+    }
+
     async fn write(&self, done: &mut Migrated) -> Result<LineFacts, MigrateError> {
         let (mut facts, mut from) = (LineFacts::default(), Some(LineCursor::default()));
-        self.to.begin(self.of).await.map_err(target)?;
+        self.to.begin(self.of).await.map_err(|error| self.target(error))?;
         while let Some(cursor) = from {
-            let page = self.from.read(self.of, cursor).await.map_err(source)?;
+            let page = self.from.read(self.of, cursor).await.map_err(|error| self.source(error))?;
             for line in &page.lines {
                 for name in facts.note(line) {
                     done.lost += u64::from(!self.write_text(name).await?);
                 }
             }
-            self.to.put(self.of, &page.lines).await.map_err(target)?;
+            self.to.put(self.of, &page.lines).await.map_err(|error| self.target(error))?;
             done.unnumbered += page.unnumbered;
             from = page.next;
         }
-        let secrets = self.from.secret_values(self.of.thread).await.map_err(source)?;
-        self.to.finish(self.of, facts.summary, secrets).await.map_err(target)?;
+        let secrets = self.from.secret_values(self.of.thread).await.map_err(|error| self.source(error))?;
+        self.to.finish(self.of, facts.summary, secrets).await.map_err(|error| self.target(error))?;
         Ok(facts)
     }
 
     /// Returns whether the text is there with its bytes. One that is damaged is as lost at the target.
     async fn write_text(&self, name: BlobName) -> Result<bool, MigrateError> {
         let whole = |bytes: &Vec<u8>| BlobName::of(bytes) == name;
-        let Some(bytes) = self.from.text(name).await.map_err(source)?.filter(whole) else { return Ok(false) };
-        self.to.put_text(self.of.thread, name, bytes).await.map_err(target)?;
-        let there = self.to.text(name).await.map_err(target)?;
+        let Some(bytes) = self.from.text(name).await.map_err(|error| self.source(error))?.filter(whole)
+        else {
+            return Ok(false);
+        };
+        self.to.put_text(self.of.thread, name, bytes).await.map_err(|error| self.target(error))?;
+        let there = self.to.text(name).await.map_err(|error| self.target(error))?;
         if there.as_ref().is_some_and(whole) { Ok(true) } else { Err(MigrateError::Changed(self.of.thread)) }
     }
 
-    async fn facts(
-        &self,
-        of: &dyn RawLines,
-        failed: fn(io::Error) -> MigrateError,
-    ) -> Result<LineFacts, MigrateError> {
-        let (mut facts, mut from) = (LineFacts::default(), Some(LineCursor::default()));
-        while let Some(cursor) = from {
-            let page = of.read(self.of, cursor).await.map_err(failed)?;
-            for line in &page.lines {
-                facts.note(line);
-            }
-            from = page.next;
-        }
-        Ok(facts)
+    async fn source_facts(&self) -> Result<LineFacts, MigrateError> {
+        facts(self.from, self.of).await.map_err(|error| self.source(error))
     }
+
+    async fn target_facts(&self, of: &StoredThread) -> Result<LineFacts, MigrateError> {
+        facts(self.to, of).await.map_err(|error| self.target(error))
+    }
+}
+
+async fn facts(store: &dyn RawLines, of: &StoredThread) -> io::Result<LineFacts> {
+    let (mut facts, mut from) = (LineFacts::default(), Some(LineCursor::default()));
+    while let Some(cursor) = from {
+        let page = store.read(of, cursor).await?;
+        for line in &page.lines {
+            facts.note(line);
+        }
+        from = page.next;
+    }
+    Ok(facts)
 }

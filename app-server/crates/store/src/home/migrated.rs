@@ -33,10 +33,7 @@ impl Home {
         let files = [threads, archived, paths.trash(), paths.blobs(), paths.secrets(), paths.open_markers()];
         for from in files {
             let Some(name) = from.file_name() else { continue };
-            match fs::rename(&from, aside.join(name)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                moved => moved.map_err(|source| fault(&from, source))?,
-            }
+            carry(&from, &aside.join(name)).map_err(|source| fault(&from, source))?;
         }
         forget_indexes(paths)?;
         sync_folder(&aside)?;
@@ -74,6 +71,28 @@ fn folder_aside(paths: &HomePaths) -> Result<PathBuf, HomeError> {
     let made = numbered(next);
     super::make_folder(&made)?;
     Ok(made)
+}
+
+/// Moves a folder, or what an earlier run has left of it. Replaces no file.
+fn carry(from: &Path, to: &Path) -> io::Result<()> {
+    let is_empty = || fs::remove_dir(from).is_ok();
+    if from.symlink_metadata().is_err() || is_empty() {
+        return Ok(());
+    }
+    if to.symlink_metadata().is_err() {
+        return fs::rename(from, to);
+    }
+    if !from.is_dir() || !to.is_dir() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            format!("{} is there already", to.display()),
+        ));
+    }
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        carry(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    fs::remove_dir(from)
 }
 
 /// Removes the indexes: the next server makes them from the rollouts.

@@ -84,8 +84,8 @@ pub trait RawLines: Send + Sync {
     /// The threads behind `after`, by id, at most `limit`.
     async fn stored(&self, after: Option<ThreadId>, limit: usize) -> io::Result<Vec<StoredThread>>;
 
-    /// Whether the store has the thread, whatever its placement.
-    async fn has(&self, thread: ThreadId) -> io::Result<bool>;
+    /// The thread, if the store has it.
+    async fn find(&self, thread: ThreadId) -> io::Result<Option<StoredThread>>;
 
     /// The next lines of a thread.
     async fn read(&self, of: &StoredThread, from: LineCursor) -> io::Result<LinePage>;
@@ -107,4 +107,7 @@ pub trait RawLines: Send + Sync {
 
     /// Makes the lines a thread in its place, durably, with its secrets.
     async fn finish(&self, of: &StoredThread, end: LineSummary, secrets: SecretValues) -> io::Result<()>;
+
+    /// Has lists show a finished thread, where the store has them.
+    async fn list(&self, of: &StoredThread) -> io::Result<()>;
 }

@@ -116,8 +116,8 @@ impl RawLines for FileLines {
         Ok(self.threads.range((from, Unbounded)).take(limit).map(|(_, of)| *of).collect())
     }
 
-    async fn has(&self, thread: ThreadId) -> io::Result<bool> {
-        Ok(self.threads.contains_key(&thread))
+    async fn find(&self, thread: ThreadId) -> io::Result<Option<StoredThread>> {
+        Ok(self.threads.get(&thread).copied())
     }
 
     async fn read(&self, of: &StoredThread, from: LineCursor) -> io::Result<LinePage> {
@@ -156,6 +156,11 @@ impl RawLines for FileLines {
 
     async fn finish(&self, of: &StoredThread, _end: LineSummary, secrets: SecretValues) -> io::Result<()> {
         apart(|| self.complete(of, &secrets))
+    }
+
+    /// The next server makes the index.
+    async fn list(&self, _of: &StoredThread) -> io::Result<()> {
+        Ok(())
     }
 }
 
