@@ -272,3 +272,46 @@ fn stronger(one: Keep, other: Keep) -> Keep {
         (Keep::Power, _) | (_, Keep::Power) => Keep::Power,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use skein_base::clock::Clock;
+    use skein_store::index::conformance;
+    use skein_store::index::memory::MemoryIndex;
+    use skein_store::rollout::memory::MemoryStore;
+    use skein_store::testing::TestStore;
+    use skein_store::testing::{lease, names, thread};
+
+    use super::*;
+
+    /// An earlier thread may have had the id, so the writer first removes its row.
+    #[tokio::test]
+    async fn a_new_thread_keeps_the_row_that_its_append_has_set() {
+        let (store, index) =
+            (Arc::new(TestStore::over(Arc::new(MemoryStore::default()))), Arc::new(MemoryIndex::default()));
+        store.set_lists();
+        let (tasks, id) = (Tasks::new(), thread(1));
+        let row = ThreadRow { id, ..conformance::row(1, 1, 1) };
+        // The row comes with the append, as a database sets it.
+        index.upsert(row.clone(), EventSeq(1)).await.unwrap();
+        let setup = WriterSetup {
+            store,
+            index: Arc::clone(&index) as Arc<dyn ThreadIndex>,
+            question_feed: Arc::default(),
+            tasks: tasks.clone(),
+            clock: Clock,
+            lease: lease(id),
+            head: EventSeq(0),
+        };
+        let (batches, waiting) = mpsc::channel(2);
+        let (owner, mut reports) = mpsc::channel(2);
+        let batch =
+            Batch { records: names(1, 1), keep: Keep::Process, row: Some(row.clone()), behind: EventSeq(0) };
+        batches.send(batch).await.unwrap();
+        drop(batches);
+        run(setup, waiting, owner).await;
+        assert!(matches!(reports.recv().await, Some(Written::UpTo(EventSeq(1), Listed::Yes))));
+        assert_eq!(index.get(id).await.unwrap().map(|(row, _)| row), Some(row));
+        tasks.finish().await;
+    }
+}

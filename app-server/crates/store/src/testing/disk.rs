@@ -28,6 +28,8 @@ pub struct TestStore {
     trap: AtomicBool,
     /// Makes the next append panic.
     write_trap: AtomicBool,
+    /// Answers as a store that has the lists.
+    lists: AtomicBool,
     load_gate: Gate,
     append_gate: Gate,
     read_gate: Gate,
@@ -55,6 +57,7 @@ impl TestStore {
             records: AtomicUsize::new(0),
             trap: AtomicBool::new(false),
             write_trap: AtomicBool::new(false),
+            lists: AtomicBool::new(false),
             load_gate: Gate::default(),
             append_gate: Gate::default(),
             read_gate: Gate::default(),
@@ -92,6 +95,11 @@ impl TestStore {
     /// Makes the next load panic.
     pub fn set_trap(&self) {
         self.trap.store(true, Ordering::SeqCst);
+    }
+
+    /// From here on, each append with a row says that lists show it.
+    pub fn set_lists(&self) {
+        self.lists.store(true, Ordering::SeqCst);
     }
 
     /// Makes the next append panic.
@@ -293,9 +301,10 @@ impl RolloutStore for TestStore {
             return Err(AppendError::Disk { thread, kind: DiskKind::Full, head: expected, source });
         }
         let kinds: Vec<String> = entry.records.iter().map(|record| record.body.kind().to_owned()).collect();
+        let listed = entry.row.is_some() && self.lists.load(Ordering::SeqCst);
         let appended = self.inner.append(lease, expected, entry).await?;
         self.written.send_modify(|written| written.extend(kinds));
-        Ok(appended)
+        Ok(Appended { listed, ..appended })
     }
 
     async fn copy(
