@@ -7,11 +7,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_config::{Flags, STORE_VARIABLE, ServerConfig};
-use skein_postgres::address::DbAddress;
 use skein_postgres::schema::{self, InitOutcome};
 
 use super::outputs::ClusterOutcome;
-use super::{print_json, print_line};
+use super::{database, print_json, print_line};
 
 #[derive(Debug, Args)]
 pub(super) struct ClusterArgs {
@@ -59,8 +58,7 @@ impl ClusterInit {
             .url
             .as_ref()
             .with_context(|| format!("no database is named: add --store URL, or set ${STORE_VARIABLE}"))?;
-        let password = rules.password()?;
-        let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
+        let address = database::address(&rules, &url.expose())?;
         let outcome =
             schema::init(&address).await.with_context(|| format!("no tables were made in {url}"))?;
         let (cluster, made) = match outcome {

@@ -13,10 +13,7 @@ use skein_app_server::export::{self, ExportError, Exported, Format};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_base::tasks::Tasks;
 use skein_config::{Flags, ServerConfig, StoreRules};
-use skein_postgres::address::DbAddress;
 use skein_postgres::database::Database;
-use skein_postgres::rows::ThreadRows;
-use skein_postgres::store::PgStore;
 use skein_protocol::ids::ThreadId;
 use skein_store::home::database_note::database_of;
 use skein_store::home::{FILE_MODE, HomePaths, existing};
@@ -26,7 +23,7 @@ use skein_store::rollout::file::layer::DiskLayer;
 
 use super::out::Foreign;
 use super::progress::Waiting;
-use super::{home, say};
+use super::{database, home, say};
 
 /// The exit code for an unknown thread.
 const UNKNOWN: u8 = 4;
@@ -123,15 +120,12 @@ impl ExportedStore {
     }
 
     async fn database(url: &str, place: String, rules: &StoreRules) -> anyhow::Result<Self> {
-        let password = rules.password()?;
-        let address = DbAddress::parse(url, password.as_deref().map(String::as_str))?;
-        let tasks = Tasks::new();
+        let (address, tasks) = (database::address(rules, url)?, Tasks::new());
         let open = async {
             let database = Arc::new(Database::open(address).await?);
-            let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await?);
-            anyhow::Ok(PgStore::open(database, rows, tasks.clone()).await?)
+            database::threads(&database, &tasks).await
         };
-        let store = open.await.with_context(|| place.clone())?;
+        let (store, _index) = open.await.with_context(|| place.clone())?;
         Ok(Self { store: Box::new(store), place, tasks })
     }
 

@@ -11,13 +11,9 @@ use skein_app_server::telemetry::{self, Stderr};
 use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
 use skein_config::{Flags, ServerConfig, StoreRules, StoreUrl};
-use skein_postgres::address::DbAddress;
 use skein_postgres::database::Database;
-use skein_postgres::index::PgIndex;
 use skein_postgres::lines::PgLines;
 use skein_postgres::presence::NodePresence;
-use skein_postgres::rows::ThreadRows;
-use skein_postgres::store::PgStore;
 use skein_store::home::{Home, HomePaths};
 use skein_store::migrate::{self, Migrated};
 use skein_store::rollout::file::FileLines;
@@ -27,7 +23,7 @@ use uuid::Uuid;
 
 use super::outputs::MigrateOutcome;
 use super::progress::ProgressDisplay;
-use super::{home_alone, print_json, print_line, say};
+use super::{database, home_alone, print_json, print_line, say};
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
@@ -205,18 +201,14 @@ struct OpenDatabase {
 
 impl OpenDatabase {
     async fn open(rules: &StoreRules, url: &StoreUrl, home: &Home) -> anyhow::Result<Self> {
-        let password = rules.password()?;
-        let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
-        let database = Arc::new(Database::open(address).await?);
+        let database = Arc::new(Database::open(database::address(rules, &url.expose())?).await?);
         let name = format!("skein migrate (process {})", std::process::id());
         let node = Clock.new_id();
         let presence = NodePresence::take(Arc::clone(&database), &name, home.tag()?, node).await?;
         let lost = presence.lost();
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
         let beat = tasks.spawn("presence", presence.beat(stop.clone()));
-        let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await?);
-        let index = PgIndex::new(&database, Arc::clone(&rows));
-        let store = PgStore::open(Arc::clone(&database), rows, tasks.clone()).await?;
+        let (store, index) = database::threads(&database, &tasks).await?;
         Ok(Self { database, lines: PgLines::new(store, index), tasks, node, lost, stop, beat })
     }
 

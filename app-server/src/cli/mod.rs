@@ -14,6 +14,7 @@ mod completions;
 mod config;
 mod conversation;
 mod credentials;
+mod database;
 mod doctor;
 mod editor;
 mod export;

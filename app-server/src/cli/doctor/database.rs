@@ -1,7 +1,6 @@
 //! The database with the threads of a server.
 
 use skein_config::{Flags, ServerConfig, StoreRules, StoreUrl};
-use skein_postgres::address::DbAddress;
 use skein_postgres::database::{Database, DbDurability};
 
 use super::DoctorFinding;
@@ -38,7 +37,6 @@ pub(super) async fn finding(flags: &Flags) -> Option<DoctorFinding> {
 }
 
 async fn look(url: &StoreUrl, rules: &StoreRules) -> anyhow::Result<DbDurability> {
-    let password = rules.password()?;
-    let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
+    let address = super::super::database::address(rules, &url.expose())?;
     Ok(Database::open(address).await?.durability().await?)
 }

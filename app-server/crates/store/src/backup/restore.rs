@@ -268,7 +268,7 @@ fn finish(
     }
     let config = ready.join(CONFIG);
     restored.config = config.is_file() && carry(&config, &paths.config())?;
-    forget_index(paths)?;
+    folders::forget_indexes(paths)?;
     sync_everything(paths)?;
     fs::rename(&ready, paths.restore_new()).map_err(BackupError::io(&ready))?;
     remove_folder(&paths.restore_new())?;
@@ -284,26 +284,6 @@ fn carry(from: &Path, to: &Path) -> Result<bool, BackupError> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(BackupError::io(to)(error)),
-    }
-}
-
-/// Removes the indexes: the next server makes them from the rollouts.
-fn forget_index(paths: &HomePaths) -> Result<(), BackupError> {
-    remove_index(&paths.texts())?;
-    for entry in DiskLayer.entries(paths.root()).map_err(BackupError::io(paths.root()))? {
-        let name = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.strip_prefix("index-").is_some_and(|version| version.parse::<u32>().is_ok()) {
-            remove_index(&entry.path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes a folder, or a link to one. A mount point stays, empty.
-fn remove_index(folder: &Path) -> Result<(), BackupError> {
-    match folders::remove(folder) {
-        Err(error) if error.kind() != io::ErrorKind::ResourceBusy => Err(BackupError::io(folder)(error)),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

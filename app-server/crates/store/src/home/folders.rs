@@ -3,12 +3,33 @@
 use std::path::Path;
 use std::{fs, io};
 
+use super::{HomeError, HomePaths, fault};
+
 /// Removes a folder with its content, if it exists.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Removes the indexes of a home: the next server makes them from the rollouts. A mount point stays, empty.
+pub(crate) fn forget_indexes(paths: &HomePaths) -> Result<(), HomeError> {
+    let root = paths.root();
+    let entries = fs::read_dir(root).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    for entry in entries.map_err(|source| fault(root, source))? {
+        let (name, path) = (entry.file_name(), entry.path());
+        let version = name.to_str().and_then(|name| name.strip_prefix("index-"));
+        let is_index = version.is_some_and(|version| version.parse::<u32>().is_ok()) || path == paths.texts();
+        if !is_index {
+            continue;
+        }
+        match remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::ResourceBusy => return Err(fault(&path, error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Renames a folder over another one. Does nothing if `from` does not exist.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use super::folders::forget_indexes;
 use super::{Home, HomeError, HomePaths, Term, database_note, fault, sync_folder};
 
 /// The folder for the files of threads that are in a database now.
@@ -93,18 +94,4 @@ fn carry(from: &Path, to: &Path) -> io::Result<()> {
         carry(&entry.path(), &to.join(entry.file_name()))?;
     }
     fs::remove_dir(from)
-}
-
-/// Removes the indexes: the next server makes them from the rollouts.
-fn forget_indexes(paths: &HomePaths) -> Result<(), HomeError> {
-    let root = paths.root();
-    let entries = fs::read_dir(root).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    for entry in entries.map_err(|source| fault(root, source))? {
-        let (name, path) = (entry.file_name(), entry.path());
-        let is_index = name.to_str().is_some_and(|name| name.starts_with("index-")) || path == paths.texts();
-        if is_index {
-            fs::remove_dir_all(&path).map_err(|source| fault(&path, source))?;
-        }
-    }
-    Ok(())
 }
