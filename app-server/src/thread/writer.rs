@@ -247,15 +247,19 @@ impl Writer {
         let Some(row) = self.row.take() else { return };
         let (index, feed) = (Arc::clone(&self.setup.index), Arc::clone(&self.setup.question_feed));
         let asks_otherwise = std::mem::replace(&mut self.asked, row.waiting.clone()) != row.waiting;
+        if listed {
+            if asks_otherwise {
+                feed.note(row.id);
+            }
+            self.listed = Listed::Yes;
+            return;
+        }
         let set = async move {
             let thread = row.id;
             if begins {
                 index.begin(thread).await?;
             }
-            // A beginning has removed the row, also where the append has just set it.
-            if begins || !listed {
-                index.upsert(Arc::unwrap_or_clone(row), as_of).await?;
-            }
+            index.upsert(Arc::unwrap_or_clone(row), as_of).await?;
             if asks_otherwise {
                 feed.note(thread);
             }
@@ -284,7 +288,7 @@ mod tests {
 
     use super::*;
 
-    /// An earlier thread may have had the id, so the writer first removes its row.
+    /// An earlier thread may have had the id, whose row the append has replaced.
     #[tokio::test]
     async fn a_new_thread_keeps_the_row_that_its_append_has_set() {
         let (store, index) =

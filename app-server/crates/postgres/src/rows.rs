@@ -65,9 +65,10 @@ impl std::fmt::Debug for ThreadRows {
     }
 }
 
-/// Sets rows, unless a later one is there. A row of the same record replaces a row, and not a removal. The rows are the
-/// parameters from `$first` on, as [`RowColumns::params`] has them; `and` limits them.
-pub(crate) fn upsert(first: usize, and: &str) -> String {
+/// Sets rows, unless a later one is there. A row of the same record replaces a row, and not a removal, and one of a thread that
+/// `begins` replaces that of an earlier thread of its id. The rows are the parameters from `$first` on, as [`RowColumns::params`] has
+/// them; `and` limits them.
+pub(crate) fn upsert(first: usize, and: &str, begins: &str) -> String {
     let types = ["uuid", "int8", "text", "int8", "int8", "bool", "text", "text", "text", "bool", "int8"];
     let params: Vec<String> =
         types.iter().enumerate().map(|(at, of)| format!("${}::{of}[]", first.saturating_add(at))).collect();
@@ -80,12 +81,12 @@ where {and} order by r.thread
 on conflict (thread) do update set as_of = excluded.as_of, \"row\" = excluded.\"row\", created = excluded.created,
   updated = excluded.updated, archived = excluded.archived, cwd = excluded.cwd, provider = excluded.provider,
   originator = excluded.originator, interactive = excluded.interactive, asked = excluded.asked
-where threads.as_of < excluded.as_of or (threads.as_of = excluded.as_of and threads.\"row\" is not null)
+where threads.as_of < excluded.as_of or (threads.as_of = excluded.as_of and threads.\"row\" is not null) or {begins}
 returning thread", params.join(", "))
 }
 
 /// [`upsert`] as a statement of its own.
-pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| upsert(1, "true"));
+pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| upsert(1, "true", "false"));
 
 /// The columns of some rows.
 #[derive(Debug, Default)]

@@ -59,7 +59,11 @@ static APPEND: LazyLock<String> = LazyLock::new(|| format!("{RECORDS}\nselect th
 
 /// With the rows of lists, as parameters from `$11` on. Also returns which of them were set.
 static APPEND_WITH_ROWS: LazyLock<String> = LazyLock::new(|| {
-    let upsert = rows::upsert(11, "r.thread in (select thread from done)");
+    let upsert = rows::upsert(
+        11,
+        "r.thread in (select thread from done)",
+        "threads.thread in (select thread from made)",
+    );
     format!(
         "{RECORDS}, listed as (\n{upsert}\n)
 select done.thread, listed.thread is not null from done left join listed on listed.thread = done.thread"

@@ -41,8 +41,7 @@ impl PgStore {
             lines: encoded.rows,
             header: Some(EventSeq(encoded.header)).filter(|header| header.0 > 0),
             opens: encoded.opens,
-            // A new thread may have the id of a removed one, whose row is not older.
-            row: row.filter(|_| expected > EventSeq(0)),
+            row,
             turn: Some(turn),
             reply: Some(reply),
         };

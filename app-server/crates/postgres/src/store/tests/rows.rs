@@ -48,10 +48,20 @@ fn named(name: &str, as_of: u64) -> Option<(Option<String>, u64)> {
 #[tokio::test]
 async fn a_row_is_there_once_the_append_is_acknowledged() {
     let it = Listed::new().await;
-    assert!(!it.append(1, 0, "one").await.unwrap(), "a new thread may have the id of a removed one");
-    assert_eq!(it.name(1).await, None);
+    assert!(it.append(1, 0, "one").await.unwrap());
+    assert_eq!(it.name(1).await, named("one", 1));
     assert!(it.append(1, 1, "two").await.unwrap());
     assert_eq!(it.name(1).await, named("two", 2));
+    it.fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_new_thread_replaces_what_is_left_of_an_earlier_one_of_its_id() {
+    let it = Listed::new().await;
+    it.index.upsert(row(1), EventSeq(40)).await.unwrap();
+    it.index.remove(thread(1), EventSeq(50)).await.unwrap();
+    assert!(it.append(1, 0, "again").await.unwrap());
+    assert_eq!(it.name(1).await, named("again", 1));
     it.fixture.finish().await;
 }
 
@@ -116,7 +126,7 @@ async fn threads_of_one_batch_have_their_own_rows() {
     for (n, (name, listed)) in (1..=40).zip(names.iter().zip(appended)) {
         match listed {
             Ok(listed) => assert!(listed && it.name(n).await == named(name, 2), "{n}"),
-            Err(_) => assert!(n % 10 == 0 && it.name(n).await.is_none(), "{n}"),
+            Err(_) => assert!(n % 10 == 0 && it.name(n).await == named("one", 1), "{n}"),
         }
     }
     it.fixture.finish().await;
