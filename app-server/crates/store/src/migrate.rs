@@ -232,3 +232,6 @@ async fn facts(store: &dyn RawLines, of: &StoredThread) -> io::Result<LineFacts>
     }
     Ok(facts)
 }
+
+#[cfg(test)]
+mod tests;
