@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, setrlimit};
 
 use super::proc::Process;
-use super::{GuardExecutable, Used};
+use super::{GuardExecutable, RunState, Used};
 
 mod sockets;
 mod threads;
@@ -208,8 +208,8 @@ pub fn resident(pid: Pid) -> Option<u64> {
     Some(pages.saturating_mul(u64::try_from(page).unwrap_or(4096)))
 }
 
-/// The resources that a process has used, and whether it is stopped.
-pub fn used(pid: Pid) -> Option<(Used, bool)> {
+/// The resources that a process has used, and what its threads do.
+pub fn used(pid: Pid) -> Option<(Used, RunState)> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let (time, state) = ticks(&String::from_utf8_lossy(&stat))?;
     let read = |folder: &Path| fs::read_to_string(folder.join("io")).ok().map(|io| sum(&io));
@@ -217,12 +217,21 @@ pub fn used(pid: Pid) -> Option<(Used, bool)> {
     let io = read(format!("/proc/{pid}").as_ref()).unwrap_or_else(|| {
         threads::other_threads(pid).filter_map(|thread| read(&thread)).fold(0, u64::wrapping_add)
     });
+    let others = || threads::other_threads(pid).filter_map(|thread| state_of(&thread));
+    Some((Used { time, io }, run_state(state, others)))
+}
+
+/// The state of a process whose first thread has the state `first`. The other threads are looked at only where they decide.
+fn run_state<I: Iterator<Item = char>>(first: char, others: impl Fn() -> I) -> RunState {
     let is_stopped = |state: char| matches!(state, 'T' | 't');
-    let stopped = match state {
-        'Z' => threads::other_threads(pid).filter_map(|thread| state_of(&thread)).any(is_stopped),
-        state => is_stopped(state),
-    };
-    Some((Used { time, io }, stopped))
+    match first {
+        'R' => RunState::Runnable,
+        first if is_stopped(first) => RunState::Stopped,
+        // A first thread that has ended no longer shows a stop.
+        'Z' if others().any(is_stopped) => RunState::Stopped,
+        _waits if others().any(|state| state == 'R') => RunState::Runnable,
+        _waits => RunState::Waiting,
+    }
 }
 
 /// The state of one thread.
@@ -326,6 +335,20 @@ mod tests {
     fn a_program_that_cannot_be_opened_is_named() {
         let said = open_program("/nowhere/self/exe").err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains("/nowhere/self/exe") && said.contains("mount /proc"), "{said}");
+    }
+
+    #[test]
+    fn a_process_runs_if_one_of_its_threads_does_and_is_stopped_if_its_first_is() {
+        let state = |first, others: &str| run_state(first, || others.chars());
+        for (first, others) in [('R', ""), ('S', "SR"), ('D', "R"), ('Z', "SR")] {
+            assert_eq!(state(first, others), RunState::Runnable, "{first} {others}");
+        }
+        for (first, others) in [('T', "R"), ('t', ""), ('Z', "TR")] {
+            assert_eq!(state(first, others), RunState::Stopped, "{first} {others}");
+        }
+        for (first, others) in [('S', "SD"), ('D', ""), ('Z', "")] {
+            assert_eq!(state(first, others), RunState::Waiting, "{first} {others}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 
 use super::peers::{TcpEntry, TcpPair, UnixPeer, Unknown, Way};
 use super::proc::Process;
-use super::{GuardExecutable, Used};
+use super::{GuardExecutable, RunState, Used};
 
 /// The missing means to keep helpers together; `None` if nothing is missing.
 pub const MISSING: Option<&str> = Some(
@@ -236,9 +236,17 @@ pub fn resident(pid: Pid) -> Option<u64> {
     Some(info::<libc::proc_taskinfo>(pid, libc::PROC_PIDTASKINFO, 0)?.pti_resident_size)
 }
 
-/// The resources that a process has used, and whether it is stopped.
-pub fn used(pid: Pid) -> Option<(Used, bool)> {
-    let stopped = process(pid)?.stopped;
+/// The resources that a process has used, and what its threads do.
+pub fn used(pid: Pid) -> Option<(Used, RunState)> {
+    let running =
+        || info::<libc::proc_taskinfo>(pid, libc::PROC_PIDTASKINFO, 0).map(|task| task.pti_numrunning);
+    let state = if process(pid)?.stopped {
+        RunState::Stopped
+    } else if running().is_some_and(|threads| threads > 0) {
+        RunState::Runnable
+    } else {
+        RunState::Waiting
+    };
     let mut usage = MaybeUninit::<libc::rusage_info_v4>::zeroed();
     // SAFETY: this version fills exactly this buffer.
     let failed =
@@ -247,7 +255,7 @@ pub fn used(pid: Pid) -> Option<(Used, bool)> {
     let usage = unsafe { usage.assume_init() };
     let time = usage.ri_user_time.saturating_add(usage.ri_system_time);
     let io = usage.ri_diskio_bytesread.wrapping_add(usage.ri_diskio_byteswritten);
-    (failed == 0).then_some((Used { time, io }, stopped))
+    (failed == 0).then_some((Used { time, io }, state))
 }
 
 /// A `proc_pidinfo` structure of this `flavor`.

@@ -32,6 +32,17 @@ pub struct Used {
     pub(crate) io: u64,
 }
 
+/// The state of a process with all its threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// One of them runs, or waits for a processor.
+    Runnable,
+    /// All of them wait for something else.
+    Waiting,
+    /// A signal stopped it, or it is traced.
+    Stopped,
+}
+
 /// The program that runs again as the guard.
 #[derive(Debug)]
 pub enum GuardExecutable {

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use nix::libc;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, Uid, fork, geteuid};
-use skein_base::system::{resident, shown, sockets, used};
+use skein_base::system::{RunState, resident, shown, sockets, used};
 
 /// Makes [`the_program`] more than an empty test.
 const ROLE: &str = "SKEIN_TEST_LEADERLESS";
@@ -117,10 +117,13 @@ fn a_process_of_a_plain_user_whose_first_thread_has_ended_is_seen_to_work_and_to
     let before = used(program.pid).unwrap();
     program.work();
     let after = used(program.pid).unwrap();
-    assert!(before.0 != after.0 && !after.1, "{before:?} {after:?}");
+    assert!(before.0 != after.0 && after.1 != RunState::Stopped, "{before:?} {after:?}");
     let signal = |signal| nix::sys::signal::kill(program.pid, signal).unwrap();
     signal(nix::sys::signal::Signal::SIGSTOP);
-    assert!((0..1_000_000).any(|_| used(program.pid).unwrap().1), "it is seen to be stopped");
+    assert!(
+        (0..1_000_000).any(|_| used(program.pid).unwrap().1 == RunState::Stopped),
+        "it is seen to be stopped"
+    );
     signal(nix::sys::signal::Signal::SIGCONT);
     program.finish();
 }

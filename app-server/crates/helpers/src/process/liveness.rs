@@ -1,4 +1,5 @@
-//! Signs of life of helpers with outstanding calls: processor time and I/O of their trees, and TCP connections. One task samples all
+//! Signs of life of helpers with outstanding calls: processor time and I/O of their trees, threads that run or would if a processor
+//! were free, and TCP connections. One task samples all
 //! watched helpers of a host, and runs only while there is one. Must never decide: it only measures.
 
 use std::collections::{HashMap, HashSet};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use skein_base::system::proc::Process;
-use skein_base::system::{self, Used};
+use skein_base::system::{self, RunState, Used};
 use skein_base::tasks::{BlockingPool, Tasks};
 use tokio::sync::{Notify, watch};
 
@@ -21,6 +22,8 @@ pub(crate) struct Sample {
     pub(crate) number: u64,
     /// The resource use of each process, by pid. Any difference is a sign of life.
     pub(crate) used: Vec<(i32, Used)>,
+    /// A thread of them runs, or waits for a processor, perhaps for long on a busy machine.
+    pub(crate) runs: bool,
     /// A process of it, one that is not stopped, has an established TCP connection.
     pub(crate) connected: bool,
 }
@@ -59,6 +62,14 @@ pub(crate) struct Watch {
     id: u64,
     /// The last sample.
     pub(crate) seen: watch::Receiver<Sample>,
+}
+
+#[cfg(test)]
+impl Watch {
+    /// Sees these samples.
+    pub(crate) fn of(seen: watch::Receiver<Sample>) -> Self {
+        Self { sampler: Arc::default(), id: 0, seen }
+    }
 }
 
 impl Drop for Watch {
@@ -157,9 +168,12 @@ fn look_at(roots: &[Root], number: u64) -> Vec<(u64, Sample)> {
 
 fn look(pids: &[Pid], number: u64) -> Sample {
     let seen: Vec<_> = pids.iter().filter_map(|pid| Some((*pid, system::used(*pid)?))).collect();
-    let awake: Vec<Pid> = seen.iter().filter(|(_, (_, stopped))| !stopped).map(|(pid, _)| *pid).collect();
+    let is = |wanted: RunState| move |(_, (_, state)): &&(Pid, (Used, RunState))| *state == wanted;
+    let stopped = is(RunState::Stopped);
+    let awake: Vec<Pid> = seen.iter().filter(|process| !stopped(process)).map(|(pid, _)| *pid).collect();
     Sample {
         number,
+        runs: seen.iter().any(|process| is(RunState::Runnable)(&process)),
         used: seen.into_iter().map(|(pid, (used, _))| (pid.as_raw(), used)).collect(),
         connected: connected(&awake),
     }

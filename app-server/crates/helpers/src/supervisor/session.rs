@@ -371,6 +371,7 @@ async fn looked(watch: &mut Option<Seen>, line: &Line) -> SessionEvent {
     let look = seen.watch.seen.borrow_and_update().clone();
     let activity = line.activity();
     let alive = line.waits_for_a_user()
+        || look.runs
         || seen.activity != activity
         || (seen.last.number > 0 && seen.last.used != look.used);
     let connected = look.connected;
@@ -397,6 +398,22 @@ mod tests {
     /// Some time within the bound.
     async fn a_while() {
         tokio::time::advance(policy::HELPER_LAST_WORDS / 2).await;
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_gets_no_processor_is_alive_and_one_that_waits_is_not() {
+        let line = line();
+        let (samples, seen) = tokio::sync::watch::channel(Sample::default());
+        let mut watch =
+            Some(Seen { watch: Watch::of(seen), last: Sample::default(), activity: line.activity() });
+        // Nothing is used between two looks.
+        for (number, runs) in [(1, false), (2, false), (3, true), (4, false)] {
+            samples.send_replace(Sample { number, runs, ..Sample::default() });
+            let SessionEvent::Looked { alive, .. } = looked(&mut watch, &line).await else {
+                panic!("a look");
+            };
+            assert_eq!(alive, runs, "look {number}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
 
 /// Above this a test waits in vain. Generous: many tests share few processors.
-pub(crate) const BOUND: Duration = Duration::from_mins(2);
+pub(crate) const BOUND: Duration = Duration::from_mins(5);
 /// The tests' grace between two stages. Short, so that three stages take no longer than one of the default.
 pub(crate) const GRACE: Duration = Duration::from_millis(150);
 /// How long a helper may be silent. Short, and longer than a busy machine keeps a process from its processor.
