@@ -1,7 +1,8 @@
 """Loads servers on loopback, and measures the answers to one client without and with the load.
 
 The client asks for two things in turns: the loaded threads, which are answered from memory, and a page of threads, from the disk.
-Every two seconds it asks for a new thread, which every connection hears of. Each phase of a build takes `--seconds`:
+Every two seconds it asks for a new thread, which every connection hears of. Each phase of a build takes `--seconds`,
+and the pings alone are measured for 40 s:
 
 - `quiet`: the client alone.
 - `control`: beside processes that keep every processor busy and never talk to the server, as the load does: each wait for a
@@ -17,6 +18,9 @@ import argparse, json, math, multiprocessing, os, resource, select, socket, stat
 
 from served import RawClient, Server
 
+# Two intervals of `connections.ping`: clients that came together are pinged together, so a part of an interval has too few or too
+# many pings.
+PINGS_SECONDS = 40
 # Seconds from one new thread to the next. Its announcements to 10,000 connections take a processor half a second.
 NEW_THREADS = 2
 PHASES = ["quiet", "control", "idle", "loaded"]
@@ -177,7 +181,7 @@ def measure(binary, given):
             processor["idle"] = probe.ask("idle", given.seconds, load)
             # Without the client: what the pings alone take.
             began, since = server.processor(), time.perf_counter()
-            time.sleep(given.seconds)
+            time.sleep(PINGS_SECONDS)
             figures["pings_ms_per_second"] = 1000 * (server.processor() - began) / (time.perf_counter() - since)
             if given.connects:
                 load.add(connects, server.url, given.connects)

@@ -32,7 +32,7 @@ impl LateWakes {
             let due = std::mem::take(&mut *self.due.lock().unwrap_or_else(PoisonError::into_inner));
             for portion in due.chunks(policy::WAKES_AT_ONCE) {
                 portion.iter().for_each(Outbox::wake);
-                tokio::task::yield_now().await;
+                tokio::time::sleep(policy::WAKES_PAUSE).await;
             }
             if due.is_empty() && stop.run_until_cancelled(self.added.notified()).await.is_none() {
                 return;
@@ -43,11 +43,14 @@ impl LateWakes {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use skein_base::clock::Clock;
     use skein_base::tasks::Tasks;
     use skein_protocol::ids::ConnectionId;
     use tokio::task::JoinHandle;
+    use tokio::time::Instant;
 
     use super::super::{OutboxLimits, WriterAction};
     use super::*;
@@ -58,21 +61,24 @@ mod tests {
         (0..number).map(|id| Outbox::new(ConnectionId(id), limits)).collect()
     }
 
-    /// Takes a message of each, in tasks that sleep until they are woken.
-    fn writers(tasks: &Tasks, outboxes: &[Outbox]) -> Vec<JoinHandle<WriterAction>> {
+    /// Takes a message of each, in tasks that sleep until they are woken, and gives back when.
+    fn writers(tasks: &Tasks, outboxes: &[Outbox]) -> Vec<JoinHandle<(WriterAction, Instant)>> {
         let writer = |outbox: &Outbox| {
             let outbox = outbox.clone();
-            tasks.spawn("writer", async move { outbox.next().await })
+            tasks.spawn("writer", async move { (outbox.next().await, Clock.now()) })
         };
         outboxes.iter().map(writer).collect()
     }
 
-    #[tokio::test]
-    async fn each_of_many_writers_is_woken_and_another_task_has_its_turn_meanwhile() {
+    #[tokio::test(start_paused = true)]
+    async fn each_of_many_writers_is_woken_in_portions_with_a_pause_between_them() {
         let tasks = Tasks::new();
         let many = outboxes(policy::WAKES_AT_ONCE as u64 * 3);
         let writers = writers(&tasks, &many);
-        tokio::task::yield_now().await;
+        // So every writer has had its first turn, and sleeps.
+        for _ in &many {
+            tokio::task::yield_now().await;
+        }
         let (wakes, stop) = (Arc::new(LateWakes::default()), CancellationToken::new());
         let run = tasks.spawn("wakes", {
             let (wakes, stop) = (Arc::clone(&wakes), stop.clone());
@@ -82,12 +88,18 @@ mod tests {
         assert_eq!(due.len(), many.len());
         assert!(!many[0].push_later("b".into()), "its writer is due already");
         wakes.wake(due);
-        tokio::task::yield_now().await;
-        let woken = writers.iter().filter(|writer| writer.is_finished()).count();
-        assert!(woken < many.len(), "{woken}");
+        let mut woken = BTreeMap::new();
         for writer in writers {
-            assert!(matches!(writer.await.unwrap(), WriterAction::Frames(frames) if !frames.is_empty()));
+            let (action, at) = writer.await.unwrap();
+            assert!(matches!(action, WriterAction::Frames(frames) if !frames.is_empty()));
+            *woken.entry(at).or_insert(0) += 1;
         }
+        let (moments, numbers): (Vec<Instant>, Vec<usize>) = woken.into_iter().unzip();
+        assert_eq!(numbers, [policy::WAKES_AT_ONCE; 3]);
+        assert!(
+            moments.is_sorted_by(|earlier, later| *earlier + policy::WAKES_PAUSE <= *later),
+            "{moments:?}"
+        );
         stop.cancel();
         run.await.unwrap();
     }
@@ -100,7 +112,7 @@ mod tests {
         let due = few.iter().filter(|outbox| outbox.push_later("a".into())).cloned().collect();
         LateWakes::default().wake(due);
         for writer in writers {
-            assert!(matches!(writer.await.unwrap(), WriterAction::Frames(_)));
+            assert!(matches!(writer.await.unwrap().0, WriterAction::Frames(_)));
         }
     }
 }
