@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::check::{Checked, Passing, walk};
 use super::{BLOBS, BackupError, BackupProgress, CONFIG, LOCATIONS, rollout};
+use crate::history::History;
 use crate::home::{self, FILE_MODE, Home, HomePaths, Term, durable, folders};
 use crate::rollout::epoch::Tail;
 use crate::rollout::file::FileStore;
@@ -225,7 +226,13 @@ async fn open_unnamed(store: &FileStore, thread: ThreadId) -> io::Result<Term> {
     let appended =
         store.append(Lease { thread, term }, loaded.head, LogEntry::of(vec![record], Keep::Process)).await;
     store.release(thread);
-    appended.map(|_| term).map_err(|error: AppendError| io::Error::other(error))
+    appended.map_err(|error: AppendError| io::Error::other(error))?;
+    let history = History::read_end(store, thread, 0).await.map_err(io::Error::other)?;
+    if history.open_turn().is_none() || history.open_turn_waits() {
+        // The next server has nothing to end, and need not look at it.
+        store.clear_open_markers(vec![store.open_marker(thread)]).await?;
+    }
+    Ok(term)
 }
 
 fn set_written(path: &Path, written: u64) -> io::Result<()> {
@@ -249,8 +256,10 @@ fn finish(
     progress: &mut (dyn FnMut(&'static str, BackupProgress) + Send),
 ) -> Result<Restored, BackupError> {
     let ready = paths.restore_ready();
-    let mut files = Vec::new();
     let unpacked = HomePaths::new(&ready);
+    // First the marks of open ends: the next server looks at these rollouts.
+    let marks = DiskLayer.entries(&unpacked.open_markers()).map_err(BackupError::io(&ready))?;
+    let mut files: Vec<(PathBuf, bool)> = marks.into_iter().map(|mark| (mark.path, false)).collect();
     let locations = LOCATIONS.map(|location| (unpacked.location(location), true));
     let beside = [(unpacked.blobs(), false), (unpacked.secrets(), false)];
     for (root, is_rollout) in beside.into_iter().chain(locations) {

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
+use skein_base::clock::WallMs;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, EventSeq};
+use skein_protocol::turn::UserInput;
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -23,7 +25,7 @@ use crate::home::{Home, Term};
 use crate::policy;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::{DiskLayer, LayerFile};
-use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
+use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened, TurnStarted};
 use crate::rollout::{Keep, Lease, Location, LogEntry, RolloutStore};
 
 const BOOT: Uuid = Uuid::from_u128(7);
@@ -112,6 +114,24 @@ async fn a_restored_thread_has_its_location_and_begins_a_new_epoch() {
     let store = FileStore::open(owned.paths(), Arc::new(DiskLayer), Tasks::new()).unwrap();
     let loaded = store.load(thread(1)).await.unwrap();
     assert_eq!((loaded.next_epoch(BOOT), loaded.head), (Epoch(4), EventSeq(4)));
+}
+
+/// The backup of a home that is served has threads in the middle of a turn.
+#[tokio::test]
+async fn a_restored_thread_with_an_open_turn_is_marked_for_the_next_server_and_others_are_not() {
+    let (dir, home, file) = saved().await;
+    let store = store(&home);
+    let (turn_id, input) = ("turn".into(), vec![UserInput::text("words")]);
+    let begun = TurnStarted { turn_id, input, item_id: None, client_id: None, terms: None };
+    let record = Record { seq: EventSeq(1), at: WallMs(0), body: begun.into() };
+    let open = Lease { thread: thread(3), term: TERM };
+    store.append(open, EventSeq(0), LogEntry::of(vec![record], Keep::Power)).await.unwrap();
+    backup(&home, &file, true).unwrap();
+    let other = dir.path().join("other");
+    assert_eq!(restore(&other, &file, false).await.unwrap().threads, 3);
+    let owned = Home::open(&other).unwrap();
+    let store = FileStore::open(owned.paths(), Arc::new(DiskLayer), Tasks::new()).unwrap();
+    assert_eq!(store.open_markers().await.unwrap(), [thread(3)]);
 }
 
 /// The text of all files in a backup, their names included.
