@@ -128,12 +128,13 @@ impl History {
         }
     }
 
-    /// Takes the sums from the end of a turn. A header of an earlier version has only the tokens of the thread.
+    /// Takes the sums from the end of a turn. A header of an earlier version has only the tokens of the thread; the day is left
+    /// out then, also where its records are known, so that each reader has the same.
     pub(super) fn take_spent(&mut self, header: &ThreadHeader) {
         self.spending.spent = match (header.spent, &header.usage) {
             (Some(spent), _) => spent,
-            (None, Some(usage)) => Spent { tokens: usage.total.total_tokens, ..self.spending.spent },
-            (None, None) => self.spending.spent,
+            (None, Some(usage)) => Spent { tokens: usage.total.total_tokens, ..Spent::default() },
+            (None, None) => Spent::default(),
         };
     }
 }

@@ -135,7 +135,10 @@ fn a_reader_of_the_last_header_knows_the_same() {
     reader.add(end);
     assert_eq!(reader.history.spending().spent, grown.history.spending().spent);
     assert_eq!(header.spent, Some(grown.history.spending().spent));
-    // A header of an earlier version.
+}
+
+#[test]
+fn readers_of_a_header_of_an_earlier_version_know_the_same_wherever_they_begin() {
     let mut old = Grown::new();
     old.used(9);
     let RecordBody::TurnCompleted(mut end) =
@@ -145,8 +148,11 @@ fn a_reader_of_the_last_header_knows_the_same() {
     };
     end.header.spent = None;
     let mut reader = Grown::new();
-    reader.add(RecordBody::TurnCompleted(end));
+    reader.add(RecordBody::TurnCompleted(end.clone()));
     assert_eq!(reader.history.spending().spent.tokens, 9);
+    // One that has read the turn before, with its usage.
+    old.add(RecordBody::TurnCompleted(end));
+    assert_eq!(old.history.spending().spent, reader.history.spending().spent);
 }
 
 #[test]
