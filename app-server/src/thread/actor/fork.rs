@@ -115,13 +115,16 @@ impl Copy {
     }
 
     async fn on_disk(&self, services: &Context, cut: Cut) -> Result<ReadThread, ThreadError> {
-        let lease = services.ownership.lease_of_new(self.id);
+        let new = services.ownership.lease_of_new(self.id);
         let up_to = cut.up_to;
         let records = self.beginning(services, cut);
-        services.store.copy(self.from, up_to, lease, records).await.map_err(|error| match error {
+        services.store.copy(self.from, up_to, new, records).await.map_err(|error| match error {
             CopyError::Read(error) => ThreadError::unreadable(error, self.from),
             CopyError::Write(error) => ThreadError::NotForked { id: self.from, why: error.to_string() },
         })?;
+        // The copied records are of earlier owners, whose terms count for the fork as well.
+        let claimed = services.ownership.claim(self.id).await;
+        let lease = claimed.map_err(|error| ThreadError::unreadable(error, self.id))?;
         let made = load::read(services, lease).await?;
         // A list after the answer shows the fork.
         let (index, row, head) = (Arc::clone(&services.index), made.history.row(), made.head);

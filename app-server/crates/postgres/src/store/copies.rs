@@ -4,6 +4,8 @@
 //! leaves only lines that nobody sees; the next try removes them.
 
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::home::Term;
+use skein_store::rollout::blob::FoundTexts;
 use skein_store::rollout::record::{Record, TurnCompleted};
 use skein_store::rollout::{AppendError, Appended, CopyError, Lease, ReadError};
 use tokio_postgres::types::Type;
@@ -12,7 +14,6 @@ use uuid::Uuid;
 use super::PgStore;
 use super::encoded::EncodedRows;
 use super::pages::whole;
-use super::texts::FetchedTexts;
 use crate::failure::DbFailure;
 use crate::numbers::{int, number};
 use crate::policy;
@@ -73,7 +74,7 @@ impl PgStore {
         self.keep_beside(thread, &encoded.texts, &then).await?;
         self.lock_open().note(thread);
         let head = then.last().map_or(up_to, |last| last.seq);
-        let made = self.finish(thread, head, header, &encoded).await;
+        let made = self.finish(thread, head, header, source.term, &encoded).await;
         match made.map_err(|failure| self.failed(failure).of_append(thread)) {
             Ok(true) => Ok(Appended::unlisted(head)),
             Ok(false) => Err(AppendError::Conflict { thread, head: EventSeq(0) }.into()),
@@ -101,17 +102,18 @@ impl PgStore {
         self.pool.write_much(BESIDE, &[(&from, Type::UUID), (&to, Type::UUID)]).await.map(drop)
     }
 
-    /// Returns whether the rollout is new.
+    /// Returns whether the rollout is new. Its next owner has a higher term than those of the source.
     async fn finish(
         &self,
         thread: ThreadId,
         head: EventSeq,
         header: EventSeq,
+        source: Term,
         then: &EncodedRows,
     ) -> Result<bool, DbFailure> {
         let seqs: Vec<i64> = then.rows.iter().map(|row| int(row.seq.0)).collect();
         let lines: Vec<&[u8]> = then.rows.iter().map(|row| row.line.as_slice()).collect();
-        let (id, term): (Uuid, i64) = (thread.uuid(), int(then.opens.0));
+        let (id, term): (Uuid, i64) = (thread.uuid(), int(then.opens.max(source).0));
         let (head, header) = (int(head.0), int(header.0));
         let made = self
             .pool
@@ -162,6 +164,6 @@ impl PgStore {
 /// Whether this line is the end of a turn with a full header. Reads no text.
 fn tells_of_all(seq: EventSeq, line: &[u8]) -> bool {
     let ends_turn = whole(seq, line).filter(|line| line.kind() == TurnCompleted::KIND);
-    let read = ends_turn.and_then(|line| line.record(&FetchedTexts::default()).ok()?.ok());
+    let read = ends_turn.and_then(|line| line.record(&FoundTexts::default()).ok()?.ok());
     read.is_some_and(|read| read.record.tells_of_all())
 }

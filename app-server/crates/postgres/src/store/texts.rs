@@ -4,11 +4,10 @@
 //! their use before it writes its lines, so a text is never removed under them.
 
 use std::collections::HashMap;
-use std::io;
 
 use serde_json::Value;
 use skein_protocol::ids::ThreadId;
-use skein_store::rollout::blob::{Blob, BlobName, BlobRef, Lost, TextSource};
+use skein_store::rollout::blob::{Blob, BlobName, BlobRef, FoundTexts};
 use skein_store::rollout::record::{Record, SecretValues};
 use tokio_postgres::types::Type;
 
@@ -24,27 +23,6 @@ const KEEP_TEXTS: &str = "with given as materialized (
   on conflict (sha256) do update set touched = now()
 )
 insert into blob_uses (thread, sha256) select $1, sha256 from given order by sha256 on conflict do nothing";
-
-/// The texts of some lines, in memory.
-#[derive(Debug, Default)]
-pub(super) struct FetchedTexts(HashMap<BlobName, Vec<u8>>);
-
-impl TextSource for FetchedTexts {
-    fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
-        let lost = |reason: String| Ok(Err(Lost { blob: blob.sha256, reason }));
-        let Some(body) = self.0.get(&blob.sha256) else { return lost("it is missing".to_owned()) };
-        if body.len() as u64 != blob.bytes {
-            return lost(format!("it has {} bytes, not {}", body.len(), blob.bytes));
-        }
-        if BlobName::of(body) != blob.sha256 {
-            return lost("it has other bytes".to_owned());
-        }
-        match String::from_utf8(body.clone()) {
-            Ok(text) => Ok(Ok(text)),
-            Err(_) => lost("it is no text".to_owned()),
-        }
-    }
-}
 
 impl PgStore {
     pub(crate) async fn keep_texts(&self, thread: ThreadId, texts: &[Blob]) -> Result<(), DbFailure> {
@@ -62,7 +40,7 @@ impl PgStore {
     }
 
     /// The texts of these references, each once.
-    pub(super) async fn fetch_texts(&self, refs: &[BlobRef]) -> Result<FetchedTexts, DbFailure> {
+    pub(super) async fn fetch_texts(&self, refs: &[BlobRef]) -> Result<FoundTexts, DbFailure> {
         let mut found = HashMap::new();
         let mut rest: Vec<&BlobRef> = refs.iter().collect();
         rest.sort_unstable_by_key(|blob| blob.sha256);
@@ -79,7 +57,7 @@ impl PgStore {
             }
             rest = later;
         }
-        Ok(FetchedTexts(found))
+        Ok(FoundTexts(found))
     }
 
     /// Adds the secrets of these records to those of the thread. Its turn keeps other writers away.

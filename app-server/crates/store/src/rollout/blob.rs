@@ -17,6 +17,7 @@
 //!   read is an error, and no loss. A record that means nothing without its text (settings, names, headers) is
 //!   damage. It is never a torn end: its number is known, and it is not cut off.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 use std::{fmt, io};
 
@@ -140,6 +141,27 @@ pub trait TextSource {
     /// # Errors
     /// If the disk refuses; inside, that the text is lost.
     fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>>;
+}
+
+/// The bytes of some texts, in memory. A text that is not among them is lost.
+#[derive(Debug, Default)]
+pub struct FoundTexts(pub HashMap<BlobName, Vec<u8>>);
+
+impl TextSource for FoundTexts {
+    fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
+        let lost = |reason: String| Ok(Err(Lost { blob: blob.sha256, reason }));
+        let Some(body) = self.0.get(&blob.sha256) else { return lost("it is missing".to_owned()) };
+        if body.len() as u64 != blob.bytes {
+            return lost(format!("it has {} bytes, not {}", body.len(), blob.bytes));
+        }
+        if BlobName::of(body) != blob.sha256 {
+            return lost("it has other bytes".to_owned());
+        }
+        match String::from_utf8(body.clone()) {
+            Ok(text) => Ok(Ok(text)),
+            Err(_) => lost("it is no text".to_owned()),
+        }
+    }
 }
 
 /// Externalises the large texts of a record's members, and leaves an empty text in the place of each.

@@ -32,6 +32,7 @@ pub async fn keeps_every_promise<G, S: RolloutStore>(new: impl AsyncFn() -> (G, 
         a_missing_rollout_is_missing
         an_open_thread_keeps_its_marker
         a_copy_begins_with_what_was_there
+        a_copy_has_the_term_of_what_was_there
         every_thread_is_listed
         a_thread_is_whole_at_either_location
         a_prefilter_answers_for_each_thread_while_there_is_time
@@ -286,6 +287,17 @@ async fn a_copy_begins_with_what_was_there(store: &dyn RolloutStore) {
     let missing = store.copy(thread(7), EventSeq(1), lease(thread(8)), Vec::new()).await;
     assert!(matches!(missing, Err(CopyError::Read(ReadError::Missing(_)))), "{missing:?}");
     assert_eq!(store.threads().await.unwrap().len(), 3);
+}
+
+/// An owner of the copy has no lower term than those of what was copied.
+async fn a_copy_has_the_term_of_what_was_there(store: &dyn RolloutStore) {
+    let of = |n: u128, term: u64| Lease { thread: thread(n), term: Term(term) };
+    let begun = LogEntry::of(vec![opened(1, 5), named(2, "one")], Keep::Power);
+    store.append(of(1, 5), EventSeq(0), begun).await.unwrap();
+    store.copy(thread(1), EventSeq(2), of(2, 5), vec![named(3, "another")]).await.unwrap();
+    let late = store.append(of(2, 4), EventSeq(3), LogEntry::of(names(4, 4), Keep::Power)).await;
+    assert!(matches!(late, Err(AppendError::Fenced { term: Term(5), .. })), "{late:?}");
+    store.append(of(2, 6), EventSeq(3), LogEntry::of(names(4, 4), Keep::Power)).await.unwrap();
 }
 
 async fn a_prefilter_answers_for_each_thread_while_there_is_time(store: &dyn RolloutStore) {
