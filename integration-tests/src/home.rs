@@ -24,6 +24,7 @@ use self::server::Server;
 pub use self::setup::{Helper, Setup};
 use crate::client::Client;
 use crate::fixture::{self, Force, Order, Summary};
+use crate::paths::run_skein;
 use crate::process::{Family, Process, tagged, wait_until};
 
 /// Limit for the end of a server or of its helpers. The limit is far above the usual time, also where several programs
@@ -376,11 +377,29 @@ impl Home {
     }
 
     /// Stops the server and waits for its exit, unless it has already exited. No process of the server may be
-    /// left.
+    /// left, and `skein fsck` finds no fault in its threads.
+    ///
+    /// # Errors
+    /// Fails if the server does not exit with 0, a process is left, or there is a fault.
+    pub async fn finish(mut self) -> anyhow::Result<()> {
+        self.end().await?;
+        // A server that was killed leaves what the next one cleans up, and made histories have faults.
+        if self.server.has_stopped() && self.setup.histories.is_none() {
+            self.check().await?;
+        }
+        self.remove_database().await
+    }
+
+    /// The same for a home in which the test has made faults.
     ///
     /// # Errors
     /// Fails if the server does not exit with 0, or a process is left.
-    pub async fn finish(mut self) -> anyhow::Result<()> {
+    pub async fn finish_with_faults(mut self) -> anyhow::Result<()> {
+        self.end().await?;
+        self.remove_database().await
+    }
+
+    async fn end(&mut self) -> anyhow::Result<()> {
         if !self.server.has_ended() {
             self.stop().await?;
             let left = self.family();
@@ -388,6 +407,18 @@ impl Home {
         }
         self.until_drained(PATIENCE).await?;
         self.finished = true;
+        Ok(())
+    }
+
+    async fn check(&self) -> anyhow::Result<()> {
+        let done = run_skein(&self.path(), ["fsck"]).await?;
+        let says =
+            [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        ensure!(done.status.success(), "skein fsck: {says}");
+        Ok(())
+    }
+
+    async fn remove_database(&mut self) -> anyhow::Result<()> {
         match self.database.take() {
             Some(database) => database.remove().await,
             None => Ok(()),

@@ -1,14 +1,18 @@
 //! The database of the settings, as commands open it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context;
 use skein_base::tasks::Tasks;
-use skein_config::StoreRules;
+use skein_config::{Flags, ServerConfig, StoreRules};
 use skein_postgres::address::DbAddress;
 use skein_postgres::database::Database;
 use skein_postgres::index::PgIndex;
 use skein_postgres::rows::ThreadRows;
 use skein_postgres::store::PgStore;
+use skein_store::home::HomePaths;
+use skein_store::home::database_note::database_of;
 
 /// The database at `url`, with the password that the settings name.
 ///
@@ -27,4 +31,41 @@ pub(super) async fn threads(database: &Arc<Database>, tasks: &Tasks) -> anyhow::
     let rows = Arc::new(ThreadRows::open(database, Arc::default()).await?);
     let index = PgIndex::new(database, Arc::clone(&rows));
     Ok((PgStore::open(Arc::clone(database), rows, tasks.clone()).await?, index))
+}
+
+/// The database whose threads a command reads.
+pub(super) struct NamedDatabase {
+    /// Its address as messages name it, without a password.
+    pub(super) place: String,
+    address: DbAddress,
+}
+
+impl NamedDatabase {
+    /// The database that `store`, the environment, the settings or the home name. `None` where the threads are files.
+    ///
+    /// # Errors
+    /// The settings that name it cannot be used.
+    pub(super) fn of(home: Option<&PathBuf>, store: Option<&String>) -> anyhow::Result<Option<Self>> {
+        let flags = Flags { home: home.cloned(), store: store.cloned(), ..Flags::default() };
+        let rules = match (ServerConfig::load(&flags), store) {
+            (Ok(config), _) => config.store,
+            (Err(errors), Some(_)) => anyhow::bail!("these settings cannot be used:\n{errors}"),
+            // Files can be read whatever the settings are.
+            (Err(_), None) => StoreRules::default(),
+        };
+        if let Some(url) = &rules.url {
+            return Ok(Some(Self { place: url.to_string(), address: address(&rules, &url.expose())? }));
+        }
+        let home: &Path = &super::home(home)?;
+        let Some(url) = database_of(&HomePaths::new(home))? else { return Ok(None) };
+        Ok(Some(Self { address: address(&rules, &url)?, place: url }))
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// The database does not serve.
+    pub(super) async fn open(self) -> anyhow::Result<Database> {
+        Database::open(self.address).await.with_context(|| self.place)
+    }
 }

@@ -12,18 +12,16 @@ use clap::{Args, ValueEnum};
 use skein_app_server::export::{self, ExportError, Exported, Format};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_base::tasks::Tasks;
-use skein_config::{Flags, ServerConfig, StoreRules};
-use skein_postgres::database::Database;
 use skein_protocol::ids::ThreadId;
-use skein_store::home::database_note::database_of;
-use skein_store::home::{FILE_MODE, HomePaths, existing};
+use skein_store::home::{FILE_MODE, existing};
 use skein_store::rollout::RolloutStore;
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
 
+use super::database::{self, NamedDatabase};
 use super::out::Foreign;
 use super::progress::Waiting;
-use super::{database, home, say};
+use super::{home, say};
 
 /// The exit code for an unknown thread.
 const UNKNOWN: u8 = 4;
@@ -85,22 +83,10 @@ impl Export {
         report(done)
     }
 
-    /// The database that the flag, the environment, the settings or the home name, or else the files of the home.
     async fn source(&self) -> anyhow::Result<ExportedStore> {
-        let flags = Flags { home: self.home.clone(), store: self.store.clone(), ..Flags::default() };
-        let rules = match (ServerConfig::load(&flags), &self.store) {
-            (Ok(config), _) => config.store,
-            (Err(errors), Some(_)) => anyhow::bail!("these settings cannot be used:\n{errors}"),
-            // Files can be exported whatever the settings are.
-            (Err(_), None) => StoreRules::default(),
-        };
-        if let Some(url) = &rules.url {
-            return ExportedStore::database(&url.expose(), url.to_string(), &rules).await;
-        }
-        let home = home(self.home.as_ref())?;
-        match database_of(&HomePaths::new(&home))? {
-            Some(url) => ExportedStore::database(&url, url.clone(), &rules).await,
-            None => ExportedStore::files(&home),
+        match NamedDatabase::of(self.home.as_ref(), self.store.as_ref())? {
+            Some(database) => ExportedStore::database(database).await,
+            None => ExportedStore::files(&home(self.home.as_ref())?),
         }
     }
 }
@@ -119,13 +105,10 @@ impl ExportedStore {
         Ok(Self { store: Box::new(store), place: home.display().to_string(), tasks })
     }
 
-    async fn database(url: &str, place: String, rules: &StoreRules) -> anyhow::Result<Self> {
-        let (address, tasks) = (database::address(rules, url)?, Tasks::new());
-        let open = async {
-            let database = Arc::new(Database::open(address).await?);
-            database::threads(&database, &tasks).await
-        };
-        let (store, _index) = open.await.with_context(|| place.clone())?;
+    async fn database(database: NamedDatabase) -> anyhow::Result<Self> {
+        let (place, tasks) = (database.place.clone(), Tasks::new());
+        let database = Arc::new(database.open().await?);
+        let (store, _index) = database::threads(&database, &tasks).await.with_context(|| place.clone())?;
         Ok(Self { store: Box::new(store), place, tasks })
     }
 

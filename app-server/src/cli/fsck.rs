@@ -1,19 +1,25 @@
-//! `skein fsck`: checks a home, repairs whatever it can without loss, and removes unreferenced texts.
+//! `skein fsck`: checks a home, repairs whatever it can without loss, and removes unreferenced texts. Threads in a database are only
+//! checked.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anyhow::{Context, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use skein_app_server::telemetry::{self, Stderr};
+use skein_base::tasks::Tasks;
+use skein_postgres::lines::PgLines;
 use skein_protocol::ids::ThreadId;
 use skein_store::fsck::blobs::Unnamed;
 use skein_store::fsck::finding::{FsckSummary, IndexLook};
 use skein_store::fsck::{self, FsckNotice, FsckRequest, Gc, Mend};
 
+use super::database::{self, NamedDatabase};
 use super::out::causes;
 use super::outputs::{FsckOutcome, UnnamedLine};
 use super::progress::ProgressDisplay;
@@ -29,6 +35,10 @@ pub(super) struct Fsck {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
+    /// The PostgreSQL database of `skein serve --store`, which is only read [default: $SKEIN_STORE, store.url in config.toml, or the
+    /// one that the home was last served with]. Servers may go on.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["repair", "gc"])]
+    store: Option<String>,
     /// Repair what can be repaired without loss. No server may have the home.
     #[arg(long)]
     repair: bool,
@@ -58,39 +68,100 @@ impl Fsck {
     }
 
     async fn check(self) -> anyhow::Result<FsckSummary> {
+        let database = NamedDatabase::of(self.home.as_ref(), self.store.as_ref())?;
+        let (shown, unused) = match &database {
+            Some(_) => (ProgressDisplay::of("threads", self.json), "a server removes them"),
+            None => (ProgressDisplay::in_bytes("histories", self.json), "--gc removes them"),
+        };
+        let mut output = FsckOutput { shown, json: self.json, printed: Ok(()), beside: None };
+        let done = match database {
+            Some(database) => self.check_database(database, &mut output).await,
+            None => self.check_home(&mut output).await,
+        };
+        output.finish(done, unused)
+    }
+
+    async fn check_home(&self, output: &mut FsckOutput) -> anyhow::Result<FsckSummary> {
         let home = home(self.home.as_ref())?;
         let mend = if self.repair { Mend::Yes } else { Mend::No };
         let gc = if self.gc { Gc::Yes } else { Gc::No };
-        let order = FsckRequest { mend, gc, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
-        let shown = ProgressDisplay::in_bytes("histories", self.json);
-        let mut printed = Ok(());
-        let mut beside = None;
-        let mut print = |text: String| {
-            let now = shown.above(|| print_line(&text));
-            if printed.is_ok() {
-                printed = now;
-            }
+        let order = FsckRequest { mend, gc, threads: self.only() };
+        Ok(fsck::run(&home, &order, &mut |told| output.take(told)).await?)
+    }
+
+    /// Checks the threads of a database, as they are now.
+    async fn check_database(
+        &self,
+        database: NamedDatabase,
+        output: &mut FsckOutput,
+    ) -> anyhow::Result<FsckSummary> {
+        let place = database.place.clone();
+        if self.repair || self.gc {
+            bail!(
+                "{place} has the threads, and is only read: a server closes open ends at its start and removes unused texts, and a \
+                 backup of the database has what is lost"
+            );
+        }
+        let tasks = Tasks::new();
+        let checked = async {
+            let snapshot = Arc::new(database.open().await?.snapshot().await?);
+            let (store, index) = database::threads(&snapshot, &tasks).await?;
+            let lines = PgLines::new(store, index);
+            let done = fsck::lines::run(lines.snapshot(), &self.only(), &mut |told| output.take(told)).await;
+            anyhow::Ok(done?)
         };
-        let mut told = |told: FsckNotice<'_>| match told {
-            FsckNotice::Served(served) => beside = Some(served.to_string()),
-            FsckNotice::Progress(done, total) => shown.bar_at(done, total),
+        let checked = checked.await;
+        tasks.finish().await;
+        checked.context(place)
+    }
+
+    fn only(&self) -> BTreeSet<ThreadId> {
+        self.threads.iter().copied().collect()
+    }
+}
+
+/// The output of a check while it runs.
+struct FsckOutput {
+    shown: ProgressDisplay,
+    json: bool,
+    /// The outcome of the first print that failed.
+    printed: anyhow::Result<()>,
+    /// The server of the home, which keeps its list of threads from being compared.
+    beside: Option<String>,
+}
+
+impl FsckOutput {
+    fn take(&mut self, told: FsckNotice<'_>) {
+        match told {
+            FsckNotice::Served(served) => self.beside = Some(served.to_string()),
+            FsckNotice::Progress(done, total) => self.shown.bar_at(done, total),
             FsckNotice::Finding(finding) => {
-                print(if self.json { json_line(finding) } else { finding.to_string() });
+                self.print(&if self.json { json_line(finding) } else { finding.to_string() });
             }
             FsckNotice::Unnamed(unnamed) => {
                 let json = || json_line(&UnnamedLine { unnamed });
-                print(if self.json { json() } else { unnamed_in_words(unnamed) });
+                self.print(&if self.json { json() } else { unnamed_in_words(unnamed) });
             }
-        };
-        let done = fsck::run(&home, &order, &mut told).await;
-        drop(shown);
+        }
+    }
+
+    fn print(&mut self, text: &str) {
+        let now = self.shown.above(|| print_line(text));
+        if self.printed.is_ok() {
+            self.printed = now;
+        }
+    }
+
+    /// Prints the summary. `unused` says how texts that no rollout names go away.
+    fn finish(self, done: anyhow::Result<FsckSummary>, unused: &str) -> anyhow::Result<FsckSummary> {
+        drop(self.shown);
         let summary = done?;
-        printed?;
+        self.printed?;
         match self.json {
             true => print_json(&FsckOutcome { summary: &summary })?,
-            false => print_line(&in_words(&summary))?,
+            false => print_line(&in_words(&summary, unused))?,
         }
-        beside.iter().for_each(|served| not_compared(served));
+        self.beside.iter().for_each(|served| not_compared(served));
         Ok(summary)
     }
 }
@@ -115,7 +186,7 @@ fn unnamed_in_words(unnamed: &Unnamed) -> String {
     format!("{}: named by no rollout, {bytes} bytes{outcome}", path.display())
 }
 
-fn in_words(summary: &FsckSummary) -> String {
+fn in_words(summary: &FsckSummary, unused: &str) -> String {
     let FsckSummary { rollouts, records, blobs, findings, mended, left, .. } = summary;
     let read = format!("{rollouts} rollouts with {records} records");
     let found = if *findings == 0 { "clean".to_owned() } else { format!("{mended} mended, {left} not") };
@@ -132,7 +203,7 @@ fn in_words(summary: &FsckSummary) -> String {
         words += "; the index was not compared: its folder cannot be written";
     }
     if unnamed > 0 {
-        words += &format!("; {unnamed} texts that no rollout names, {bytes} bytes: --gc removes them");
+        words += &format!("; {unnamed} texts that no rollout names, {bytes} bytes: {unused}");
     }
     words
 }

@@ -140,6 +140,11 @@ impl Server {
         self.exit.is_some()
     }
 
+    /// Whether the server ended by itself, and well.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.exit == Some(Exit::Code(0))
+    }
+
     /// Kills the server and waits for its end, without a runtime. PID 1 of a namespace ends with its parent.
     pub(super) fn kill_now(&mut self) {
         if let Some(pid) = self.child.id() {

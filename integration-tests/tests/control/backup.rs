@@ -157,6 +157,6 @@ async fn a_killed_restore_is_all_or_nothing_and_can_run_again() -> Result<()> {
     listed.sort_unstable();
     expected.sort_unstable();
     assert_eq!(listed, expected);
-    home.finish().await?;
-    other.finish().await
+    home.finish_with_faults().await?;
+    other.finish_with_faults().await
 }

@@ -3,9 +3,12 @@
 use std::process::Output;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use skein_integration_tests::home::Home;
 use skein_integration_tests::paths::run_skein;
 use skein_postgres::testing::TestCluster;
+use skein_protocol::methods::{ThreadFork, ThreadResume};
+use skein_protocol::thread::{ThreadForkParams, ThreadResumeParams};
 use tempfile::tempdir;
 
 use super::ends::one;
@@ -59,6 +62,51 @@ async fn a_thread_is_exported_from_the_database_of_its_home() -> Result<()> {
     home.finish().await
 }
 
+/// The servers of a database go on while it is checked.
+#[tokio::test]
+async fn a_database_is_checked_beside_its_server_and_a_fault_is_named() -> Result<()> {
+    let (home, database) = one().await?;
+    let mut client = home.client().await?;
+    let (loaded, closed) = (client.start_thread_with("a").await?, client.start_thread_with("b").await?);
+    // Each load is another ownership, and a fork begins behind those of its source.
+    client.unload(closed, false).await?;
+    client.call::<ThreadResume>(ThreadResumeParams::new(closed)).await?;
+    client.unload(closed, false).await?;
+    let params = serde_json::from_value::<ThreadForkParams>(json!({ "threadId": closed }))?;
+    let fork = client.call::<ThreadFork>(params).await?.thread.id;
+    client.turn(fork, "c").await?;
+    client.unload(fork, false).await?;
+    let clean = run_skein(&home.path(), &["fsck"]).await?;
+    let says = String::from_utf8(clean.stdout)?;
+    assert_eq!((clean.status.code(), says.ends_with(": clean\n")), (Some(0), true), "{says}");
+    assert!(says.starts_with("3 rollouts with "), "{says}");
+
+    let sql = format!("delete from records where thread = '{closed}' and seq = 2");
+    TestCluster::shared().run(&database.name, &sql).await;
+    let (empty, url) = (tempdir()?, database.url());
+    let found = run_skein(empty.path(), &["fsck", "--json", "--store", &url]).await?;
+    let lines: Vec<serde_json::Value> =
+        serde_json::Deserializer::from_slice(&found.stdout).into_iter().collect::<Result<_, _>>()?;
+    assert_eq!(found.status.code(), Some(4), "{lines:?}");
+    // The row of the list may know more than the records that are left.
+    let (finding, summary) = (&lines[0], &lines.last().context("a summary")?["summary"]);
+    assert_eq!((&finding["kind"], &finding["seq"]), (&"damage".into(), &1.into()), "{finding}");
+    assert_eq!(finding["path"], format!("records/{closed}"), "{finding}");
+    assert_eq!((&summary["left"], &summary["index"]), (&(lines.len() - 1).into(), &"compared".into()));
+
+    let of_one = run_skein(empty.path(), &["fsck", "--store", &url, &loaded.to_string()]).await?;
+    assert_eq!(
+        (of_one.status.code(), String::from_utf8(of_one.stdout)?.starts_with("1 rollouts")),
+        (Some(0), true)
+    );
+    for changes in ["--repair", "--gc"] {
+        let refused = run_skein(&home.path(), &["fsck", changes]).await?;
+        assert_eq!(refused.status.code(), Some(8), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("is only read"), "{}", stderr(&refused));
+    }
+    home.finish_with_faults().await
+}
+
 #[tokio::test]
 async fn a_home_with_threads_takes_no_database_and_one_with_a_database_serves_no_files() -> Result<()> {
     let database = TestCluster::shared().database().await;
@@ -75,9 +123,7 @@ async fn a_home_with_threads_takes_no_database_and_one_with_a_database_serves_no
     std::fs::write(home.path().join("config.toml"), "")?;
     let file = home.beside().join("backup.tar.gz");
     let file = file.to_str().context("a path")?;
-    for command in
-        [&["serve", "--listen", "ws://127.0.0.1:0"][..], &["backup", file], &["reindex"], &["fsck"]]
-    {
+    for command in [&["serve", "--listen", "ws://127.0.0.1:0"][..], &["backup", file], &["reindex"]] {
         let refused = run_skein(&home.path(), command).await?;
         let says = stderr(&refused) + &String::from_utf8_lossy(&refused.stdout);
         assert_ne!(refused.status.code(), Some(0), "{command:?}: {says}");

@@ -143,11 +143,11 @@ async fn damage_moves_as_it_is_and_a_second_run_goes_on() -> Result<()> {
     let served = super::stored_in(&database).start().await?;
     let listed = served.client().await?.list_all(ThreadListParams::default()).await?;
     assert_eq!(listed.iter().map(|thread| thread.id).collect::<Vec<_>>(), [it.active]);
-    served.finish().await?;
+    served.finish_with_faults().await?;
     let (code, outcome, error) = migrate(&database.url(), &place(&it.home)).await?;
     assert_eq!((code, &outcome["damaged"]), (Some(0), &1.into()), "{error}");
     assert_eq!(it.lines()?, damaged);
-    it.home.finish().await
+    it.home.finish_with_faults().await
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use skein_integration_tests::home::Home;
+use skein_integration_tests::paths::run_skein;
 use skein_protocol::extension::RepairState;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadGoalGet, ThreadList, ThreadRead};
@@ -47,7 +48,7 @@ fn rollouts(folder: &Path) -> Result<Vec<(std::path::PathBuf, Vec<u8>)>> {
 
 #[tokio::test]
 async fn a_home_of_an_earlier_version_shows_the_same_and_works() -> Result<()> {
-    let (home, mut client) = Home::setup().left_by_another(LEFT).start_with_client().await?;
+    let (mut home, mut client) = Home::setup().left_by_another(LEFT).start_with_client().await?;
     let before = rollouts(&home.path().join("threads"))?;
     let answers = answers(&home)?;
     // A read during the repair shows a thread that is being loaded.
@@ -77,5 +78,14 @@ async fn a_home_of_an_earlier_version_shows_the_same_and_works() -> Result<()> {
     for (path, bytes) in before {
         assert!(fs::read(&path)?.starts_with(&bytes), "{} was rewritten", path.display());
     }
-    home.finish().await
+    drop(client);
+    home.stop().await?;
+    // Only the damage was made.
+    let found = run_skein(&home.path(), ["fsck"]).await?;
+    let found = String::from_utf8(found.stdout)?;
+    let damaged = answers["damaged"]["id"].as_str().context("an id")?;
+    let others: Vec<&str> =
+        found.lines().filter(|line| !line.contains(damaged) && !line.contains(" rollouts with ")).collect();
+    assert_eq!(others, [""; 0], "{found}");
+    home.finish_with_faults().await
 }

@@ -204,5 +204,5 @@ async fn the_location_of_the_file_decides_not_its_records() -> Result<()> {
         client.unload(thread, true).await?;
     }
     assert_eq!(lists(&mut client).await?, [vec![back], vec![moved]]);
-    home.finish().await
+    home.finish_with_faults().await
 }

@@ -96,7 +96,7 @@ async fn only_a_regular_file_is_read_as_a_rollout() -> Result<()> {
     }
     assert_eq!(client.say(real, "undisturbed").await?, "undisturbed");
     assert_eq!(client.loaded().await?, [real]);
-    home.finish().await
+    home.finish_with_faults().await
 }
 
 /// Clients begin an empty thread in place of one that the server does not find.

@@ -96,6 +96,11 @@ impl Link {
         self.query(sql, params, policy::READ_DEADLINE).await
     }
 
+    /// Does the same with time for a whole table.
+    pub(crate) async fn read_much(&mut self, sql: &str, params: &Params<'_>) -> Result<Vec<Row>, DbFailure> {
+        self.query(sql, params, policy::LONG_DEADLINE).await
+    }
+
     /// Runs several statements without parameters, in one transaction if they do not end it.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), DbFailure> {
         self.busy = true;

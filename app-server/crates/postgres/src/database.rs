@@ -75,6 +75,17 @@ impl Database {
         kept.ok_or_else(|| SchemaError::Away("the database does not say how it keeps commits".to_owned()))
     }
 
+    /// The database as it is now, for reads only, without later writes of others. It ends with its last user, and until
+    /// then the database removes no old rows.
+    ///
+    /// # Errors
+    /// [`SchemaError::Away`]
+    pub async fn snapshot(&self) -> Result<Self, SchemaError> {
+        let mut link = self.connect().await?;
+        link.batch("begin isolation level repeatable read read only").await?;
+        Ok(Self { connector: Arc::clone(&self.connector), pool: Arc::new(Pool::of_snapshot(link)) })
+    }
+
     /// A connection of the caller's own.
     pub(crate) async fn connect(&self) -> Result<Link, DbFailure> {
         self.connector.connect().await

@@ -1,4 +1,5 @@
-//! The lines of a cluster's threads as bytes, for a program that moves them. No server has the database meanwhile.
+//! The lines of a cluster's threads as bytes, for programs that move or check them. No server writes to what they read: it is
+//! away, or they have a snapshot.
 
 use std::io;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::numbers::{int, number};
 use crate::policy;
 use crate::pool::Pool;
 use crate::store::PgStore;
+
+mod checked;
 
 /// A range of the primary key, up to a number of bytes and at least one line.
 const READ: &str = "select w.seq, w.line from (
@@ -89,7 +92,7 @@ impl std::fmt::Debug for PgLines {
 #[async_trait]
 impl RawLines for PgLines {
     async fn count(&self) -> io::Result<u64> {
-        let rows = self.pool.read("select count(*) from heads where seq > 0", &[]).await?;
+        let rows = self.pool.read_much("select count(*) from heads where seq > 0", &[]).await?;
         Ok(rows.first().map_or(0, |row| number(row.get(0))))
     }
 

@@ -32,7 +32,7 @@ pub(crate) const POOL_WAIT: Duration = Duration::from_secs(2);
 pub(crate) const POOL_CALLERS: usize = 1_000;
 /// Time for one read. Origin: design, as for writes.
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(5);
-/// Time for work that touches many rows: the schema, a purge, a copy of a long thread. Origin: guess.
+/// Time for work that touches many rows: the schema, a purge, a copy of a long thread, a look at a whole table. Origin: guess.
 pub(crate) const LONG_DEADLINE: Duration = Duration::from_secs(60);
 /// The pause that an error suggests before the next try. Origin: guess; a restart of the database takes about that.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -13,7 +13,8 @@ use crate::policy;
 
 /// The connections of a store that all its callers share.
 pub(crate) struct Pool {
-    connector: Arc<Connector>,
+    /// `None` for the one connection of a snapshot, which no other can replace.
+    connector: Option<Arc<Connector>>,
     idle: Mutex<Vec<Link>>,
     /// One permit for each connection.
     connections: Semaphore,
@@ -31,8 +32,17 @@ struct Pooled<'p> {
 impl Pool {
     /// A pool of at most this many connections. Connects with the first caller.
     pub(crate) fn new(connector: Arc<Connector>, connections: usize) -> Self {
+        Self::of(Some(connector), Vec::new(), connections)
+    }
+
+    /// A pool of one connection, which is in a transaction.
+    pub(crate) fn of_snapshot(link: Link) -> Self {
+        Self::of(None, vec![link], 1)
+    }
+
+    fn of(connector: Option<Arc<Connector>>, idle: Vec<Link>, connections: usize) -> Self {
         let callers = Semaphore::new(connections + policy::POOL_CALLERS);
-        Self { connector, idle: Mutex::default(), connections: Semaphore::new(connections), callers }
+        Self { connector, idle: Mutex::new(idle), connections: Semaphore::new(connections), callers }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Link>> {
@@ -44,6 +54,11 @@ impl Pool {
         self.take().await?.link()?.read(sql, params).await
     }
 
+    /// Does the same with time for a whole table.
+    pub(crate) async fn read_much(&self, sql: &str, params: &Params<'_>) -> Result<Vec<Row>, DbFailure> {
+        self.take().await?.link()?.read_much(sql, params).await
+    }
+
     /// Runs one statement in a transaction of its own. [`DbFailure::Unknown`] if it may count all the same.
     pub(crate) async fn write(&self, sql: &str, params: &Params<'_>) -> Result<Vec<Row>, DbFailure> {
         self.take().await?.link()?.write(sql, params, policy::WRITE_DEADLINE).await
@@ -52,6 +67,15 @@ impl Pool {
     /// Does the same with time for many rows.
     pub(crate) async fn write_much(&self, sql: &str, params: &Params<'_>) -> Result<Vec<Row>, DbFailure> {
         self.take().await?.link()?.write(sql, params, policy::LONG_DEADLINE).await
+    }
+
+    async fn connect(&self) -> Result<Link, DbFailure> {
+        match &self.connector {
+            Some(connector) => connector.connect().await,
+            None => {
+                Err(DbFailure::refused("the database has ended the connection in the middle; run this again"))
+            }
+        }
     }
 
     async fn take(&self) -> Result<Pooled<'_>, DbFailure> {
@@ -69,7 +93,7 @@ impl Pool {
             let link = match idle.map(Link::usable) {
                 Some(Some(link)) => link,
                 Some(None) => continue,
-                None => self.connector.connect().await?,
+                None => self.connect().await?,
             };
             return Ok(Pooled { pool: self, link: Some(link), _permits: permits });
         }
@@ -86,7 +110,8 @@ impl Pooled<'_> {
 impl Drop for Pooled<'_> {
     fn drop(&mut self) {
         // A connection whose caller was gone in the middle of a statement is closed, as is one with large buffers.
-        if let Some(link) = self.link.take().and_then(Link::usable).filter(|link| !link.is_swollen()) {
+        let is_kept = |link: &Link| self.pool.connector.is_none() || !link.is_swollen();
+        if let Some(link) = self.link.take().and_then(Link::usable).filter(is_kept) {
             self.pool.idle().push(link);
         }
     }

@@ -73,7 +73,7 @@ pub async fn run(
     let (mut done, mut after) = (Migrated::default(), None);
     let total = from.count().await.map_err(source)?;
     loop {
-        let page = from.stored(after, policy::MIGRATE_THREADS).await.map_err(source)?;
+        let page = from.stored(after, policy::STORED_THREADS).await.map_err(source)?;
         let Some(last) = page.last() else { return Ok(done) };
         after = Some(last.thread);
         for thread in &page {

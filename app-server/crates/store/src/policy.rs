@@ -11,8 +11,8 @@ pub(crate) const INDEX_PATIENCE: Duration = Duration::from_millis(250);
 /// Unsynced bytes of a rollout in memory, to write them again after a failed sync. Above this the writer syncs by
 /// itself. Origin: guess; a turn is rarely larger.
 pub(crate) const ROLLOUT_UNSYNCED: usize = 4 * 1024 * 1024;
-/// Threads that a migration looks up at once. Origin: guess; a look takes a millisecond.
-pub(crate) const MIGRATE_THREADS: usize = 100;
+/// Threads that a migration or a check looks up at once. Origin: guess; a look takes a millisecond.
+pub(crate) const STORED_THREADS: usize = 100;
 /// Bytes of lines in one page of a read, at least one line. Origin: guess; four times the content of an outbox.
 pub const READ_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of a single read from a rollout. Origin: guess; above the disk's unit, and cheap in memory.

@@ -19,6 +19,8 @@ pub(crate) enum Defect {
     Damage,
     /// A record's large text is not in `blobs/`, or has changed.
     LostText,
+    /// A database does not note that a thread uses a text: a purge would remove it.
+    UnprotectedText,
     /// The secrets of a thread are unreadable: its helpers start without them.
     Secrets,
     /// No line of a rollout is readable.
@@ -133,6 +135,12 @@ impl FsckFinding {
         self
     }
 
+    /// Adds the record.
+    pub(crate) fn of_record(mut self, seq: EventSeq) -> Self {
+        self.seq = Some(seq);
+        self
+    }
+
     /// Adds the record and the offset.
     pub(crate) fn at(mut self, seq: EventSeq, offset: u64) -> Self {
         (self.seq, self.offset) = (Some(seq), Some(offset));
@@ -177,7 +185,7 @@ pub struct FsckSummary {
     /// Their size in bytes.
     pub(crate) bytes: u64,
     /// Rollouts with an open last turn and an open marker: the next server ends that turn.
-    pub(crate) open: u64,
+    pub open: u64,
     /// Whether the index was compared with the rollouts.
     pub index: IndexLook,
     /// The state of externalised texts; empty if only some threads were checked.
@@ -197,10 +205,11 @@ pub struct FsckSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlobSummary {
-    pub(crate) files: u64,
+    /// All of them.
+    pub files: u64,
     /// Their size in bytes.
-    pub(crate) bytes: u64,
-    /// Files that no rollout names. They are looked for while no server owns the home.
+    pub bytes: u64,
+    /// Those that no rollout names. In a home they are looked for while no server owns it.
     pub unnamed: u64,
     /// Their size in bytes.
     pub unnamed_bytes: u64,

@@ -15,6 +15,7 @@ use crate::rollout::file::FileStore;
 
 pub mod blobs;
 pub mod finding;
+pub mod lines;
 mod look_only;
 mod mend;
 mod records;
@@ -99,6 +100,9 @@ pub enum FsckError {
     /// The home's folders cannot be reached.
     #[error("the rollouts in the home cannot be reached: {0}")]
     Store(#[source] std::io::Error),
+    /// The lines of a store that is no home cannot be read.
+    #[error("the threads cannot be read: {0}")]
+    Lines(#[source] std::io::Error),
     /// The index took no row.
     #[error(transparent)]
     Index(#[from] IndexError),

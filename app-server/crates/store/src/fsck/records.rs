@@ -24,8 +24,8 @@ mod tests;
 pub(crate) struct RecordDefect {
     pub(crate) kind: Defect,
     pub(crate) seq: EventSeq,
-    /// The record's offset in the file, bytes.
-    pub(crate) offset: u64,
+    /// The record's offset in the file, bytes; `None` where records are no file.
+    pub(crate) offset: Option<u64>,
     pub(crate) detail: String,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct RecordCheck {
     opened: Option<ThreadOpened>,
     epoch: Epoch,
     /// The thread that the rollout claims to be, with the record and its offset.
-    created: Option<(ThreadId, EventSeq, u64)>,
+    created: Option<(ThreadId, EventSeq, Option<u64>)>,
     /// Whether the thread's own beginning follows records of another one: it is a fork.
     forked: bool,
     closed: bool,
@@ -54,8 +54,8 @@ pub(crate) struct RecordCheck {
     begun: Vec<EventSeq>,
     /// The records that may hold the current settings; empty if unknown.
     settings_records: Vec<EventSeq>,
-    /// The turn offsets, and those without whitespace that was added before line ends.
-    offsets: [TurnOffsets; 2],
+    /// The turn offsets, and those without whitespace that was added before line ends. `None` where records are no file.
+    offsets: Option<[TurnOffsets; 2]>,
     wrong: Vec<RecordDefect>,
 }
 
@@ -82,6 +82,8 @@ struct OpenTurn {
     /// The items of its user messages, which need no start.
     user_items: HashSet<ItemId>,
     items: HashSet<ItemId>,
+    /// Its questions that have no answer and no end so far. The end of its item may come first.
+    questions: HashSet<i64>,
 }
 
 impl RecordCheck {
@@ -102,13 +104,14 @@ impl RecordCheck {
             records: 0,
             begun: Vec::new(),
             settings_records: Vec::new(),
-            offsets: [TurnOffsets::default(); 2],
+            offsets: None,
             wrong: Vec::new(),
         }
     }
 
-    pub(crate) fn take(&mut self, record: &Record, at: LineAt) {
-        let LineAt { offset, added } = at;
+    /// Takes the next record, and its place where records are a file.
+    pub(crate) fn take(&mut self, record: &Record, at: Option<LineAt>) {
+        let offset = at.map(|at| at.offset);
         if record.seq > self.history.seq().next() {
             (self.whole, self.complete, self.known, self.turn) = (false, false, false, None);
             self.settings_records.clear();
@@ -126,9 +129,11 @@ impl RecordCheck {
         }
         self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
         self.records += 1;
-        let [is, was] = &mut self.offsets;
-        is.note(record, offset);
-        was.note(record, offset.saturating_sub(added));
+        if let Some(LineAt { offset, added }) = at {
+            let [is, was] = self.offsets.get_or_insert_default();
+            is.note(record, offset);
+            was.note(record, offset.saturating_sub(added));
+        }
         self.note_settings(record);
         if let Some(header) = record.header() {
             // From here on only the header counts, so that memory does not grow with the rollout.
@@ -267,7 +272,7 @@ impl RecordCheck {
     }
 
     fn says(&mut self, kind: Defect, detail: String) {
-        self.wrong.push(RecordDefect { kind, seq: EventSeq(0), offset: 0, detail });
+        self.wrong.push(RecordDefect { kind, seq: EventSeq(0), offset: None, detail });
     }
 
     /// Checks that a message of the queue waits before the record `kind` of it, or does not.
@@ -320,7 +325,13 @@ impl RecordCheck {
         }
         self.known = true;
         let user_items = started.item_id.iter().cloned().collect();
-        self.turn = Some(OpenTurn { id: started.turn_id.clone(), at, user_items, items: HashSet::new() });
+        self.turn = Some(OpenTurn {
+            id: started.turn_id.clone(),
+            at,
+            user_items,
+            items: HashSet::new(),
+            questions: HashSet::new(),
+        });
     }
 
     /// The open turn if it is this one; a defect otherwise.
@@ -367,8 +378,10 @@ impl RecordCheck {
             self.says(Defect::Header, "it says another time for the start of its turn".to_owned());
         }
         let agrees = |says: TurnPlace| {
-            self.offsets.iter().any(|place| Some(says.turn_at) == place.turn)
-                && self.offsets.iter().any(|place| says.compacted_at == place.compacted)
+            self.offsets.is_none_or(|offsets| {
+                offsets.iter().any(|place| Some(says.turn_at) == place.turn)
+                    && offsets.iter().any(|place| says.compacted_at == place.compacted)
+            })
         };
         if self.whole && !completed.place.is_none_or(agrees) {
             self.says(
@@ -396,9 +409,12 @@ impl RecordCheck {
             // The first message may be among the missing records.
             folded.preview.clone_from(&says.preview);
         }
+        // An earlier version or an import wrote the header without these.
         if says.read.is_none() {
-            // An earlier version or an import wrote the header without it.
             folded.read = None;
+        }
+        if says.spent.is_none() {
+            folded.spent = None;
         }
         if says.updated_at_ms < folded.updated_at_ms {
             // An earlier version wrote it after its clock had been set back.

@@ -51,7 +51,7 @@ pub(super) fn read(root: &Path, place: &RolloutFile) -> Option<Reading> {
         Ok(file) => {
             let mut story = RecordCheck::of(place.thread);
             let texts = Blobs::of(&HomePaths::new(root), Arc::new(DiskLayer));
-            let seen = survey(&*file, &texts, place.thread, |record, at| story.take(&record, at));
+            let seen = survey(&*file, &texts, place.thread, |record, at| story.take(&record, Some(at)));
             Some(judged(place, seen, story.end()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -91,10 +91,7 @@ fn judged(place: &RolloutFile, seen: Result<Survey, ReadError>, checked: Checked
             .iter()
             .map(|LostText { seq, offset, lost }| new(Defect::LostText, lost.to_string()).at(*seq, *offset)),
     );
-    findings.extend(once_each(&checked.wrong).into_iter().map(|(wrong, more)| {
-        let more = if more > 0 { format!("; and again behind it, {more} times") } else { String::new() };
-        new(wrong.kind, format!("{}{more}", wrong.detail)).at(wrong.seq, wrong.offset)
-    }));
+    findings.extend(in_records(&place.path, place.thread, &checked.wrong));
     findings.sort_by_key(|finding| finding.offset);
     let torn = survey.length - survey.keep;
     if torn > 0 {
@@ -105,8 +102,9 @@ fn judged(place: &RolloutFile, seen: Result<Survey, ReadError>, checked: Checked
     Reading { findings, records: checked.records, open: checked.open, cut }
 }
 
-/// The first defect of each kind, and the number of others: one mistake may repeat with every turn.
-fn once_each(wrong: &[RecordDefect]) -> Vec<(&RecordDefect, usize)> {
+/// The first defect of each kind that the records of a thread have, with the number of others: one mistake may repeat with every
+/// turn.
+pub(super) fn in_records(path: &Path, thread: ThreadId, wrong: &[RecordDefect]) -> Vec<FsckFinding> {
     let mut each: Vec<(&RecordDefect, usize)> = Vec::new();
     for wrong in wrong {
         match each.iter_mut().find(|(first, _)| first.kind == wrong.kind) {
@@ -114,7 +112,15 @@ fn once_each(wrong: &[RecordDefect]) -> Vec<(&RecordDefect, usize)> {
             None => each.push((wrong, 0)),
         }
     }
-    each
+    let finding = |(wrong, more): (&RecordDefect, usize)| {
+        let more = if more > 0 { format!("; and again behind it, {more} times") } else { String::new() };
+        let detail = format!("{}{more}", wrong.detail);
+        FsckFinding {
+            offset: wrong.offset,
+            ..FsckFinding::new(wrong.kind, path, detail).of(thread).of_record(wrong.seq)
+        }
+    };
+    each.into_iter().map(finding).collect()
 }
 
 fn damaged(place: &RolloutFile, damage: &Damage) -> FsckFinding {

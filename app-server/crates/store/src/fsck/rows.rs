@@ -42,7 +42,7 @@ fn differing(one: &ThreadRow, other: &ThreadRow) -> Vec<String> {
 }
 
 /// A thread's row, and the record that it reflects.
-type IndexedRow = (ThreadRow, EventSeq);
+pub(super) type IndexedRow = (ThreadRow, EventSeq);
 
 impl Rows<'_> {
     /// Compares the rows of `threads` and of all threads with a row, except `passed_over`. A thread with an open
@@ -79,7 +79,9 @@ impl Rows<'_> {
                     return self.unreadable(error).await;
                 }
             };
-            let Some(mut finding) = self.judge(*thread, row).await else { continue };
+            let Some(mut finding) = judge(self.store, *thread, row, Path::new("index")).await else {
+                continue;
+            };
             if self.order.mend == Mend::Yes {
                 look.mend(self.store, *thread).await?;
                 finding.outcome = FindingOutcome::Mended;
@@ -92,43 +94,6 @@ impl Rows<'_> {
     fn is_read_only(&self) -> bool {
         let refused = (self.can_write)(&IndexReader::folder(self.paths)).err().map(|error| error.kind());
         matches!(refused, Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied))
-    }
-
-    async fn judge(&self, thread: ThreadId, row: Option<IndexedRow>) -> Option<FsckFinding> {
-        let new = |kind, detail: String| Some(FsckFinding::new(kind, "index", detail).of(thread));
-        match (self.expected(thread).await, row) {
-            (Ok(None), None) => None,
-            (Ok(None), Some(_)) => new(Defect::RowAlone, "it shows a thread that is in no list".to_owned()),
-            (Ok(Some((_, head))), None) => {
-                new(Defect::NoRow, format!("it does not show the thread, which has {head} records"))
-            }
-            (Ok(Some((expected, head))), Some((row, as_of))) => {
-                if as_of != head {
-                    new(Defect::StaleRow, format!("its row is of record {as_of}, and the last one is {head}"))
-                } else if expected != row {
-                    let members = differing(&expected, &row).join(", ");
-                    new(Defect::StaleRow, format!("its row differs from the rollout in: {members}"))
-                } else {
-                    None
-                }
-            }
-            // Another check reports a defective rollout.
-            (Err(_), _) => None,
-        }
-    }
-
-    /// The row that the index should have; none for a missing thread, or one without a message.
-    async fn expected(&self, thread: ThreadId) -> Result<Option<IndexedRow>, ReadError> {
-        let (history, location) = match History::read_end(self.store, thread, 0).await {
-            Ok(history) if history.is_materialised() => (history, self.store.location(thread).await?),
-            Ok(_) | Err(ReadError::Missing(_)) => return Ok(None),
-            Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })) => {
-                return Err(error);
-            }
-        };
-        let mut row = history.row();
-        row.archived = location == Location::Archived;
-        Ok(Some((row, history.seq())))
     }
 
     /// Rebuilds an unreadable index: it has nothing that the rollouts lack.
@@ -148,4 +113,47 @@ impl Rows<'_> {
             }
         }
     }
+}
+
+/// Compares the row of a thread with its records. `place` names the lists.
+pub(super) async fn judge(
+    store: &dyn RolloutStore,
+    thread: ThreadId,
+    row: Option<IndexedRow>,
+    place: &Path,
+) -> Option<FsckFinding> {
+    let new = |kind, detail: String| Some(FsckFinding::new(kind, place, detail).of(thread));
+    match (expected(store, thread).await, row) {
+        (Ok(None), None) => None,
+        (Ok(None), Some(_)) => new(Defect::RowAlone, "it shows a thread that is in no list".to_owned()),
+        (Ok(Some((_, head))), None) => {
+            new(Defect::NoRow, format!("it does not show the thread, which has {head} records"))
+        }
+        (Ok(Some((expected, head))), Some((row, as_of))) => {
+            if as_of != head {
+                new(Defect::StaleRow, format!("its row is of record {as_of}, and the last one is {head}"))
+            } else if expected != row {
+                let members = differing(&expected, &row).join(", ");
+                new(Defect::StaleRow, format!("its row differs from the rollout in: {members}"))
+            } else {
+                None
+            }
+        }
+        // Another check reports a defective rollout.
+        (Err(_), _) => None,
+    }
+}
+
+/// The row that the index should have; none for a missing thread, or one without a message.
+async fn expected(store: &dyn RolloutStore, thread: ThreadId) -> Result<Option<IndexedRow>, ReadError> {
+    let (history, location) = match History::read_end(store, thread, 0).await {
+        Ok(history) if history.is_materialised() => (history, store.location(thread).await?),
+        Ok(_) | Err(ReadError::Missing(_)) => return Ok(None),
+        Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })) => {
+            return Err(error);
+        }
+    };
+    let mut row = history.row();
+    row.archived = location == Location::Archived;
+    Ok(Some((row, history.seq())))
 }

@@ -32,13 +32,16 @@ impl RecordCheck {
         if self.whole && self.history.open_questions().iter().any(|open| open.asked.id == asked.id) {
             self.says(Defect::Question, format!("question {} is asked twice", asked.id));
         }
+        if let Some(turn) = &mut self.turn {
+            turn.questions.insert(asked.id);
+        }
     }
 
     /// A question that ends has to be open.
     fn ends(&mut self, id: i64, turn: &TurnId, how: &str) {
-        self.in_turn(turn, "an answer");
+        let is_left = self.in_turn(turn, "an answer").is_some_and(|turn| turn.questions.remove(&id));
         let is_open = self.history.open_questions().iter().any(|open| open.asked.id == id);
-        if self.whole && !is_open {
+        if self.whole && !is_left && !is_open {
             self.says(Defect::Question, format!("question {id} is {how}, and it is not open"));
         }
     }

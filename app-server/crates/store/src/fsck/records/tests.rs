@@ -5,12 +5,15 @@ use uuid::Uuid;
 use super::*;
 use crate::fsck::tests::{life, record, thread};
 use crate::home::Term;
-use crate::rollout::record::{ItemStarted, RecordBody, Reverted, ThreadClosed, ThreadNamed};
+use crate::rollout::record::{
+    ItemStarted, QuestionAsked, QuestionClosed, QuestionEnd, QuestionKind, RecordBody, Reverted,
+    ThreadClosed, ThreadNamed,
+};
 
 /// The defects of these records, each with its offset, which is the record's number here.
 fn judged(records: &[Record]) -> Vec<(Defect, u64)> {
     let mut story = RecordCheck::of(thread(1));
-    records.iter().for_each(|record| story.take(record, LineAt { offset: record.seq.0, added: 0 }));
+    records.iter().for_each(|record| story.take(record, Some(LineAt { offset: record.seq.0, added: 0 })));
     story.end().wrong.into_iter().map(|wrong| (wrong.kind, wrong.seq.0)).collect()
 }
 
@@ -48,6 +51,50 @@ fn completed(records: &mut [Record]) -> &mut TurnCompleted {
 
 fn opened(term: u64, epoch: u64) -> RecordBody {
     ThreadOpened { boot_id: Uuid::from_u128(1), term: Term(term), epoch: Epoch(epoch) }.into()
+}
+
+fn asked(id: i64) -> RecordBody {
+    let question = QuestionAsked {
+        id,
+        kind: QuestionKind::Approval,
+        turn_id: "turn 0".into(),
+        item_id: Some("answer 0".into()),
+        method: "m".to_owned(),
+        params: "{}".to_owned(),
+        tool: None,
+        client: None,
+    };
+    question.into()
+}
+
+fn question_closed(id: i64) -> RecordBody {
+    QuestionClosed { id, turn_id: "turn 0".into(), why: QuestionEnd::Interrupted }.into()
+}
+
+/// An interrupted turn ends its items before its questions.
+#[test]
+fn a_question_ends_once_and_only_if_it_was_asked() {
+    let is_wrong = |behind: &[i64]| {
+        let records = changed(|records| {
+            let (before, after) = (at(records, "item.completed"), at(records, "turn.completed"));
+            records.splice(after..after, behind.iter().map(|id| record(0, question_closed(*id))));
+            records.insert(before, record(0, asked(7)));
+        });
+        judged(&records).iter().any(|(kind, _)| *kind == Defect::Question)
+    };
+    assert!(!is_wrong(&[7]));
+    for wrong in [&[7, 7][..], &[7, 8], &[8]] {
+        assert!(is_wrong(wrong), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_place_in_a_file_means_nothing_where_records_are_no_file() {
+    let records = changed(|records| completed(records).place.as_mut().unwrap().turn_at = 1);
+    assert_eq!(judged(&records).first().map(|(kind, _)| *kind), Some(Defect::Place));
+    let mut check = RecordCheck::of(thread(1));
+    records.iter().for_each(|record| check.take(record, None));
+    assert_eq!(check.end().wrong, []);
 }
 
 #[test]
