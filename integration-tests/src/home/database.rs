@@ -37,9 +37,9 @@ impl HomeDatabase {
         Ok(Some(database))
     }
 
-    /// Its address for a server.
+    /// Its address for a server, whose role may only read and write rows.
     pub(super) fn url(&self) -> String {
-        format!("postgres://skein@/{}?host={}", self.name, self.folder.display())
+        format!("postgres://rows@/{}?host={}", self.name, self.folder.display())
     }
 
     /// Removes it: each takes as much of the disk as an empty cluster.
