@@ -44,15 +44,31 @@ mod terminal;
 #[path = "cli/url.rs"]
 mod url;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use skein_protocol::methods::ThreadStart;
 use skein_protocol::table::Method;
+
+/// Takes the port that the program takes by default. The server of another test may have it until it ends; a program that has it
+/// for longer keeps it.
+fn take_the_usual_port() -> std::io::Result<TcpListener> {
+    let end = Instant::now() + Duration::from_mins(1);
+    loop {
+        match TcpListener::bind("127.0.0.1:4500") {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < end => {
+                std::thread::yield_now()
+            }
+            taken => return taken,
+        }
+    }
+}
 
 /// The program, with nothing of the tester's environment that it reads.
 fn skein(arguments: &[&str]) -> Command {

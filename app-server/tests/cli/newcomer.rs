@@ -1,7 +1,6 @@
 //! Wrong commands and broken set-ups: each message names the thing and says what to do.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -11,7 +10,7 @@ use skein_protocol::methods::{ThreadList, ThreadStart, TurnStart};
 use skein_protocol::table::Method;
 
 use super::broken::MACHINES;
-use super::{Serving, skein};
+use super::{Serving, skein, take_the_usual_port};
 
 /// The outcome of a command: its exit code, and all that it printed.
 fn said(home: &Path, arguments: &[&str]) -> (Option<i32>, String) {
@@ -329,8 +328,7 @@ fn the_doctor_names_24_of_25_broken_set_ups() {
 #[test]
 fn the_doctor_and_a_start_name_a_taken_port() {
     let home = tempfile::tempdir().unwrap();
-    // Another program may have it already.
-    let _taken = TcpListener::bind("127.0.0.1:4500");
+    let _taken = take_the_usual_port();
     let (_, text) = said(home.path(), &["doctor"]);
     assert!(text.contains("port 4500") && text.contains("skein open"), "{text}");
     let (code, text) = said(home.path(), &["serve"]);

@@ -1,14 +1,13 @@
 //! `skein`, `skein open` and `skein stop`: a home in the background.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use super::{run, skein};
+use super::{run, skein, take_the_usual_port};
 
 fn at(home: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     run(&[arguments, &["--home", home.to_str().unwrap()]].concat())
@@ -73,8 +72,7 @@ fn a_home_is_opened_in_the_background_and_stopped() {
 fn a_taken_port_leads_to_a_free_one() {
     let home = tempfile::tempdir().unwrap();
     let _stopped = Stopped(home.path());
-    // Another program may have it already.
-    let _taken = TcpListener::bind("127.0.0.1:4500");
+    let _taken = take_the_usual_port();
     let (code, stdout, stderr) = at(home.path(), &["open", "--print"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.starts_with("http://127.0.0.1:") && !stdout.contains(":4500/"), "{stdout}");
