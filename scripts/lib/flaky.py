@@ -5,7 +5,7 @@ import argparse, collections, contextlib, json, os, pathlib, re, shutil, signal,
 
 FAILED = re.compile(r"^test (\S+) \.\.\. FAILED$", re.M)
 # A test program that crashed names no test.
-CRASHED = re.compile(r"^error: test failed, to rerun pass `(.+)`$", re.M)
+CRASHED = re.compile(r"^error: test failed, to rerun pass `(.+)`\n\nCaused by:\n.*\(signal: ", re.M)
 TRIED = re.compile(r"^test (\S+) \.\.\. (?:ok|FAILED)$", re.M)
 # Each line is one kind of load: a busy processor, and a file that is written and synced.
 BUSY = "while True: pass"
@@ -49,6 +49,9 @@ class Round:
 
     def finish(self):
         """Gives the log its name. Gives back the seconds of the round."""
+        # 101 is cargo's code for tests that failed. A round that somebody else has ended is repeated.
+        if self.process.returncode not in (0, 101):
+            sys.exit(f"flaky: round {self.number} was ended with code {self.process.returncode}; see {self.under_way}")
         if not TRIED.search(self.under_way.read_text(errors="replace")):
             sys.exit(f"flaky: round {self.number} ran no test (exit code {self.process.returncode}); see {self.under_way}")
         self.under_way.rename(self.log)
@@ -57,7 +60,7 @@ class Round:
 
 def failures(log):
     text = log.read_text(errors="replace")
-    return FAILED.findall(text) or CRASHED.findall(text)
+    return FAILED.findall(text) + CRASHED.findall(text)
 
 
 def report(log, given):
