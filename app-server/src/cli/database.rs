@@ -47,18 +47,19 @@ impl NamedDatabase {
     /// The settings that name it cannot be used.
     pub(super) fn of(home: Option<&PathBuf>, store: Option<&String>) -> anyhow::Result<Option<Self>> {
         let flags = Flags { home: home.cloned(), store: store.cloned(), ..Flags::default() };
-        let rules = match (ServerConfig::load(&flags), store) {
-            (Ok(config), _) => config.store,
-            (Err(errors), Some(_)) => anyhow::bail!("these settings cannot be used:\n{errors}"),
-            // Files can be read whatever the settings are.
-            (Err(_), None) => StoreRules::default(),
-        };
-        if let Some(url) = &rules.url {
-            return Ok(Some(Self { place: url.to_string(), address: address(&rules, &url.expose())? }));
+        let settings = ServerConfig::load(&flags);
+        if let Ok(ServerConfig { store: rules @ StoreRules { url: Some(url), .. }, .. }) = &settings {
+            return Ok(Some(Self { place: url.to_string(), address: address(rules, &url.expose())? }));
         }
         let home: &Path = &super::home(home)?;
-        let Some(url) = database_of(&HomePaths::new(home))? else { return Ok(None) };
-        Ok(Some(Self { address: address(&rules, &url)?, place: url }))
+        let noted = database_of(&HomePaths::new(home))?;
+        match (noted, settings) {
+            (Some(url), Ok(config)) => Ok(Some(Self { address: address(&config.store, &url)?, place: url })),
+            // Files can be read whatever the settings are, and a database by its address and password only.
+            (None, Err(_)) if store.is_none() => Ok(None),
+            (_, Err(errors)) => anyhow::bail!("these settings cannot be used:\n{errors}"),
+            (None, Ok(_)) => Ok(None),
+        }
     }
 
     /// Connects.

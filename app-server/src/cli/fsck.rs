@@ -69,16 +69,16 @@ impl Fsck {
 
     async fn check(self) -> anyhow::Result<FsckSummary> {
         let database = NamedDatabase::of(self.home.as_ref(), self.store.as_ref())?;
-        let (shown, unused) = match &database {
-            Some(_) => (ProgressDisplay::of("threads", self.json), "a server removes them"),
-            None => (ProgressDisplay::in_bytes("histories", self.json), "--gc removes them"),
+        let (shown, place) = match &database {
+            Some(database) => (ProgressDisplay::of("threads", self.json), Some(database.place.clone())),
+            None => (ProgressDisplay::in_bytes("histories", self.json), None),
         };
-        let mut output = FsckOutput { shown, json: self.json, printed: Ok(()), beside: None };
+        let mut output = FsckOutput { shown, json: self.json, place, printed: Ok(()), beside: None };
         let done = match database {
             Some(database) => self.check_database(database, &mut output).await,
             None => self.check_home(&mut output).await,
         };
-        output.finish(done, unused)
+        output.finish(done)
     }
 
     async fn check_home(&self, output: &mut FsckOutput) -> anyhow::Result<FsckSummary> {
@@ -98,8 +98,7 @@ impl Fsck {
         let place = database.place.clone();
         if self.repair || self.gc {
             bail!(
-                "{place} has the threads, and is only read: a server closes open ends at its start and removes unused texts, and a \
-                 backup of the database has what is lost"
+                "{place} has the threads, and is only read; docs/postgresql.md says what to do about each fault"
             );
         }
         let tasks = Tasks::new();
@@ -124,6 +123,8 @@ impl Fsck {
 struct FsckOutput {
     shown: ProgressDisplay,
     json: bool,
+    /// The database, which the command may have found by itself.
+    place: Option<String>,
     /// The outcome of the first print that failed.
     printed: anyhow::Result<()>,
     /// The server of the home, which keeps its list of threads from being compared.
@@ -152,14 +153,14 @@ impl FsckOutput {
         }
     }
 
-    /// Prints the summary. `unused` says how texts that no rollout names go away.
-    fn finish(self, done: anyhow::Result<FsckSummary>, unused: &str) -> anyhow::Result<FsckSummary> {
+    /// Prints the summary.
+    fn finish(self, done: anyhow::Result<FsckSummary>) -> anyhow::Result<FsckSummary> {
         drop(self.shown);
         let summary = done?;
         self.printed?;
         match self.json {
             true => print_json(&FsckOutcome { summary: &summary })?,
-            false => print_line(&in_words(&summary, unused))?,
+            false => print_line(&in_words(&summary, self.place.as_deref()))?,
         }
         self.beside.iter().for_each(|served| not_compared(served));
         Ok(summary)
@@ -186,13 +187,14 @@ fn unnamed_in_words(unnamed: &Unnamed) -> String {
     format!("{}: named by no rollout, {bytes} bytes{outcome}", path.display())
 }
 
-fn in_words(summary: &FsckSummary, unused: &str) -> String {
+fn in_words(summary: &FsckSummary, database: Option<&str>) -> String {
     let FsckSummary { rollouts, records, blobs, findings, mended, left, .. } = summary;
     let read = format!("{rollouts} rollouts with {records} records");
     let found = if *findings == 0 { "clean".to_owned() } else { format!("{mended} mended, {left} not") };
     let unnamed = blobs.unnamed - blobs.removed;
     let bytes = blobs.unnamed_bytes - blobs.removed_bytes;
-    let mut words = format!("{read}: {found}");
+    let place = database.map_or(String::new(), |place| format!("{place}: "));
+    let mut words = format!("{place}{read}: {found}");
     if blobs.removed > 0 {
         words += &format!(
             "; {} texts that no rollout names removed, {} bytes",
@@ -203,7 +205,8 @@ fn in_words(summary: &FsckSummary, unused: &str) -> String {
         words += "; the index was not compared: its folder cannot be written";
     }
     if unnamed > 0 {
-        words += &format!("; {unnamed} texts that no rollout names, {bytes} bytes: {unused}");
+        let way_out = if database.is_some() { "a server removes them" } else { "--gc removes them" };
+        words += &format!("; {unnamed} texts that no rollout names, {bytes} bytes: {way_out}");
     }
     words
 }

@@ -79,7 +79,8 @@ async fn a_database_is_checked_beside_its_server_and_a_fault_is_named() -> Resul
     let clean = run_skein(&home.path(), &["fsck"]).await?;
     let says = String::from_utf8(clean.stdout)?;
     assert_eq!((clean.status.code(), says.ends_with(": clean\n")), (Some(0), true), "{says}");
-    assert!(says.starts_with("3 rollouts with "), "{says}");
+    let place = format!("{}: ", database.url());
+    assert!(says.starts_with(&format!("{place}3 rollouts with ")), "{says}");
 
     let sql = format!("delete from records where thread = '{closed}' and seq = 2");
     TestCluster::shared().run(&database.name, &sql).await;
@@ -96,9 +97,13 @@ async fn a_database_is_checked_beside_its_server_and_a_fault_is_named() -> Resul
 
     let of_one = run_skein(empty.path(), &["fsck", "--store", &url, &loaded.to_string()]).await?;
     assert_eq!(
-        (of_one.status.code(), String::from_utf8(of_one.stdout)?.starts_with("1 rollouts")),
+        (of_one.status.code(), String::from_utf8(of_one.stdout)?.starts_with(&format!("{place}1 rollouts"))),
         (Some(0), true)
     );
+    let unknown = "00000000-0000-0000-0000-000000000001";
+    let of_none = run_skein(empty.path(), &["fsck", "--store", &url, unknown]).await?;
+    let says = String::from_utf8(of_none.stdout)?;
+    assert_eq!((of_none.status.code(), says.contains("there is no such thread")), (Some(8), true), "{says}");
     for changes in ["--repair", "--gc"] {
         let refused = run_skein(&home.path(), &["fsck", changes]).await?;
         assert_eq!(refused.status.code(), Some(8), "{}", stderr(&refused));

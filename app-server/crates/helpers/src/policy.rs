@@ -99,7 +99,8 @@ pub(crate) const REAPER_PAUSE: Duration = Duration::from_millis(100);
 pub const HELPER_LIVENESS: Duration = Duration::from_secs(30);
 /// Samples of the processes within that time. Origin: guess; the first is only the base of the comparison.
 pub(crate) const HELPER_LOOKS: u32 = 10;
-/// Between two looks, at least and at most. Origin: guess; a look costs about 10 us for each process of the machine.
+/// Between two looks, at least and at most. Origin: guess; a look costs about 10 us for each process of the machine, and
+/// for each thread of the helper.
 pub const HELPER_LOOK_LEAST: Duration = Duration::from_millis(20);
 /// See above.
 pub(crate) const HELPER_LOOK_MOST: Duration = Duration::from_secs(2);

@@ -69,21 +69,41 @@ impl std::fmt::Debug for ThreadRows {
 /// `begins` replaces that of an earlier thread of its id. The rows are the parameters from `$first` on, as [`RowColumns::params`] has
 /// them; `and` limits them.
 pub(crate) fn upsert(first: usize, and: &str, begins: &str) -> String {
-    let types = ["uuid", "int8", "text", "int8", "int8", "bool", "text", "text", "text", "bool", "int8"];
-    let params: Vec<String> =
-        types.iter().enumerate().map(|(at, of)| format!("${}::{of}[]", first.saturating_add(at))).collect();
+    let params = arrays(first);
     format!("insert into threads
   (thread, as_of, \"row\", created, updated, archived, cwd, provider, originator, interactive, asked)
 select r.thread, r.as_of, r.json::json, r.created, r.updated, r.archived, r.cwd, r.provider, r.originator, r.interactive, r.asked
-from unnest({})
+from unnest({params})
   as r (thread, as_of, json, created, updated, archived, cwd, provider, originator, interactive, asked)
 where {and} order by r.thread
 on conflict (thread) do update set as_of = excluded.as_of, \"row\" = excluded.\"row\", created = excluded.created,
   updated = excluded.updated, archived = excluded.archived, cwd = excluded.cwd, provider = excluded.provider,
   originator = excluded.originator, interactive = excluded.interactive, asked = excluded.asked
 where threads.as_of < excluded.as_of or (threads.as_of = excluded.as_of and threads.\"row\" is not null) or {begins}
-returning thread", params.join(", "))
+returning thread")
 }
+
+/// The parameters of some rows from `$first` on.
+fn arrays(first: usize) -> String {
+    let types = ["uuid", "int8", "text", "int8", "int8", "bool", "text", "text", "text", "bool", "int8"];
+    let param = |(at, of)| format!("${}::{of}[]", first.saturating_add(at));
+    types.iter().enumerate().map(param).collect::<Vec<String>>().join(", ")
+}
+
+/// The columns by which lists are ordered and narrowed down. They repeat what the row says.
+pub(crate) const COLUMNS: [&str; 8] =
+    ["created", "updated", "archived", "cwd", "provider", "originator", "interactive", "asked"];
+
+/// Compares the columns of a thread with those of its row, which is the parameters. The answer has a `bool` for each of [`COLUMNS`].
+pub(crate) static DIFFERING: LazyLock<String> = LazyLock::new(|| {
+    let differs = COLUMNS.map(|name| format!("t.{name} is distinct from r.{name}")).join(", ");
+    let params = arrays(1);
+    format!(
+        "select {differs} from unnest({params})
+  as r (thread, as_of, json, created, updated, archived, cwd, provider, originator, interactive, asked)
+join threads t on t.thread = r.thread"
+    )
+});
 
 /// [`upsert`] as a statement of its own.
 pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| upsert(1, "true", "false"));

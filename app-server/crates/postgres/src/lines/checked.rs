@@ -6,7 +6,8 @@ use std::io;
 use async_trait::async_trait;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::fsck::finding::BlobSummary;
-use skein_store::fsck::lines::{CheckedLines, StoreSnapshot};
+use skein_store::fsck::lines::{CheckedLines, NotedFacts, StoreSnapshot};
+use skein_store::history::ThreadRow;
 use skein_store::home::Term;
 use skein_store::rollout::blob::BlobName;
 use skein_store::rollout::lines::LineSummary;
@@ -14,12 +15,16 @@ use tokio_postgres::types::Type;
 
 use super::PgLines;
 use crate::numbers::number;
+use crate::rows::{COLUMNS, DIFFERING, RowColumns};
 
 const UNPROTECTED: &str = "select n.sha256 from unnest($2::bytea[]) as n (sha256)
   where not exists (select from blob_uses u where u.thread = $1 and u.sha256 = n.sha256)";
 
+/// The row of an open thread may go after its deletion.
 const ROWS_ALONE: &str = "select t.thread from threads t where t.\"row\" is not null
-  and not exists (select from heads h where h.thread = t.thread and h.seq > 0 and h.trashed_at is null) order by t.thread";
+  and not exists (
+    select from heads h where h.thread = t.thread and (h.open or (h.seq > 0 and h.trashed_at is null))
+  ) order by t.thread";
 
 /// `octet_length` reads no text that is stored apart.
 const TEXTS: &str = "select count(*), coalesce(sum(b.bytes), 0)::bigint, count(*) filter (where not b.used),
@@ -37,15 +42,24 @@ impl PgLines {
 
 #[async_trait]
 impl CheckedLines for PgLines {
-    async fn noted(&self, thread: ThreadId) -> io::Result<LineSummary> {
-        let sql = "select seq, header, term from heads where thread = $1";
+    async fn noted(&self, thread: ThreadId) -> io::Result<NotedFacts> {
+        let sql = "select seq, header, term, (select max(seq) from records where thread = $1) from heads where thread = $1";
         let rows = self.pool.read(sql, &[(&thread.uuid(), Type::UUID)]).await?;
-        let noted = rows.first().map(|row| LineSummary {
-            head: EventSeq(number(row.get(0))),
-            header: EventSeq(number(row.get(1))),
-            term: Term(number(row.get(2))),
+        let noted = rows.first().map(|row| {
+            let (head, header) = (EventSeq(number(row.get(0))), EventSeq(number(row.get(1))));
+            let summary = LineSummary { head, header, term: Term(number(row.get(2))) };
+            NotedFacts { summary, last: EventSeq(row.get::<_, Option<i64>>(3).map_or(0, number)) }
         });
         Ok(noted.unwrap_or_default())
+    }
+
+    async fn differing_columns(&self, row: &ThreadRow) -> io::Result<Vec<&'static str>> {
+        // The record that the row is of plays no part.
+        let columns = RowColumns::of(std::iter::once((row, EventSeq(0))));
+        let rows = self.pool.read(&DIFFERING, &columns.params()).await?;
+        let differs = rows.first().map(|row| (0..COLUMNS.len()).map(|at| row.get::<_, bool>(at)));
+        let differing = differs.into_iter().flatten().zip(COLUMNS).filter(|(differs, _)| *differs);
+        Ok(differing.map(|(_, name)| name).collect())
     }
 
     async fn unprotected(&self, thread: ThreadId, texts: &BTreeSet<BlobName>) -> io::Result<Vec<BlobName>> {

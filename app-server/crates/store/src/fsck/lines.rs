@@ -11,6 +11,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use super::finding::{BlobSummary, Defect, FsckFinding, FsckSummary, IndexLook};
 use super::records::RecordCheck;
 use super::{FsckError, FsckNotice, rollout, rows};
+use crate::history::ThreadRow;
 use crate::home::Term;
 use crate::index::ThreadIndex;
 use crate::policy::STORED_THREADS;
@@ -21,11 +22,23 @@ use crate::rollout::lines::{LineCursor, LineSummary, NumberedLine, Placement, Ra
 use crate::rollout::order::term_of;
 use crate::rollout::record::Record;
 
+/// The facts that a database notes beside the lines of a thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NotedFacts {
+    /// The facts.
+    pub summary: LineSummary,
+    /// The number of the last line, which may stand behind the noted head.
+    pub last: EventSeq,
+}
+
 /// Lines with the facts that a database notes beside them.
 #[async_trait]
 pub trait CheckedLines: RawLines {
     /// The facts noted beside the lines of a thread.
-    async fn noted(&self, thread: ThreadId) -> io::Result<LineSummary>;
+    async fn noted(&self, thread: ThreadId) -> io::Result<NotedFacts>;
+
+    /// The columns of a thread's row that do not say what the row says.
+    async fn differing_columns(&self, row: &ThreadRow) -> io::Result<Vec<&'static str>>;
 
     /// Those of these texts that the store does not note as used by the thread.
     async fn unprotected(&self, thread: ThreadId, texts: &BTreeSet<BlobName>) -> io::Result<Vec<BlobName>>;
@@ -83,12 +96,24 @@ impl SnapshotCheck<'_> {
         if !only.is_empty() {
             self.done.1 = only.len() as u64;
             for thread in only {
-                if let Some(of) = lines.find(*thread).await? {
-                    self.thread(&of).await?;
+                match lines.find(*thread).await? {
+                    Some(of) => self.thread(&of).await?,
+                    None => {
+                        let detail = "there is no such thread".to_owned();
+                        self.say(
+                            FsckFinding::new(Defect::Unreachable, lines_of(*thread), detail).of(*thread),
+                        );
+                    }
                 }
             }
             return Ok(());
         }
+        // First what looks at whole tables: a database that is too slow for it says so before the long part.
+        for thread in lines.rows_alone().await? {
+            let detail = "it shows a thread that is in no list".to_owned();
+            self.say(FsckFinding::new(Defect::RowAlone, row_of(thread), detail).of(thread));
+        }
+        self.summary.blobs = lines.texts().await?;
         self.done.1 = lines.count().await?;
         let mut after = None;
         loop {
@@ -101,16 +126,19 @@ impl SnapshotCheck<'_> {
                 None => break,
             }
         }
-        for thread in lines.rows_alone().await? {
-            let detail = "it shows a thread that is in no list".to_owned();
-            self.say(FsckFinding::new(Defect::RowAlone, row_of(thread), detail).of(thread));
-        }
-        self.summary.blobs = lines.texts().await?;
         Ok(())
     }
 
+    /// Checks one thread. An error names it.
     async fn thread(&mut self, of: &StoredThread) -> io::Result<()> {
-        let StoreSnapshot { lines, store, index } = self.snapshot;
+        let checked = self.lines_and_row(of).await;
+        self.done.0 += 1;
+        (self.notify)(FsckNotice::Progress(self.done.0, self.done.1));
+        checked.map_err(|error| io::Error::new(error.kind(), format!("thread {}: {error}", of.thread)))
+    }
+
+    async fn lines_and_row(&mut self, of: &StoredThread) -> io::Result<()> {
+        let StoreSnapshot { lines, .. } = self.snapshot;
         let mut reading = LineReading::of(of.thread, lines.noted(of.thread).await?);
         let mut from = LineCursor::default();
         loop {
@@ -136,12 +164,24 @@ impl SnapshotCheck<'_> {
         self.summary.open += u64::from(is_open && of.open);
         // The row of an open thread comes with its next records, and one without its texts knows more than they do.
         if !of.open && is_whole && !matches!(of.placement, Placement::Trash(_)) {
-            let row = index.get(of.thread).await.map_err(io::Error::other)?;
-            let found = rows::judge(store, of.thread, row, &row_of(of.thread)).await;
-            found.into_iter().for_each(|finding| self.say(finding));
+            self.row(of.thread).await?;
         }
-        self.done.0 += 1;
-        (self.notify)(FsckNotice::Progress(self.done.0, self.done.1));
+        Ok(())
+    }
+
+    async fn row(&mut self, thread: ThreadId) -> io::Result<()> {
+        let StoreSnapshot { lines, store, index } = self.snapshot;
+        let row = index.get(thread).await.map_err(io::Error::other)?;
+        let judged = rows::judge(store, thread, row.as_ref(), &row_of(thread)).await;
+        let mut found = judged.map_err(io::Error::other)?;
+        if let (None, Some((row, _))) = (&found, &row) {
+            let columns = lines.differing_columns(row).await?;
+            if !columns.is_empty() {
+                let detail = format!("its columns differ from its row: {}", columns.join(", "));
+                found = Some(FsckFinding::new(Defect::StaleRow, row_of(thread), detail).of(thread));
+            }
+        }
+        found.into_iter().for_each(|finding| self.say(finding));
         Ok(())
     }
 
@@ -163,16 +203,14 @@ fn row_of(thread: ThreadId) -> PathBuf {
 /// The lines of a thread so far.
 struct LineReading {
     thread: ThreadId,
-    noted: LineSummary,
+    noted: NotedFacts,
     check: RecordCheck,
     /// The number of the last record.
     head: EventSeq,
     /// Bytes of lines behind it that are no records.
     unreadable: u64,
-    /// The number of the last record that tells of all.
-    header: EventSeq,
-    /// Whether the record that is noted as such can be read.
-    has_noted_header: bool,
+    /// Whether the record that is noted as the last one that tells of all is there and is none.
+    has_wrong_header: bool,
     term: Term,
     records: u64,
     bytes: u64,
@@ -184,15 +222,14 @@ struct LineReading {
 }
 
 impl LineReading {
-    fn of(thread: ThreadId, noted: LineSummary) -> Self {
+    fn of(thread: ThreadId, noted: NotedFacts) -> Self {
         Self {
             thread,
             noted,
             check: RecordCheck::of(thread),
             head: EventSeq(0),
             unreadable: 0,
-            header: EventSeq(0),
-            has_noted_header: noted.header == EventSeq(0),
+            has_wrong_header: noted.summary.header > noted.summary.head,
             term: Term(0),
             records: 0,
             bytes: 0,
@@ -211,8 +248,8 @@ impl LineReading {
         };
         let mut found = HashMap::new();
         for blob in whole.blobs() {
-            self.texts.insert(blob.sha256);
             if let Some(bytes) = lines.text(blob.sha256).await? {
+                self.texts.insert(blob.sha256);
                 found.insert(blob.sha256, bytes);
             }
         }
@@ -243,10 +280,8 @@ impl LineReading {
     fn record(&mut self, record: &Record) {
         (self.head, self.records) = (record.seq, self.records + 1);
         self.term = self.term.max(term_of(record).unwrap_or(Term(0)));
-        self.has_noted_header |= record.seq == self.noted.header;
-        if record.tells_of_all() {
-            self.header = record.seq;
-        }
+        // An earlier header serves as well: a load reads more then.
+        self.has_wrong_header |= record.seq == self.noted.summary.header && !record.tells_of_all();
         self.check.take(record, None);
     }
 
@@ -263,18 +298,22 @@ impl LineReading {
 
     /// The findings, and whether the last turn has no end.
     fn end(mut self, of: &StoredThread) -> (Vec<FsckFinding>, bool) {
-        let noted = self.noted;
+        let NotedFacts { summary: noted, last } = self.noted;
         if self.records == 0 {
-            let detail = format!("none of its lines up to {} is a record", noted.head);
-            return (vec![self.finding(Defect::Unreadable, detail)], false);
+            self.says(Defect::Unreadable, format!("none of its lines up to {} is a record", noted.head));
+            return (self.findings, false);
         }
         self.damage_before(noted.head.next());
-        if self.header != noted.header && self.has_noted_header {
-            let detail = format!(
-                "record {} is noted as the last one that tells of all, and record {} is it",
-                noted.header, self.header
+        if last > noted.head {
+            let detail =
+                format!("lines stand behind record {}, which is noted as the last, up to {last}", noted.head);
+            self.says(Defect::Damage, detail);
+        }
+        if self.has_wrong_header {
+            self.says(
+                Defect::Place,
+                format!("record {} is noted as one that tells of all, and is none", noted.header),
             );
-            self.says(Defect::Place, detail);
         }
         if self.term > noted.term {
             let (says, noted) = (self.term.0, noted.term.0);

@@ -185,17 +185,19 @@ impl Check<'_> {
     /// Reports secrets of threads that do not exist, not even in the trash or in an interrupted restore.
     fn secrets_alone(&mut self, secrets: Vec<(ThreadId, StoredFile)>, rollouts: &[RolloutFile]) {
         let there: BTreeSet<ThreadId> = rollouts.iter().map(|place| place.thread).collect();
-        let restored = HomePaths::new(&self.paths.restore_ready());
-        let is_restored = |thread| {
-            [Location::Active, Location::Archived]
-                .iter()
-                .any(|location| restored.rollout(*location, thread).exists())
-        };
         for (thread, stored) in secrets {
-            if !there.contains(&thread) && !is_restored(thread) {
+            if !there.contains(&thread) && !self.is_restored(thread) {
                 self.alone(stored);
             }
         }
+    }
+
+    /// Whether an interrupted restore has the thread's rollout, which comes to its place when the restore goes on.
+    fn is_restored(&self, thread: ThreadId) -> bool {
+        let restored = HomePaths::new(&self.paths.restore_ready());
+        [Location::Active, Location::Archived]
+            .iter()
+            .any(|location| restored.rollout(*location, thread).exists())
     }
 
     /// Reports a file beside the rollouts that belongs to none.
@@ -286,7 +288,9 @@ impl Check<'_> {
             // A marker comes before its rollout, and a rollout may have moved since.
             return;
         }
-        for thread in marked.difference(there) {
+        for thread in
+            marked.difference(there).filter(|thread| !self.is_restored(**thread)).collect::<Vec<_>>()
+        {
             let path = Path::new("open").join(thread.to_string());
             let mut finding =
                 FsckFinding::new(Defect::MarkerAlone, path, "there is no such rollout").of(*thread);

@@ -79,7 +79,9 @@ impl Rows<'_> {
                     return self.unreadable(error).await;
                 }
             };
-            let Some(mut finding) = judge(self.store, *thread, row, Path::new("index")).await else {
+            // Another check reports a rollout that cannot be read.
+            let Ok(Some(mut finding)) = judge(self.store, *thread, row.as_ref(), Path::new("index")).await
+            else {
                 continue;
             };
             if self.order.mend == Mend::Yes {
@@ -115,32 +117,34 @@ impl Rows<'_> {
     }
 }
 
-/// Compares the row of a thread with its records. `place` names the lists.
+/// Compares the row of a thread with its records. `place` names the lists. A thread without a readable record has no row to compare.
+///
+/// # Errors
+/// The records cannot be read now.
 pub(super) async fn judge(
     store: &dyn RolloutStore,
     thread: ThreadId,
-    row: Option<IndexedRow>,
+    row: Option<&IndexedRow>,
     place: &Path,
-) -> Option<FsckFinding> {
-    let new = |kind, detail: String| Some(FsckFinding::new(kind, place, detail).of(thread));
+) -> Result<Option<FsckFinding>, ReadError> {
+    let new = |kind, detail: String| Ok(Some(FsckFinding::new(kind, place, detail).of(thread)));
     match (expected(store, thread).await, row) {
-        (Ok(None), None) => None,
+        (Ok(None), None) | (Err(ReadError::Unreadable { .. }), _) => Ok(None),
         (Ok(None), Some(_)) => new(Defect::RowAlone, "it shows a thread that is in no list".to_owned()),
         (Ok(Some((_, head))), None) => {
             new(Defect::NoRow, format!("it does not show the thread, which has {head} records"))
         }
         (Ok(Some((expected, head))), Some((row, as_of))) => {
-            if as_of != head {
+            if *as_of != head {
                 new(Defect::StaleRow, format!("its row is of record {as_of}, and the last one is {head}"))
-            } else if expected != row {
-                let members = differing(&expected, &row).join(", ");
+            } else if expected != *row {
+                let members = differing(&expected, row).join(", ");
                 new(Defect::StaleRow, format!("its row differs from the rollout in: {members}"))
             } else {
-                None
+                Ok(None)
             }
         }
-        // Another check reports a defective rollout.
-        (Err(_), _) => None,
+        (Err(error), _) => Err(error),
     }
 }
 

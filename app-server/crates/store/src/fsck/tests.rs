@@ -329,3 +329,15 @@ async fn a_rollout_that_an_editor_has_saved_with_other_line_ends_is_well() {
     let (_, findings) = made.look(Mend::No).await;
     assert_eq!(findings, []);
 }
+
+/// The marker has come to its place, and the rollout comes when the restore goes on.
+#[tokio::test]
+async fn the_marker_of_a_rollout_in_an_interrupted_restore_stays() {
+    let made = Made::new();
+    let name = thread(0x0d).to_string();
+    made.write("restore.ready/threads/0d", &format!("{name}.jsonl"), &lines(thread(0x0d), 1));
+    let marker = made.write("open", &name, b"");
+    let (_, found) = made.look(Mend::Yes).await;
+    assert!(found.iter().all(|finding| finding.kind != Defect::MarkerAlone), "{found:?}");
+    assert!(marker.exists());
+}

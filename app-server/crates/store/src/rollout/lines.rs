@@ -1,6 +1,6 @@
-//! The lines of threads as bytes, for programs that move them from one store to another.
+//! The lines of threads as bytes, for programs that move them from one store to another, or check them.
 //!
-//! No server runs on either store meanwhile. A line keeps its number and its bytes, also if it is damaged or of a kind that this
+//! No server runs on a store whose lines move. A line keeps its number and its bytes, also if it is damaged or of a kind that this
 //! version does not know. A thread appears at its target with [`RawLines::finish`], and not before.
 
 use std::io;

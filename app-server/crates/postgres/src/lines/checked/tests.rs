@@ -118,9 +118,12 @@ async fn each_defect_is_named_with_its_place() {
         ("update blobs set body = 'other'", "records/ID: lostText: the text"),
         ("delete from blobs", "records/ID: lostText: the text"),
         ("delete from blob_uses", "records/ID: unprotectedText: the text"),
+        ("update heads set header = 3", "records/ID: place: record 3 is noted as one that tells of all"),
+        ("update heads set header = seq + 1", "records/ID: place: record"),
+        ("update heads set seq = seq - 1", "records/ID: damage: lines stand behind record"),
         (
-            "update heads set header = 3",
-            "records/ID: place: record 3 is noted as the last one that tells of all",
+            "update threads set updated = null, archived = true",
+            "threads/ID: staleRow: its columns differ from its row: updated, archived",
         ),
         ("update heads set term = 0", "records/ID: term: ownership 0 is noted"),
         ("delete from threads", "threads/ID: noRow"),
@@ -150,6 +153,14 @@ async fn an_open_end_needs_its_marker() {
     TestCluster::shared().run(&at.name, "update heads set open = true").await;
     let (found, summary) = check_in(&snapshot_of(&at).await).await;
     assert_eq!((found, summary.open), (vec![], 1));
+}
+
+/// A deletion is committed before its row goes, and the thread is open in between.
+#[tokio::test]
+async fn the_row_of_a_thread_that_is_being_deleted_is_no_fault() {
+    let at = database_of(&RecordedLife::of_turns(1)).await;
+    TestCluster::shared().run(&at.name, "update heads set trashed_at = 1, open = true").await;
+    assert_eq!(check_in(&snapshot_of(&at).await).await.0, [""; 0]);
 }
 
 #[tokio::test]
