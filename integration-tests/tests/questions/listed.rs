@@ -110,10 +110,11 @@ async fn a_turn_of_a_parked_thread_is_interrupted_without_a_resume() -> Result<(
     assert_eq!(control.refusal::<TurnInterrupt>(interrupt(&other)).await?.reason(), "otherTurn");
     control.call::<TurnInterrupt>(interrupt(&turn)).await?;
     control.until_status("only the other thread asks", |status| status.needs_you.questions == 1).await?;
-    let read = control.read_thread(thread).await?;
-    assert_eq!(read.turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
+    // The question ends before its turn.
     home.until_drained(PATIENCE).await?;
     control.until_status("nothing is loaded", |status| status.threads.loaded == 0).await?;
+    let read = control.read_thread(thread).await?;
+    assert_eq!(read.turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
     assert_eq!(control.refusal::<TurnInterrupt>(interrupt(&turn)).await?.reason(), "notLoaded");
     home.finish().await
 }
