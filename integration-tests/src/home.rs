@@ -25,7 +25,7 @@ pub use self::setup::{Helper, Setup};
 use crate::client::Client;
 use crate::fixture::{self, Force, Order, Summary};
 use crate::paths::run_skein;
-use crate::process::{Family, Process, tagged, wait_until};
+use crate::process::{Family, Process, freeze, tagged, wait_until};
 
 /// Limit for the end of a server or of its helpers. The limit is far above the usual time, also where several programs
 /// wait for each processor: tests check only that the end comes. The demo measures how soon.
@@ -316,13 +316,14 @@ impl Home {
     /// Fails if they do not end.
     pub async fn kill_with_guards(&mut self) -> anyhow::Result<()> {
         let _ = self.family();
-        self.signal(Signal::SIGSTOP)?;
+        freeze(self.pid()).await?;
         let guards = self.family().guards;
-        for order in [Signal::SIGSTOP, Signal::SIGKILL] {
-            for guard in &guards {
-                // A guard that has just finished may be gone; the check below proves that all are gone.
-                kill(Pid::from_raw(guard.pid.cast_signed()), order).ok();
-            }
+        // A guard that has just finished may be gone; the check below proves that all are gone.
+        for guard in &guards {
+            freeze(guard.pid).await.ok();
+        }
+        for guard in &guards {
+            kill(Pid::from_raw(guard.pid.cast_signed()), Signal::SIGKILL).ok();
         }
         self.kill().await?;
         let gone = || (self.family().guards.is_empty()).then_some(());

@@ -7,7 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::time::MissedTickBehavior;
+
+use crate::home::PATIENCE;
 
 /// The variable with the tag of every process of one test, from the server to the children of helpers.
 pub const TAG: &str = "SKEIN_TEST_TAG";
@@ -187,13 +191,29 @@ fn kilobytes(path: PathBuf, field: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Whether a signal has stopped the process.
+/// Whether a signal has stopped all threads of the process.
 ///
 /// # Errors
 /// Fails if there is no such process.
 pub fn is_stopped(pid: u32) -> anyhow::Result<bool> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    Ok(stat.rsplit_once(") ").context("no state")?.1.starts_with('T'))
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = fs::read_to_string(task?.path().join("stat"))?;
+        if !stat.rsplit_once(") ").context("no state")?.1.starts_with('T') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Stops a process, and waits until none of its threads runs: a signal alone stops it some time later.
+///
+/// # Errors
+/// Fails if there is no such process.
+pub async fn freeze(pid: u32) -> anyhow::Result<()> {
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGSTOP)?;
+    // One that has ended meanwhile does nothing either.
+    let stops = || (Process::read(pid).is_none() || is_stopped(pid).unwrap_or(false)).then_some(());
+    wait_until("the process is stopped", PATIENCE, stops).await
 }
 
 /// Polls until `holds` returns a value.

@@ -81,7 +81,7 @@ impl Pen {
             let call = match way {
                 Way::Silent => "hang",
                 Way::Stopped => {
-                    kill(*pid, Signal::SIGSTOP)?;
+                    process::freeze(pid.as_raw().cast_unsigned()).await?;
                     "pid"
                 }
             };

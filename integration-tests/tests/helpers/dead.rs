@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use skein_integration_tests::client::{Client, Pending};
 use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::process::freeze;
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::extension::{HelperState, SkeinHelpersListParams};
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
@@ -125,8 +126,8 @@ async fn an_unresponsive_helper_is_reported_listed_and_keeps_its_calls() -> Resu
         .await?;
     let thread = client.start_thread().await?.id;
     let pid: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
+    freeze(pid.cast_unsigned()).await?;
     let pid = nix::unistd::Pid::from_raw(pid);
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP)?;
     let echo = tool_params(thread, "helper", "echo", json!({ "text": "late" }));
     let waiting: Pending<McpServerToolCall> = client.start_call(&echo).await?;
     let update = client.next::<McpServerStartupStatusUpdated>(|update| update.skein.is_some()).await?;

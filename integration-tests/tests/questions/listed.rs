@@ -86,8 +86,10 @@ async fn questions_of_parked_threads_are_listed_after_a_restart_and_answered_wit
             serde_json::to_value(user_answer(&question, "red"))?,
         ))
         .await?;
+    // A turn can end before the helpers of its thread have begun.
+    control.until_status("nothing is loaded", |status| status.threads.loaded == 0).await?;
+    home.until_drained(PATIENCE).await?;
     for (thread, said) in [(words, "red"), (approval, "done 1")] {
-        home.until_drained(PATIENCE).await?;
         let read = control.read_thread(thread).await?;
         let turn = read.turns.last().context("a turn")?;
         assert_eq!(turn.status, TurnStatus::Completed, "{turn:?}");

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
-use skein_integration_tests::process::{Family, Process, wait_until};
+use skein_integration_tests::process::{Family, Process, freeze, wait_until};
 use skein_integration_tests::requests::{resume_params, turn_params};
 use skein_integration_tests::streams::Streams;
 use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION, SkeinStatusParams};
@@ -280,7 +280,7 @@ async fn pending_requests_are_answered_after_the_server_ends() -> Result<()> {
     let runs = || (!Family::of(server, home.tag()).helpers.is_empty()).then_some(());
     wait_until("a helper", PATIENCE, runs).await?;
     // From now on the server reads no requests.
-    a.signal(Signal::SIGSTOP)?;
+    freeze(server).await?;
     let list = b.ask::<ThreadList>(ThreadListParams::default()).await?;
     let unnamed = b.ask::<TurnStart>(turn_params(thread, "unnamed")).await?;
     let named =

@@ -201,6 +201,20 @@ pub(crate) fn kill(pid: i32, signal: nix::sys::signal::Signal) {
     nix::sys::signal::kill(Pid::from_raw(pid), signal).expect("a living process");
 }
 
+/// Stops a process, and waits until none of its threads runs: a signal alone stops it some time later.
+pub(crate) async fn freeze(pid: i32) {
+    kill(pid, nix::sys::signal::Signal::SIGSTOP);
+    let is_stopped = |task: &std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    };
+    let all_stopped = || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
+        tasks.map_while(Result::ok).all(|task| is_stopped(&task))
+    };
+    until("it is stopped", all_stopped).await;
+}
+
 fn pids() -> impl Iterator<Item = i32> {
     let all = std::fs::read_dir("/proc").expect("/proc is mounted");
     all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

@@ -20,7 +20,9 @@ use skein_base::home_tag::HomeTag;
 use skein_helpers::{Containment, tagged_processes};
 use tokio_util::sync::CancellationToken;
 
-use crate::house::{GRACE, House, cgroups_of, exists, fork_away, kill, parent, until, without_first_thread};
+use crate::house::{
+    GRACE, House, cgroups_of, exists, fork_away, freeze, kill, parent, until, without_first_thread,
+};
 
 /// Makes [`the_server`] more than an empty test, and names its containment.
 const ROLE: &str = "SKEIN_TEST_SERVER";
@@ -157,9 +159,9 @@ async fn who_was_a_child_before_the_helpers_outlives_a_killed_guard_and_is_reape
 }
 
 /// Stopped before they are killed: the last one to die would clean up.
-fn kill_both(server: &mut Server) {
-    kill(server.process.id().cast_signed(), Signal::SIGSTOP);
-    kill(server.guard, Signal::SIGSTOP);
+async fn kill_both(server: &mut Server) {
+    freeze(server.process.id().cast_signed()).await;
+    freeze(server.guard).await;
     kill(server.guard, Signal::SIGKILL);
     server.process.kill().expect("it runs");
     server.process.wait().expect("it is our child");
@@ -171,7 +173,7 @@ fn kill_both(server: &mut Server) {
 async fn what_a_former_server_of_the_home_left_is_ended_by_the_next_and_by_no_other() {
     for role in ["guard", "auto"] {
         let mut server = start(role);
-        kill_both(&mut server);
+        kill_both(&mut server).await;
         let other = House::new(containment(role));
         assert_eq!(other.host.cleaned_up().await.ended, 0);
         assert!(exists(server.pids[0]), "{role}: a server of another home has ended it");
@@ -225,7 +227,7 @@ async fn a_process_without_its_first_thread_that_a_former_server_left_is_ended_b
         program.display()
     );
     let mut server = start_with("guard", &script, Alone::Yes);
-    kill_both(&mut server);
+    kill_both(&mut server).await;
     let next = House::at(&server.home, Containment::Guard, GRACE, false);
     let cleaned = next.host.cleaned_up().await;
     for pid in server.pids {
@@ -239,7 +241,7 @@ async fn a_process_without_its_first_thread_that_a_former_server_left_is_ended_b
 #[tokio::test]
 async fn a_stopped_guard_whose_server_died_is_ended_by_the_next_start() {
     let mut server = start("guard");
-    kill(server.guard, Signal::SIGSTOP);
+    freeze(server.guard).await;
     server.process.kill().expect("it runs");
     server.process.wait().expect("it is our child");
     assert!(exists(server.guard));
@@ -337,7 +339,7 @@ async fn a_chain_of_forks_that_outlived_server_and_guard_ends_with_the_next_star
         let mut chain = Chain::new(kind);
         let mut server = start_with("guard", &chain.script, Alone::Yes);
         assert!(chain.lives());
-        kill_both(&mut server);
+        kill_both(&mut server).await;
         assert!(chain.lives(), "nobody was there to end it");
         let next = House::at(&server.home, Containment::Guard, GRACE, false);
         let cleaned = next.host.cleaned_up().await;
