@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod approved;
 pub mod bounds;
 pub(crate) mod connection;
+pub mod database_credentials;
 pub(crate) mod eviction;
 pub(crate) mod expiry;
 pub mod export;

@@ -94,7 +94,7 @@ pub enum StartError {
     /// The server would be unreachable: it has no address, and no control socket.
     #[error("there is no control socket in the home; put the home on a file system that has sockets")]
     Unreachable,
-    /// The credentials of the home are not available.
+    /// The credentials are not available.
     #[error(transparent)]
     Credentials(#[from] AccessError),
     /// The rollouts are not available.
@@ -146,9 +146,11 @@ impl Server {
         let storage = Storage::open(&config.store, &home, &tasks, stop_index.clone()).await?;
         if let Some(url) = &config.store.url {
             home.note_database(&url.to_string())?;
+            home.set_credentials_aside()?;
         }
         let displaced = storage.displaced.clone();
-        let (services, background) = services(config, &home, storage, (tasks, stop_index))?;
+        let credentials = credentials(&config, &home, &storage).await?;
+        let (services, background) = services(config, &home, (storage, credentials), (tasks, stop_index))?;
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
         // 3. The ports and the sockets, then their announcement to other processes.
@@ -351,7 +353,7 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
     tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));
     let credentials = Arc::clone(&services.credentials);
-    tasks.spawn("credentials", credentials.keep(tasks.clone(), accept.clone()));
+    tasks.spawn("credentials", credentials.keep(accept.clone()));
     tasks.spawn("reaper", Arc::clone(services.helpers.host()).reap_unowned_children(accept.clone()));
 }
 
@@ -365,11 +367,10 @@ fn wake_writers(services: &Arc<App>, background: &Background) {
 fn services(
     config: ServerConfig,
     home: &Home,
-    storage: Storage,
+    (storage, credentials): (Storage, Arc<Credentials>),
     (tasks, stop_index): (Tasks, CancellationToken),
 ) -> Result<(Arc<App>, Background), StartError> {
     let clock = Clock;
-    let credentials = credentials(&config, home, clock)?;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
     let (texts, closed_rollouts, background) = background(home, &storage, &tasks, stop_index);
     let Storage { store, ownership, index, .. } = storage;
@@ -415,10 +416,13 @@ fn app(context: Context, home: &Home, texts: TextIndex, credentials: Arc<Credent
     }
 }
 
-fn credentials(config: &ServerConfig, home: &Home, clock: Clock) -> Result<Arc<Credentials>, AccessError> {
-    let path = home.paths().access();
-    let credentials = Credentials::open(&path, clock)?;
-    warn_if_open_to_others(&path, "access.json", ", and revoke its tokens");
+async fn credentials(
+    config: &ServerConfig,
+    home: &Home,
+    storage: &Storage,
+) -> Result<Arc<Credentials>, AccessError> {
+    let credentials = Credentials::open(Arc::clone(&storage.credentials), Clock).await?;
+    warn_if_open_to_others(&home.paths().access(), "access.json", ", and revoke its tokens");
     Ok(Arc::new(credentials.with_ws_auth(config.ws_auth.clone())))
 }
 

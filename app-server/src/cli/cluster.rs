@@ -1,4 +1,4 @@
-//! `skein cluster`: the database of threads, before a server uses it.
+//! `skein cluster`: the database of threads, apart from the servers that use it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use skein_app_server::telemetry::{self, Stderr};
-use skein_config::{Flags, STORE_VARIABLE, ServerConfig};
-use skein_postgres::schema::{self, InitOutcome};
+use skein_config::{Flags, STORE_VARIABLE, ServerConfig, StoreUrl};
+use skein_postgres::address::DbAddress;
+use skein_postgres::schema::{self, InitOutcome, NodeReport};
 
-use super::outputs::ClusterOutcome;
+use super::outputs::{ClusterOutcome, ClusterStatusOutcome, NodeLine, RestoredClusterOutcome};
 use super::{database, print_json, print_line};
 
 #[derive(Debug, Args)]
@@ -22,10 +23,26 @@ pub(super) struct ClusterArgs {
 enum ClusterCommand {
     /// Make the tables for threads in an empty PostgreSQL database. Where they are, change nothing and say so.
     Init(ClusterInit),
+    /// Show the cluster of a database, and its servers.
+    Status(ClusterPlace),
+    /// Bring the tables of an earlier version up to date. Its servers may go on meanwhile.
+    Upgrade(ClusterPlace),
+    /// Make the restored copy of a database a cluster of its own. Clients load each thread once.
+    Restored(ClusterPlace),
 }
 
 #[derive(Debug, Args)]
 struct ClusterInit {
+    /// Let this role read and write rows and nothing else, and make it if it is missing. Servers can have it.
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    #[command(flatten)]
+    at: ClusterPlace,
+}
+
+/// The database, and the form of the output.
+#[derive(Debug, Args)]
+struct ClusterPlace {
     /// The database, without a password [default: $SKEIN_STORE, or store.url in config.toml].
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -43,6 +60,9 @@ impl ClusterArgs {
         telemetry::start(Stderr::Direct);
         match self.command {
             ClusterCommand::Init(init) => init.run().await?,
+            ClusterCommand::Status(at) => at.status().await?,
+            ClusterCommand::Upgrade(at) => at.upgrade().await?,
+            ClusterCommand::Restored(at) => at.restored().await?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -50,17 +70,46 @@ impl ClusterArgs {
 
 impl ClusterInit {
     async fn run(self) -> anyhow::Result<()> {
-        let flags = Flags { home: self.home, store: self.store, ..Flags::default() };
+        let (url, address) = self.at.named()?;
+        let outcome =
+            schema::init(&address).await.with_context(|| format!("no tables were made in {url}"))?;
+        if let Some(role) = &self.role {
+            schema::allow(&address, role)
+                .await
+                .with_context(|| format!("{url} has its tables, and the role {role:?} got no rights"))?;
+        }
+        let words = ("has tables for threads now", "had its tables already; nothing was changed");
+        self.at.print_tables(&url, outcome, words)?;
+        match &self.role {
+            Some(role) if !self.at.json => print_line(&format!(
+                "the role {role:?} may read and write rows; its password is yours to set"
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl ClusterPlace {
+    /// The database that the flags or the settings name.
+    fn named(&self) -> anyhow::Result<(StoreUrl, DbAddress)> {
+        let flags = Flags { home: self.home.clone(), store: self.store.clone(), ..Flags::default() };
         let rules = ServerConfig::load(&flags)
             .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?
             .store;
         let url = rules
             .url
-            .as_ref()
+            .clone()
             .with_context(|| format!("no database is named: add --store URL, or set ${STORE_VARIABLE}"))?;
         let address = database::address(&rules, &url.expose())?;
-        let outcome =
-            schema::init(&address).await.with_context(|| format!("no tables were made in {url}"))?;
+        Ok((url, address))
+    }
+
+    fn print_tables(
+        &self,
+        url: &StoreUrl,
+        outcome: InitOutcome,
+        (made_words, already_words): (&str, &str),
+    ) -> anyhow::Result<()> {
         let (cluster, made) = match outcome {
             InitOutcome::Made(cluster) => (cluster, true),
             InitOutcome::Already(cluster) => (cluster, false),
@@ -73,8 +122,63 @@ impl ClusterInit {
                 made,
             });
         }
-        let state =
-            if made { "has tables for threads now" } else { "had its tables already; nothing was changed" };
+        let state = if made { made_words } else { already_words };
         print_line(&format!("{url} {state} (cluster {}, form {})", cluster.id, cluster.schema))
     }
+
+    async fn status(self) -> anyhow::Result<()> {
+        let (url, address) = self.named()?;
+        let report = schema::report(&address).await.with_context(|| url.to_string())?;
+        if self.json {
+            return print_json(&ClusterStatusOutcome {
+                url: url.to_string(),
+                cluster: report.cluster.id.to_string(),
+                schema: report.cluster.schema,
+                open: report.open,
+                nodes: report.nodes.iter().map(line_of).collect(),
+            });
+        }
+        let cluster = report.cluster;
+        print_line(&format!(
+            "{url}: cluster {}, form {}; {} threads are open",
+            cluster.id, cluster.schema, report.open
+        ))?;
+        if !report.nodes.iter().any(|node| node.is_live) {
+            print_line("no server has it")?;
+        }
+        for node in &report.nodes {
+            let state = if node.is_live { "serves" } else { "ended " };
+            let seconds = node.silent.as_secs_f64();
+            print_line(&format!("{state}  last beat {seconds:.1} s ago  {}", node.name))?;
+        }
+        Ok(())
+    }
+
+    async fn upgrade(self) -> anyhow::Result<()> {
+        let (url, address) = self.named()?;
+        let outcome =
+            schema::upgrade(&address).await.with_context(|| format!("{url} was not brought up to date"))?;
+        self.print_tables(&url, outcome, ("is up to date now", "was up to date; nothing was changed"))
+    }
+
+    async fn restored(self) -> anyhow::Result<()> {
+        let (url, address) = self.named()?;
+        let cluster =
+            schema::restored(&address).await.with_context(|| format!("{url} keeps its cluster id"))?;
+        if self.json {
+            return print_json(&RestoredClusterOutcome {
+                url: url.to_string(),
+                cluster: cluster.id.to_string(),
+            });
+        }
+        print_line(&format!(
+            "{url} is a cluster of its own now ({}); clients load each thread once",
+            cluster.id
+        ))
+    }
+}
+
+fn line_of(node: &NodeReport) -> NodeLine<'_> {
+    let silent_ms = u64::try_from(node.silent.as_millis()).unwrap_or(u64::MAX);
+    NodeLine { name: &node.name, live: node.is_live, silent_ms }
 }

@@ -1,16 +1,20 @@
-//! `skein token` and `skein sessions`: the credentials of a home. While a server has the home, that server makes the
-//! changes, so that they hold at once.
+//! `skein token` and `skein sessions`: the credentials of a home or of a database. While a server has the home, that server makes
+//! the changes, so that they hold at once. The servers of a database learn of a change within two seconds.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::value::to_raw_value;
+use skein_app_server::database_credentials::DatabaseCredentials;
 use skein_base::clock::{Clock, WallMs};
+use skein_base::tasks::Tasks;
 use skein_base::units::parse_duration;
-use skein_config::access::{Credentials, NewToken, Secret};
+use skein_config::access::{CredentialFile, CredentialStore, Credentials, NewToken, Secret};
+use skein_postgres::credentials::CredentialRows;
 use skein_protocol::access::Access;
 use skein_protocol::extension::{
     CredentialDetail, CredentialType, SkeinCredentialAddParams, SkeinCredentialAddResponse,
@@ -21,6 +25,7 @@ use skein_protocol::table::Method;
 use skein_store::home::{Home, HomePaths, SERVE, holder};
 
 use super::client::CliClient;
+use super::database::NamedDatabase;
 use super::outputs::{CredentialLine, Listing, RevokedOutcome};
 use super::{home, home_alone, print_json, print_line, say};
 
@@ -54,12 +59,22 @@ enum SessionsCommand {
     Revoke(Revoke),
 }
 
-/// The home, and the form of the output.
+/// Whose credentials they are.
 #[derive(Debug, Args)]
-struct CredentialArgs {
+pub(super) struct CredentialPlace {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
+    pub(super) home: Option<PathBuf>,
+    /// The database of threads, whose servers all know them [default: that of the home, if it has one].
+    #[arg(long, value_name = "URL")]
+    pub(super) store: Option<String>,
+}
+
+/// The place, and the form of the output.
+#[derive(Debug, Args)]
+struct CredentialArgs {
+    #[command(flatten)]
+    of: CredentialPlace,
     /// Print the outcome as JSON, on one line.
     #[arg(long)]
     json: bool,
@@ -78,9 +93,8 @@ pub(super) struct Create {
     /// Its life, such as 90d, 12h or 30min [default: no end].
     #[arg(long, value_name = "TIME", value_parser = life)]
     pub(super) expires: Option<Duration>,
-    /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
-    #[arg(long, value_name = "DIR")]
-    pub(super) home: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) of: CredentialPlace,
 }
 
 #[derive(Debug, Args)]
@@ -137,12 +151,12 @@ impl Create {
             scope: self.scope,
             expires_at: ends,
         };
-        let mut place = match CredentialPlace::open(self.home.as_ref(), "token create", false).await? {
-            Ok(place) => place,
+        let mut open = match self.of.open("token create", false).await? {
+            Ok(open) => open,
             Err(code) => return Ok(code),
         };
-        let added = place.add(token).await?;
-        place.close().await;
+        let added = open.add(token).await?;
+        open.close().await;
         print_line(secret.expose())?;
         say(format_args!(
             "token {:?} has the scope {}{}; keep it now, nothing shows it again; \
@@ -157,7 +171,7 @@ impl Create {
 
 impl CredentialArgs {
     async fn run(self, kind: CredentialType) -> anyhow::Result<ExitCode> {
-        let listed = list(self.home.as_ref(), kind).await?;
+        let listed = self.of.list(kind).await?;
         if self.json {
             print_json(&Listing { data: listed.iter().map(CredentialLine::of).collect() })?;
             return Ok(ExitCode::SUCCESS);
@@ -174,19 +188,19 @@ impl CredentialArgs {
 
 impl Revoke {
     async fn run(self, kind: CredentialType) -> anyhow::Result<ExitCode> {
-        let (json, home) = (self.with.json, self.with.home.as_ref());
-        let listed = list(home, kind).await?;
+        let CredentialArgs { of, json } = self.with;
+        let listed = of.list(kind).await?;
         let found = listed
             .into_iter()
             .find(|one| one.id == self.id || (one.kind == CredentialType::Token && one.name == self.id));
         let found = found.with_context(|| format!("there is no {} {:?}", word(kind), self.id))?;
         let doing = format!("{} revoke", if kind == CredentialType::Token { "token" } else { "sessions" });
-        let mut place = match CredentialPlace::open(home, &doing, json).await? {
-            Ok(place) => place,
+        let mut open = match of.open(&doing, json).await? {
+            Ok(open) => open,
             Err(code) => return Ok(code),
         };
-        place.revoke(&found.id).await?;
-        place.close().await;
+        open.revoke(&found.id).await?;
+        open.close().await;
         if json {
             print_json(&RevokedOutcome { revoked: CredentialLine::of(&found) })?;
         } else {
@@ -219,13 +233,13 @@ fn lines(listed: &[CredentialDetail]) -> Vec<String> {
     listed.iter().map(line).collect()
 }
 
-/// The place where the credentials of a home can be changed.
-enum CredentialPlace {
+/// Credentials that can be changed.
+enum OpenCredentials {
     Server(CliClient),
-    /// The file of a home that this process has.
-    File {
+    /// Those of a store. A home is this process's meanwhile.
+    Stored {
         credentials: Box<Credentials>,
-        _home: Home,
+        _home: Option<Home>,
     },
 }
 
@@ -234,38 +248,69 @@ fn is_served(root: &Path) -> bool {
     holder(&HomePaths::new(root)).is_some_and(|by| by.doing.is_none_or(|doing| doing == SERVE))
 }
 
-/// Reads them from the server of the home, or from the file.
-async fn list(flag: Option<&PathBuf>, kind: CredentialType) -> anyhow::Result<Vec<CredentialDetail>> {
-    let root = home(flag)?;
-    let all = if is_served(&root) {
-        let mut client = CliClient::open_home(&root).await?;
-        let answer = client.call(SkeinCredentialList::INFO.wire, None, |_| Ok(())).await?;
-        client.close().await;
-        serde_json::from_str::<SkeinCredentialListResponse>(answer.get())
-            .context("the server is of another version")?
-            .data
-    } else {
-        // The file is replaced as a whole, so a reader needs no lock.
-        Credentials::open(&HomePaths::new(&root).access(), Clock)?.list()
-    };
-    Ok(all.into_iter().filter(|one| one.kind == kind).collect())
+async fn stored(store: Arc<dyn CredentialStore>) -> anyhow::Result<Box<Credentials>> {
+    Ok(Box::new(Credentials::open(store, Clock).await?))
+}
+
+fn file(paths: &HomePaths) -> Arc<CredentialFile> {
+    Arc::new(CredentialFile::new(paths.access(), Tasks::new()))
 }
 
 impl CredentialPlace {
-    /// Connects to the server of the home, or takes the home. The exit code if another program has it.
-    async fn open(flag: Option<&PathBuf>, doing: &str, json: bool) -> anyhow::Result<Result<Self, ExitCode>> {
-        let root = home(flag)?;
-        if is_served(&root) {
-            return Ok(Ok(Self::Server(CliClient::open_home(&root).await?)));
+    /// The server of the home, which nobody asks if a database is named.
+    async fn server(&self) -> anyhow::Result<Option<CliClient>> {
+        let root = home(self.home.as_ref())?;
+        match self.store.is_none() && is_served(&root) {
+            true => CliClient::open_home(&root).await.map(Some),
+            false => Ok(None),
         }
-        let taken = match home_alone::take(&root, doing, json)? {
+    }
+
+    /// Those of the database, if there is one.
+    async fn in_database(&self) -> anyhow::Result<Option<Box<Credentials>>> {
+        let Some(named) = NamedDatabase::of(self.home.as_ref(), self.store.as_ref())? else {
+            return Ok(None);
+        };
+        let database = named.open().await?;
+        let rows = CredentialRows::new(&database, None);
+        stored(Arc::new(DatabaseCredentials::new(rows))).await.map(Some)
+    }
+
+    /// Reads those of a kind.
+    async fn list(&self, kind: CredentialType) -> anyhow::Result<Vec<CredentialDetail>> {
+        let all = if let Some(mut client) = self.server().await? {
+            let answer = client.call(SkeinCredentialList::INFO.wire, None, |_| Ok(())).await?;
+            client.close().await;
+            serde_json::from_str::<SkeinCredentialListResponse>(answer.get())
+                .context("the server is of another version")?
+                .data
+        } else if let Some(credentials) = self.in_database().await? {
+            credentials.list()
+        } else {
+            // The file is replaced as a whole, so a reader needs no lock.
+            stored(file(&HomePaths::new(&home(self.home.as_ref())?))).await?.list()
+        };
+        Ok(all.into_iter().filter(|one| one.kind == kind).collect())
+    }
+
+    /// Connects to the server of the home or to the database, or takes the home. The exit code if another program has it.
+    async fn open(&self, doing: &str, json: bool) -> anyhow::Result<Result<OpenCredentials, ExitCode>> {
+        if let Some(client) = self.server().await? {
+            return Ok(Ok(OpenCredentials::Server(client)));
+        }
+        if let Some(credentials) = self.in_database().await? {
+            return Ok(Ok(OpenCredentials::Stored { credentials, _home: None }));
+        }
+        let taken = match home_alone::take(&home(self.home.as_ref())?, doing, json)? {
             Ok(taken) => taken,
             Err(code) => return Ok(Err(code)),
         };
-        let credentials = Box::new(Credentials::open(&taken.paths().access(), Clock)?);
-        Ok(Ok(Self::File { credentials, _home: taken }))
+        let credentials = stored(file(taken.paths())).await?;
+        Ok(Ok(OpenCredentials::Stored { credentials, _home: Some(taken) }))
     }
+}
 
+impl OpenCredentials {
     async fn add(&mut self, token: SkeinCredentialAddParams) -> anyhow::Result<CredentialDetail> {
         match self {
             Self::Server(client) => {
@@ -274,10 +319,10 @@ impl CredentialPlace {
                 let added: SkeinCredentialAddResponse = serde_json::from_str(answer.get())?;
                 Ok(added.credential)
             }
-            Self::File { credentials, .. } => {
+            Self::Stored { credentials, .. } => {
                 let SkeinCredentialAddParams { name, sha256, origin, scope, expires_at } = token;
                 let expires_at = expires_at.map(|seconds| WallMs(seconds.saturating_mul(1000)));
-                Ok(credentials.add_token(NewToken { name, sha256, origin, scope, expires_at })?)
+                Ok(credentials.add_token(NewToken { name, sha256, origin, scope, expires_at }).await?)
             }
         }
     }
@@ -288,7 +333,7 @@ impl CredentialPlace {
                 let params = to_raw_value(&SkeinCredentialRevokeParams { id: id.to_owned() })?;
                 client.call(SkeinCredentialRevoke::INFO.wire, Some(&params), |_| Ok(())).await?;
             }
-            Self::File { credentials, .. } => drop(credentials.revoke(id)?),
+            Self::Stored { credentials, .. } => drop(credentials.revoke(id).await?),
         }
         Ok(())
     }
@@ -296,7 +341,7 @@ impl CredentialPlace {
     async fn close(self) {
         match self {
             Self::Server(client) => client.close().await,
-            Self::File { .. } => {}
+            Self::Stored { .. } => {}
         }
     }
 }

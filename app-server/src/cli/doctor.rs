@@ -167,7 +167,7 @@ impl DoctorReport {
         let root = super::home(flags.home.as_ref())?;
         findings.extend(surroundings::findings(flags, &root));
         findings.extend(home::findings(&root));
-        findings.extend(home::credentials(&root));
+        findings.extend(home::credentials(&root).await);
         findings.extend(ws_token_file.map(home::token_file));
         waiting.now("waiting for the database");
         findings.extend(database::finding(flags).await);

@@ -1,4 +1,4 @@
-//! `skein migrate`: moves all threads from a home to a database, or back.
+//! `skein migrate`: moves all threads, sessions and tokens from a home to a database, or back.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use skein_app_server::database_credentials::DatabaseCredentials;
 use skein_app_server::telemetry::{self, Stderr};
 use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
+use skein_config::access::{CredentialFile, carry};
 use skein_config::{Flags, ServerConfig, StoreRules, StoreUrl};
+use skein_postgres::credentials::CredentialRows;
 use skein_postgres::database::Database;
 use skein_postgres::lines::PgLines;
 use skein_postgres::presence::NodePresence;
@@ -133,16 +136,21 @@ impl Migrate {
         match direction {
             Direction::ToDatabase => {
                 let done = migrate::run(&files, &database.lines, at).await?;
+                carry(&database.credentials_of(&home), &database.credentials()).await?;
                 let aside = home.set_threads_aside(&url.to_string())?;
+                home.set_credentials_aside()?;
                 Ok((done, aside.display().to_string()))
             }
             Direction::ToHome => {
                 let done = migrate::run(&database.lines, &files, at).await?;
+                carry(&database.credentials(), &database.credentials_of(&home)).await?;
                 home.receive_threads(done.term)?;
                 let place = format!("home:{}", home.paths().root().display());
                 if !database.database.note_moved(&place, database.node).await? {
                     bail!("another server has taken the database meanwhile; stop it, and run this again");
                 }
+                // Somebody may have changed one until a moment ago.
+                carry(&database.credentials(), &database.credentials_of(&home)).await?;
                 Ok((done, url.to_string()))
             }
         }
@@ -210,6 +218,16 @@ impl OpenDatabase {
         let beat = tasks.spawn("presence", presence.beat(stop.clone()));
         let (store, index) = database::threads(&database, &tasks).await?;
         Ok(Self { database, lines: PgLines::new(store, index), tasks, node, lost, stop, beat })
+    }
+
+    /// The sessions and tokens of the database.
+    fn credentials(&self) -> DatabaseCredentials {
+        DatabaseCredentials::new(CredentialRows::new(&self.database, None))
+    }
+
+    /// Those of the home.
+    fn credentials_of(&self, home: &Home) -> CredentialFile {
+        CredentialFile::new(home.paths().access(), self.tasks.clone())
     }
 
     /// Gives the database up.

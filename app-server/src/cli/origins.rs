@@ -14,7 +14,7 @@ use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
 
 use super::client::CliClient;
-use super::credentials::{Create, life};
+use super::credentials::{Create, CredentialPlace, life};
 use super::mcp::SettingsArgs;
 use super::notify::{self, ReloadNotice};
 use super::out::causes;
@@ -166,8 +166,9 @@ impl AddOrigin {
         if let Some(name) = self.token {
             // Stdout has the token alone.
             say(&sentence);
-            let (scope, expires, home) = (self.scope, self.expires, self.settings.home);
-            let token = Create { name, origin: Some(self.origin), scope, expires, home };
+            let (scope, expires) = (self.scope, self.expires);
+            let of = CredentialPlace { home: self.settings.home, store: None };
+            let token = Create { name, origin: Some(self.origin), scope, expires, of };
             return token.run().await.context("there is no token");
         }
         if self.settings.json {

@@ -306,8 +306,44 @@ pub(super) struct ClusterOutcome {
     pub(super) cluster: String,
     /// Their form.
     pub(super) schema: i32,
-    /// Whether this run made them.
+    /// Whether this run made them, or brought them up to date.
     pub(super) made: bool,
+}
+
+/// A restored copy of a database that has become a cluster of its own.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RestoredClusterOutcome {
+    /// Its address, without a password.
+    pub(super) url: String,
+    /// The new id.
+    pub(super) cluster: String,
+}
+
+/// A cluster and its servers.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClusterStatusOutcome<'a> {
+    /// Its address, without a password.
+    pub(super) url: String,
+    /// Its id.
+    pub(super) cluster: String,
+    /// The form of its tables.
+    pub(super) schema: i32,
+    /// Threads whose end is not closed, such as loaded ones.
+    pub(super) open: u64,
+    /// Its servers of the last day, the last to beat first.
+    pub(super) nodes: Vec<NodeLine<'a>>,
+}
+
+/// A server of a cluster.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NodeLine<'a> {
+    pub(super) name: &'a str,
+    /// Whether it serves. A killed server does so for some seconds more.
+    pub(super) live: bool,
+    /// Milliseconds since its last beat.
+    pub(super) silent_ms: u64,
 }
 
 /// A move of all threads between a home and a database.

@@ -1,9 +1,8 @@
-//! `skein/credential/…`: the sessions and tokens of the home. No answer and no request has a secret.
+//! `skein/credential/…`: the sessions and tokens of the server. No answer and no request has a secret.
 
 use std::sync::Arc;
 
 use skein_base::clock::WallMs;
-use skein_base::tasks::BlockingPool;
 use skein_config::access::{CredentialError, Credentials, NewToken};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
@@ -18,6 +17,7 @@ pub(crate) async fn list(
     session: Arc<ClientSession>,
     _params: SkeinCredentialListParams,
 ) -> Result<SkeinCredentialListResponse, WireError> {
+    session.app.credentials.refresh().await;
     Ok(SkeinCredentialListResponse { data: session.app.credentials.list() })
 }
 
@@ -29,7 +29,8 @@ pub(crate) async fn add(
     let SkeinCredentialAddParams { name, sha256, origin, scope, expires_at } = params;
     let expires_at = expires_at.map(|seconds| WallMs(seconds.saturating_mul(1000)));
     let token = NewToken { name, sha256, origin, scope, expires_at };
-    let credential = change(&session, move |credentials| credentials.add_token(token)).await?;
+    let credential =
+        change(&session, |credentials| async move { credentials.add_token(token).await }).await?;
     tracing::info!(id = credential.id, name = credential.name, scope = %credential.scope, "a token was added");
     Ok(SkeinCredentialAddResponse { credential })
 }
@@ -39,18 +40,21 @@ pub(crate) async fn revoke(
     session: Arc<ClientSession>,
     params: SkeinCredentialRevokeParams,
 ) -> Result<SkeinCredentialRevokeResponse, WireError> {
-    let credential = change(&session, move |credentials| credentials.revoke(&params.id)).await?;
+    let credential =
+        change(&session, |credentials| async move { credentials.revoke(&params.id).await }).await?;
     tracing::info!(id = credential.id, kind = ?credential.kind, "a credential was revoked");
     Ok(SkeinCredentialRevokeResponse { credential })
 }
 
-/// Makes a change on a thread for blocking work.
-async fn change(
+/// Makes a change in a task of its own, which a client that goes away does not break off.
+async fn change<F>(
     session: &ClientSession,
-    work: impl FnOnce(&Credentials) -> Result<CredentialDetail, CredentialError> + Send + 'static,
-) -> Result<CredentialDetail, WireError> {
-    let credentials = Arc::clone(&session.app.credentials);
-    match session.app.tasks.blocking("credentials", BlockingPool::Sync, move || work(&credentials)).await {
+    work: impl FnOnce(Arc<Credentials>) -> F,
+) -> Result<CredentialDetail, WireError>
+where
+    F: Future<Output = Result<CredentialDetail, CredentialError>> + Send + 'static,
+{
+    match session.app.tasks.spawn("credentials", work(Arc::clone(&session.app.credentials))).await {
         Ok(done) => done.map_err(|error| error.to_wire()),
         // The tracker has logged it.
         Err(_) => Err(WireError::internal("credentialsUnwritten", "writing the credentials broke off")),

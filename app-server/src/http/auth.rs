@@ -14,7 +14,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use skein_base::clock::WallMs;
-use skein_base::tasks::BlockingPool;
 use skein_config::access::{
     Admission, CredentialKind, Door, Grant, Identity, NewSession, RedeemError, Redeemed, Secret, SentSecret,
     TooManyTickets, WebOrigin,
@@ -98,7 +97,9 @@ pub(super) async fn redeem(
         let redeemed = credentials
             .redeem(&ticket, NewSession { origin, name, is_other_user: admission.is_other_user })
             .map_err(not_redeemed)?;
-        credentials.write(&web.services.tasks).await;
+        let writing = Arc::clone(credentials);
+        // In a task of its own: a page that goes away does not break a write off.
+        web.services.tasks.spawn("credentials", async move { writing.write().await }).await.ok();
         Ok(Redeeming::Done(redeemed))
     };
     match redeemed.await {
@@ -198,8 +199,9 @@ pub(super) async fn end((State(web), _, Extension(admission), _): AuthRequest) -
         return RefusalReason::Forbidden.refusal(message).into_response();
     }
     let (credentials, id) = (Arc::clone(&web.services.credentials), grant.id.to_string());
-    let revoke = move || credentials.revoke(&id).map(drop).map_err(|error| error.to_string());
-    let revoked = web.services.tasks.blocking("revoke", BlockingPool::Sync, revoke).await;
+    // In a task of its own, which a page that goes away does not break off.
+    let revoke = async move { credentials.revoke(&id).await.map(drop).map_err(|error| error.to_string()) };
+    let revoked = web.services.tasks.spawn("revoke", revoke).await;
     match revoked.unwrap_or_else(|_| Err("the server failed; its log has more".to_owned())) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => RefusalReason::Busy.refusal(error).into_response(),

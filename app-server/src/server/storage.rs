@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use nix::unistd::gethostname;
 use skein_base::tasks::Tasks;
+use skein_config::access::{AccessError, CredentialFile, CredentialStore, carry};
 use skein_config::{StorePasswordError, StoreRules, StoreUrl};
 use skein_postgres::address::{AddressError, DbAddress};
+use skein_postgres::credentials::CredentialRows;
 use skein_postgres::database::Database;
 use skein_postgres::index::PgIndex;
 use skein_postgres::ownership::PgOwnership;
@@ -25,6 +27,7 @@ use skein_store::rollout::file::layer::DiskLayer;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
+use crate::database_credentials::DatabaseCredentials;
 
 /// The rooms that keep the threads.
 pub(super) struct Storage {
@@ -36,6 +39,8 @@ pub(super) struct Storage {
     pub(super) index: Arc<dyn ThreadIndex>,
     /// The rows of the index that have changed.
     pub(super) changes: Arc<Changes>,
+    /// The sessions and tokens, which nobody has read yet.
+    pub(super) credentials: Arc<dyn CredentialStore>,
     /// Ends once another server has taken the database.
     pub(super) displaced: CancellationToken,
 }
@@ -61,6 +66,9 @@ pub enum DatabaseError {
     /// The lists cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// The sessions and tokens of the home do not come into it.
+    #[error(transparent)]
+    Credentials(#[from] AccessError),
 }
 
 impl Storage {
@@ -91,7 +99,8 @@ impl Storage {
         let index = SledIndex::start(home.paths().clone(), Arc::clone(&store), tasks, noted, stop);
         let ownership = Arc::new(HomeOwnership::new(home.term(), Arc::clone(&store)));
         let displaced = CancellationToken::new();
-        Ok(Self { store, ownership, index: Arc::new(index), changes, displaced })
+        let credentials = Arc::new(CredentialFile::new(home.paths().access(), tasks.clone()));
+        Ok(Self { store, ownership, index: Arc::new(index), changes, credentials, displaced })
     }
 
     async fn in_database(
@@ -105,7 +114,11 @@ impl Storage {
         let database = Arc::new(Database::open(address).await?);
         let (name, tag, node) = (name_of(home), home.tag()?, home.start_id());
         let presence = NodePresence::take(Arc::clone(&database), &name, tag, node).await?;
-        let displaced = presence.lost();
+        let (displaced, newest) = (presence.lost(), presence.credentials());
+        // Those of the home's time without the database.
+        let file = CredentialFile::new(home.paths().access(), tasks.clone());
+        carry(&file, &DatabaseCredentials::new(CredentialRows::new(&database, None))).await?;
+        let credentials = Arc::new(DatabaseCredentials::new(CredentialRows::new(&database, Some(newest))));
         let changes = Arc::new(Changes::default());
         let rows = Arc::new(ThreadRows::open(&database, Arc::clone(&changes)).await?);
         let index = PgIndex::new(&database, Arc::clone(&rows));
@@ -118,7 +131,7 @@ impl Storage {
         });
         let store: Arc<dyn RolloutStore> = store;
         let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store)));
-        Ok(Self { store, ownership, index: Arc::new(index), changes, displaced })
+        Ok(Self { store, ownership, index: Arc::new(index), changes, credentials, displaced })
     }
 }
 

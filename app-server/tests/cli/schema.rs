@@ -20,13 +20,16 @@ const PROTOCOL: &str = "protocol/generated/schema.json";
 
 /// Commands that no step here calls. A tail prints the messages that `skein run` prints, until somebody ends it.
 /// The service is called with a user manager of its own: see `service.rs`. A cluster needs a database: the integration tests have one.
-const NOT_CALLED: [&str; 6] = [
+const NOT_CALLED: [&str; 9] = [
     "skein migrate",
     "skein threads tail",
     "skein service install",
     "skein service remove",
     "skein service status",
     "skein cluster init",
+    "skein cluster restored",
+    "skein cluster status",
+    "skein cluster upgrade",
 ];
 
 /// The two files.

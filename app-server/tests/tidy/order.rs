@@ -37,7 +37,7 @@ const APP_SERVER: &[&str] = &[
     "bounds",
     // What waits for one connection, and the reply that travels with a request.
     "outbox",
-    "memory room telemetry",
+    "database_credentials memory room telemetry",
     "policy",
 ];
 
@@ -71,6 +71,7 @@ const POSTGRES: &[&str] = &[
     // The parts of a home, in a database.
     "lines",
     "index ownership presence store",
+    "credentials",
     "append",
     // The parts that these share.
     "rows",

@@ -7,15 +7,19 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::credentials::{PAGE, page, redeeming};
-use skein_integration_tests::home::Home;
+use skein_integration_tests::home::{Home, Setup};
 use skein_integration_tests::http::{Answer, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 const OTHER: &str = "http://localhost:3000";
 
+fn pages() -> Setup {
+    Home::setup().set("browser.origins", vec![PAGE, OTHER])
+}
+
 async fn with_pages() -> Result<Home> {
-    Home::setup().set("browser.origins", vec![PAGE, OTHER]).start().await
+    pages().start().await
 }
 
 fn refusal(status: u16, reason: &str) -> (u16, String) {
@@ -133,7 +137,8 @@ async fn the_sixty_fifth_open_ticket_has_to_wait_for_another_ones_end() -> Resul
 
 #[tokio::test]
 async fn a_session_survives_restarts_and_kills_and_ends_a_week_after_its_last_use() -> Result<()> {
-    let mut home = with_pages().await?;
+    // The test changes the file of the sessions.
+    let mut home = pages().in_files().start().await?;
     let (ticket, session) = (home.ticket("chat").await?, home.session(PAGE, "chat").await?);
     // The answer with the session comes when the session is on disk.
     home.restart_after_kill().await?;

@@ -17,7 +17,7 @@ use tokio::process::Command;
 use super::{no_file_of_a_thread_is_in, texts};
 
 /// Moves the threads. Returns the exit code and the last line of the output.
-async fn migrate(from: &str, to: &str) -> Result<(Option<i32>, Value, String)> {
+pub(super) async fn migrate(from: &str, to: &str) -> Result<(Option<i32>, Value, String)> {
     let mut command = Command::new(skein()?);
     command.args(["migrate", "--from", from, "--to", to, "--json"]).env_remove("SKEIN_STORE");
     let done = command.output().await?;
@@ -26,7 +26,7 @@ async fn migrate(from: &str, to: &str) -> Result<(Option<i32>, Value, String)> {
     Ok((done.status.code(), last, error))
 }
 
-fn place(home: &Home) -> String {
+pub(super) fn place(home: &Home) -> String {
     format!("home:{}", home.path().display())
 }
 

@@ -1,5 +1,7 @@
 //! Threads in a PostgreSQL database: what clients see is what they see of threads in files.
 
+mod commands;
+mod credentials;
 mod ends;
 mod homes;
 mod migrate;

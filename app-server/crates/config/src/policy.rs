@@ -140,6 +140,8 @@ pub(crate) const ENDED_CREDENTIALS: usize = 256;
 pub(crate) const ENDED_CREDENTIAL_KEEP: Duration = Duration::from_hours(31 * 24);
 /// The delay from a use of a credential to the write of its time. Origin: design; a kill loses this much of it.
 pub(crate) const CREDENTIAL_WRITE: Duration = Duration::from_mins(1);
+/// The pause after a failed look at the changes of other servers. Origin: guess; the database is asked once in this time.
+pub(crate) const CREDENTIAL_RETRY: Duration = Duration::from_secs(1);
 /// The interval in which an open connection looks at the expiry of its credential. It also counts as a use of its
 /// session. Origin: guess; a machine that slept notices an expiry after this long at most.
 pub(crate) const CREDENTIAL_LOOK: Duration = Duration::from_hours(1);

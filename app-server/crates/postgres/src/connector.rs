@@ -20,11 +20,11 @@ use crate::schema::{self, Cluster, SchemaError};
 /// The control data names the old timeline until the first checkpoint after a promotion; the log's position is right at
 /// once.
 const INSTANCE: &str =
-    "select c.id, s.system_identifier::text, left(pg_walfile_name(pg_current_wal_lsn()), 8)
+    "select c.id, s.system_identifier::text, left(pg_walfile_name(pg_current_wal_lsn()), 8), c.sysid
   from cluster c, pg_control_system() s";
 
 /// Where a service allows neither: each start of the instance counts as another life.
-const INSTANCE_BY_START: &str = "select c.id, pg_postmaster_start_time()::text, null from cluster c";
+const INSTANCE_BY_START: &str = "select c.id, pg_postmaster_start_time()::text, null, null from cluster c";
 
 /// The address of one cluster, and what is known of the instance behind it.
 #[derive(Debug)]
@@ -142,7 +142,14 @@ async fn instance(link: &mut Link) -> Result<(Uuid, DbInstance), DbFailure> {
     let row = rows
         .first()
         .ok_or_else(|| DbFailure::refused("the database has lost its cluster's row; restore it"))?;
-    Ok((row.get(0), DbInstance::of(row)))
+    let found = DbInstance::of(row);
+    if row.get::<_, Option<&str>>(3).is_some_and(|made_in| made_in != found.system) {
+        return Err(DbFailure::refused(
+            "the database is a copy from another instance, as after a restore or a new major version of PostgreSQL; if the \
+             original no longer serves, make the copy the cluster (`skein cluster restored`)",
+        ));
+    }
+    Ok((row.get(0), found))
 }
 
 #[cfg(test)]

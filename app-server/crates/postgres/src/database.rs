@@ -86,6 +86,11 @@ impl Database {
         Ok(Self { connector: Arc::clone(&self.connector), pool: Arc::new(Pool::of_snapshot(link)) })
     }
 
+    /// The way to it.
+    pub(crate) fn connector(&self) -> Arc<Connector> {
+        Arc::clone(&self.connector)
+    }
+
     /// A connection of the caller's own.
     pub(crate) async fn connect(&self) -> Result<Link, DbFailure> {
         self.connector.connect().await

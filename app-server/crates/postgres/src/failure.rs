@@ -119,7 +119,8 @@ fn sentence(error: &DbError) -> String {
     let known = if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         "the database takes no writes; point the store at the primary, or end its read-only mode"
     } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        "the role of the store has too few rights; grant it select, insert, update and delete on Skein's tables"
+        "the role of the store has too few rights; a server needs select, insert, update and delete on Skein's tables, and \
+         `skein cluster` needs their owner, who may make roles"
     } else if *code == SqlState::DISK_FULL {
         "the disk of the database is full; make room there"
     } else if *code == SqlState::UNDEFINED_TABLE
@@ -135,6 +136,8 @@ fn sentence(error: &DbError) -> String {
         "the database refuses the role or its password; correct the credentials"
     } else if *code == SqlState::CANNOT_CONNECT_NOW {
         "the database starts or stops; it serves in a moment"
+    } else if error.constraint() == Some("credentials_token") {
+        "another server has added a token of this name; choose another name"
     } else if *code == SqlState::LOCK_NOT_AVAILABLE {
         "another statement holds the thread's row; try again in a moment"
     } else {

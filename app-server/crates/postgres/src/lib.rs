@@ -1,9 +1,10 @@
-//! Rollouts, index and ownership of threads in PostgreSQL. README.md lists the rooms.
+//! Rollouts, index and ownership of threads in PostgreSQL, and the credentials of their servers. README.md lists the rooms.
 
 pub mod address;
 mod append;
 mod connection;
 mod connector;
+pub mod credentials;
 pub mod database;
 mod failure;
 pub mod index;

@@ -7,19 +7,21 @@
 use std::sync::Arc;
 
 use skein_base::home_tag::HomeTag;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::connection::Link;
+use crate::credentials::{ChangeNumber, CredentialBeats};
 use crate::database::Database;
 use crate::failure::DbFailure;
 use crate::policy;
 
-/// Prolongs the row, if nobody has set it to dead.
+/// Prolongs the row, if nobody has set it to dead. Brings the number of the newest change of credentials.
 const BEAT: &str = "update nodes set expires = now() + $2::float8 * interval '1 second'
-  where node = $1 and state = 'live' returning node";
+  where node = $1 and state = 'live' returning (select credentials from cluster)";
 
 /// The others are told at once.
 const RETIRE: &str = "update nodes set state = 'gone' where node = $1";
@@ -56,6 +58,7 @@ pub struct NodePresence {
     database: Arc<Database>,
     node: Uuid,
     lost: CancellationToken,
+    credentials: watch::Sender<ChangeNumber>,
 }
 
 impl NodePresence {
@@ -74,7 +77,8 @@ impl NodePresence {
         // A dead row lives at most this long, and a server that lives prolongs its row meanwhile.
         for _ in 0..=policy::PRESENCE.as_secs() {
             if enter(&mut link, name, home, node).await? {
-                return Ok(Self { database, node, lost: CancellationToken::new() });
+                let (lost, credentials) = (CancellationToken::new(), watch::Sender::default());
+                return Ok(Self { database, node, lost, credentials });
             }
             tokio::time::sleep(policy::BEAT).await;
         }
@@ -86,6 +90,11 @@ impl NodePresence {
     /// Ends once another server has set this one's row to dead.
     pub fn lost(&self) -> CancellationToken {
         self.lost.clone()
+    }
+
+    /// The newest change of credentials, as of the last beat.
+    pub fn credentials(&self) -> CredentialBeats {
+        CredentialBeats(self.credentials.subscribe())
     }
 
     /// Beats until the stop, then gives the database up. While the database is away it tries again at each beat.
@@ -123,6 +132,10 @@ impl NodePresence {
         let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
             [(&self.node, Type::UUID), (&seconds, Type::FLOAT8)];
         let rows = self.connected(link).await?.write(BEAT, &params, policy::WRITE_DEADLINE).await?;
+        if let Some(number) = rows.first().and_then(|row| row.get::<_, Option<i64>>(0)) {
+            let newest = (self.database.life(), number);
+            self.credentials.send_if_modified(|known| std::mem::replace(known, newest) != newest);
+        }
         Ok(!rows.is_empty())
     }
 

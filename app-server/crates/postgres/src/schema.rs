@@ -3,20 +3,28 @@
 //! A line of a rollout is kept as its bytes, so that exports and checksums are exact. A row of a list is `json`, not
 //! `jsonb`, which refuses `\u0000`. Keys of orders compare bytes (`collate "C"`), as the order in memory does.
 
+use std::time::Duration;
+
 use skein_base::clock::Clock;
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::address::DbAddress;
 use crate::connection::Link;
 use crate::failure::DbFailure;
+use crate::numbers::number;
+use crate::policy;
 
 /// The form of the tables that this version makes and serves.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
+
+/// The form of [`TABLES`].
+const FIRST: i32 = 1;
 
 /// The partitions of the records. They are there from the first day, as a table cannot be divided later.
 const PARTITIONS: u32 = 64;
 
-/// Makes everything or nothing. Two callers at once: the second waits, and finds it done.
+/// The tables of the first form.
 const TABLES: &str = r#"
 create table cluster (
   one bool primary key default true check (one),
@@ -59,6 +67,44 @@ create table catalog (
 );
 "#;
 
+/// The additions of each later form. Nothing is removed, so that servers of the form before go on.
+const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS)];
+
+const CREDENTIALS: &str = r#"
+alter table cluster add column if not exists moved_to text;
+alter table cluster add column credentials bigint not null default 0;
+create table credentials (id uuid primary key, token text, ended_at bigint, body json not null, changed bigint not null);
+create unique index credentials_token on credentials (token) where ended_at is null;
+create index credentials_changed on credentials (changed);
+"#;
+
+/// The tables that a server reads and writes.
+const NAMES: &str =
+    "cluster, nodes, heads, records, threads, blobs, blob_uses, secrets, catalog, credentials";
+
+/// Each role with rights on the threads gets them on everything.
+const GRANTS: &str = "declare given record; begin
+  for given in select a.grantee::regrole as role, a.privilege_type as privilege
+    from pg_class c, aclexplode(c.relacl) a where c.oid = 'heads'::regclass and a.grantee not in (0, c.relowner)
+  loop
+    execute format('grant %s on credentials to %s', given.privilege, given.role);
+  end loop;
+end;
+";
+
+/// Notes the instance if none is noted, where the database says which one it is.
+const NOTE_SYSTEM: &str = "begin
+  update cluster set sysid = (select system_identifier::text from pg_control_system()) where sysid is null;
+exception when insufficient_privilege then null;
+end;
+";
+
+/// Whether a role has the rights on the threads.
+const GIVEN: &str = "select bool_and(has_table_privilege($1::name, 'heads', p)) from unnest(array['select', 'insert', 'update', 'delete']) as p";
+
+/// Two callers at once: the second waits for the end of the first.
+const ALONE: &str = "select pg_advisory_xact_lock(7307218);";
+
 /// Why a database does not serve as a store.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
@@ -78,6 +124,9 @@ pub enum SchemaError {
     /// Its threads were moved.
     #[error("the threads of this database were moved to {0}; use that, or another database")]
     Moved(String),
+    /// A server has it.
+    #[error("{0} serves this database; stop it first")]
+    Served(String),
     /// The database does not serve.
     #[error("{0}")]
     Away(String),
@@ -98,12 +147,12 @@ pub struct Cluster {
     pub schema: i32,
 }
 
-/// The result of [`init`].
+/// The result of [`init`] or [`upgrade`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitOutcome {
-    /// The tables are new.
+    /// The tables are new, or have another form now.
     Made(Cluster),
-    /// The tables were there already. Nothing was changed.
+    /// They were there already. Nothing was changed.
     Already(Cluster),
 }
 
@@ -117,23 +166,157 @@ pub async fn init(address: &DbAddress) -> Result<InitOutcome, SchemaError> {
         Err(SchemaError::Absent) => {}
         found => return found.map(InitOutcome::Already),
     }
-    let mut sql = String::from("begin; select pg_advisory_xact_lock(7307218);\n");
-    sql.push_str("do $skein$ begin if to_regclass('cluster') is null then\n");
-    sql.push_str(TABLES);
-    for at in 0..PARTITIONS {
-        let part = format!(
-            "create table records_{at} partition of records for values with (modulus {PARTITIONS}, remainder {at});\n"
-        );
-        sql.push_str(&part);
-    }
     let id = Clock.new_id();
-    let row =
-        format!("insert into cluster (id, schema, oldest_schema) values ('{id}', {SCHEMA}, {SCHEMA});\n");
-    sql.push_str(&row);
-    sql.push_str("end if; end $skein$; commit;");
+    let added: String = ADDED.iter().map(|(_, sql)| *sql).collect();
+    let sql = format!(
+        "begin; {ALONE}
+do $skein$ begin if to_regclass('cluster') is null then
+{TABLES}{partitions}{added}
+insert into cluster (id, schema, oldest_schema) values ('{id}', {SCHEMA}, {FIRST});
+{NOTE_SYSTEM}
+end if; end $skein$; commit;",
+        partitions = partitions(),
+    );
     link.batch(&sql).await?;
     let cluster = find(&mut link).await?;
     Ok(if cluster.id == id { InitOutcome::Made(cluster) } else { InitOutcome::Already(cluster) })
+}
+
+fn partitions() -> String {
+    let part = |at| {
+        format!(
+            "create table records_{at} partition of records for values with (modulus {PARTITIONS}, remainder {at});\n"
+        )
+    };
+    (0..PARTITIONS).map(part).collect()
+}
+
+/// Brings the tables of an earlier version up to date. Servers of that version go on.
+///
+/// # Errors
+/// [`SchemaError`]; nothing is changed then.
+pub async fn upgrade(address: &DbAddress) -> Result<InitOutcome, SchemaError> {
+    let mut link = Link::connect(address).await?;
+    match find(&mut link).await {
+        Err(SchemaError::OtherForm { found, .. }) if (FIRST..SCHEMA).contains(&found) => {}
+        found => return found.map(InitOutcome::Already),
+    }
+    let mut sql = format!("begin; {ALONE}\n");
+    for (form, added) in ADDED {
+        let step = format!(
+            "do $skein$ begin if (select schema from cluster) < {form} then
+{added}
+update cluster set schema = {form};
+{GRANTS}{NOTE_SYSTEM}
+end if; end $skein$;\n"
+        );
+        sql.push_str(&step);
+    }
+    sql.push_str("commit;");
+    link.batch(&sql).await?;
+    find(&mut link).await.map(InitOutcome::Made)
+}
+
+/// Lets a role read and write rows and nothing else, and makes the role if it is missing.
+///
+/// # Errors
+/// [`SchemaError`]; nothing is changed then.
+pub async fn allow(address: &DbAddress, role: &str) -> Result<(), SchemaError> {
+    let mut link = Link::connect(address).await?;
+    find(&mut link).await?;
+    let name = role.replace('"', "\"\"");
+    let known = link.read("select 1 from pg_roles where rolname = $1", &[(&role, Type::TEXT)]).await?;
+    let make = if known.is_empty() { format!("create role \"{name}\" login;") } else { String::new() };
+    let grant = format!("grant select, insert, update, delete on {NAMES} to \"{name}\";");
+    link.batch(&format!("begin; {ALONE} {make} {grant} commit;")).await?;
+    // The database only warns if the caller has no right to give.
+    let given = link.read(GIVEN, &[(&role, Type::TEXT)]).await?;
+    if given.first().is_some_and(|row| row.get(0)) {
+        return Ok(());
+    }
+    Err(SchemaError::Away(
+        "the owner of the tables can give these rights, and nobody else; run this as that role".to_owned(),
+    ))
+}
+
+/// Makes the restored copy of a cluster a cluster of its own: with another id, so clients load each thread once.
+///
+/// # Errors
+/// [`SchemaError`]; nothing is changed then.
+pub async fn restored(address: &DbAddress) -> Result<Cluster, SchemaError> {
+    let mut link = Link::connect(address).await?;
+    find(&mut link).await?;
+    // A copy has the rows of servers that serve the original.
+    if !is_copy(&mut link).await? {
+        let sql = "select name from nodes where state = 'live' and expires > now() limit 1";
+        if let Some(served) = link.read(sql, &[]).await?.first() {
+            return Err(SchemaError::Served(served.get(0)));
+        }
+    }
+    let id = Clock.new_id();
+    link.batch(&format!(
+        "begin; {ALONE}
+update cluster set id = '{id}', sysid = null;
+do $skein$ {NOTE_SYSTEM} $skein$;
+update nodes set state = 'dead' where state = 'live';
+commit;"
+    ))
+    .await?;
+    find(&mut link).await
+}
+
+/// Whether another instance has made the cluster. An instance that does not name itself counts as the same.
+async fn is_copy(link: &mut Link) -> Result<bool, DbFailure> {
+    let sql = "select c.sysid <> s.system_identifier::text from cluster c, pg_control_system() s";
+    match link.read(sql, &[]).await {
+        Err(DbFailure::Refused { .. }) => Ok(false),
+        rows => Ok(rows?.first().and_then(|row| row.get::<_, Option<bool>>(0)).unwrap_or_default()),
+    }
+}
+
+/// A server of a cluster, as its row shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeReport {
+    /// Its name.
+    pub name: String,
+    /// Whether it serves. A row of a killed server says so until its time is over.
+    pub is_live: bool,
+    /// Since its last beat.
+    pub silent: Duration,
+}
+
+/// A cluster and its servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterReport {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The servers of the last day, the last to beat first.
+    pub nodes: Vec<NodeReport>,
+    /// Threads whose end is not closed, such as loaded ones.
+    pub open: u64,
+}
+
+const NODES: &str = "select name, state = 'live' and expires > now(),
+  greatest(0, extract(epoch from now() - expires) * 1000 + $1::float8)::int8
+  from nodes order by expires desc limit 100";
+
+/// The state of a cluster. Its database may be the restored copy of another one.
+///
+/// # Errors
+/// [`SchemaError`]
+pub async fn report(address: &DbAddress) -> Result<ClusterReport, SchemaError> {
+    let mut link = Link::connect(address).await?;
+    let cluster = find(&mut link).await?;
+    let lives = policy::PRESENCE.as_secs_f64() * 1000.0;
+    let nodes = link.read(NODES, &[(&lives, Type::FLOAT8)]).await?;
+    let nodes = nodes.iter().map(|row| NodeReport {
+        name: row.get(0),
+        is_live: row.get(1),
+        silent: Duration::from_millis(number(row.get(2))),
+    });
+    let open = link.read_much("select count(*) from heads where open", &[]).await?;
+    let open = open.first().map_or(0, |row| number(row.get(0)));
+    Ok(ClusterReport { cluster, nodes: nodes.collect(), open })
 }
 
 /// The cluster in a database whose tables this version serves.
@@ -142,7 +325,7 @@ pub(crate) async fn find(link: &mut Link) -> Result<Cluster, SchemaError> {
     if !there.first().is_some_and(|row| row.get(0)) {
         return Err(SchemaError::Absent);
     }
-    // An earlier form of this version has no such column.
+    // The first form may lack the last column.
     let sql = "select id, schema, oldest_schema, to_jsonb(cluster) ->> 'moved_to' from cluster";
     let rows = link.read(sql, &[]).await?;
     let row = rows.first().ok_or(SchemaError::Absent)?;
@@ -161,42 +344,4 @@ pub(crate) async fn find(link: &mut Link) -> Result<Cluster, SchemaError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::database::Database;
-    use crate::testing::TestCluster;
-
-    #[tokio::test]
-    async fn a_cluster_is_made_once_and_a_second_call_says_so() {
-        let at = TestCluster::shared().empty_database().await;
-        let absent = Database::open(at.address.clone()).await.unwrap_err();
-        assert!(matches!(absent, SchemaError::Absent), "{absent}");
-        let calls = futures_util::future::join_all((0..4).map(|_| init(&at.address))).await;
-        let made: Vec<Cluster> = calls
-            .iter()
-            .filter_map(|made| match made.as_ref().unwrap() {
-                InitOutcome::Made(cluster) => Some(*cluster),
-                InitOutcome::Already(_) => None,
-            })
-            .collect();
-        let [cluster] = made[..] else { panic!("one of them makes it: {made:?}") };
-        assert_eq!(init(&at.address).await.unwrap(), InitOutcome::Already(cluster));
-        assert_eq!(Database::open(at.address.clone()).await.unwrap().cluster(), cluster);
-    }
-
-    #[tokio::test]
-    async fn tables_of_another_form_are_refused_in_one_sentence() {
-        let cluster = TestCluster::shared();
-        let at = cluster.database().await;
-        for (set, says) in [
-            ("schema = 0, oldest_schema = 0", "upgrade"),
-            ("schema = 3, oldest_schema = 2", "use the version that made them"),
-        ] {
-            cluster.run(&at.name, &format!("update cluster set {set}")).await;
-            let refused = Database::open(at.address.clone()).await.unwrap_err().to_string();
-            assert!(refused.contains(says), "{refused}");
-        }
-        cluster.run(&at.name, "update cluster set schema = 2, oldest_schema = 1").await;
-        assert!(Database::open(at.address).await.is_ok(), "a later form that this version may serve");
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use nix::errno::Errno;
@@ -11,7 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skein_app_server::policy;
 use skein_base::clock::Clock;
-use skein_config::access::{Credentials, is_open_to_others, read_token_file};
+use skein_base::tasks::Tasks;
+use skein_config::access::{CredentialFile, Credentials, is_open_to_others, read_token_file};
 use skein_helpers::{levels, tagged_processes};
 use skein_protocol::extension::HeldDetails;
 use skein_protocol::methods::SkeinStatus;
@@ -78,12 +80,13 @@ pub(super) fn findings(root: &Path) -> Vec<DoctorFinding> {
 }
 
 /// Whether the sessions and tokens of the home can be used, and others can read them.
-pub(super) fn credentials(root: &Path) -> Option<DoctorFinding> {
+pub(super) async fn credentials(root: &Path) -> Option<DoctorFinding> {
     let (name, path) = ("credentials", HomePaths::new(root).access());
     if !path.exists() {
         return None;
     }
-    let credentials = match Credentials::open(&path, Clock) {
+    let file = CredentialFile::new(path.clone(), Tasks::new());
+    let credentials = match Credentials::open(Arc::new(file), Clock).await {
         Ok(credentials) => credentials,
         Err(error) => {
             return Some(DoctorFinding::error(name, error.to_string(), "the server does not start with it"));

@@ -135,6 +135,9 @@ impl Outputs {
         self.line::<ReindexOutcome>("skein reindex");
         self.line::<ImportOutcome<'_>>("skein import");
         self.line::<ClusterOutcome>("skein cluster init");
+        self.line::<ClusterOutcome>("skein cluster upgrade");
+        self.line::<RestoredClusterOutcome>("skein cluster restored");
+        self.line::<ClusterStatusOutcome<'_>>("skein cluster status");
         self.line::<MigrateOutcome<'_>>("skein migrate");
         self.line::<FsckFinding>("skein fsck");
         self.line::<UnnamedLine<'_>>("skein fsck");

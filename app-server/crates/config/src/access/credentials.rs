@@ -1,23 +1,25 @@
-//! The credentials of one server: tickets in memory, sessions and tokens in `access.json`.
+//! The credentials of one server: tickets in memory, sessions and tokens in a store, too.
 //!
-//! The lock of the state is held for moments and never across a wait. Writing the file takes a second lock, so that an
-//! older state never replaces a newer one.
+//! The locks are held for moments and never across a wait. One caller at a time reads or writes the store, so that an older state
+//! never replaces a newer one.
 
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use skein_base::clock::{Clock, WallMs};
-use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::access::Access;
 use skein_protocol::extension::CredentialDetail;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::state::CredentialState;
-use super::file::{AccessFile, CredentialEnd, Stored, StoredKind};
+use super::records::{
+    CredentialChange, CredentialEnd, CredentialNews, CredentialRecord, CredentialStore, EndedCredential,
+    Stored, StoredKind,
+};
 use super::secret::is_well_formed;
 use super::{
     AccessError, CredentialKind, Digest, Door, Grant, RedeemError, Secret, SignedTokenRefusal,
@@ -35,21 +37,58 @@ pub use change::{CredentialError, NewToken};
 /// The id of the tokens of `--ws-auth`, which no list has.
 const CAPABILITY: Uuid = Uuid::nil();
 
-/// The credentials of a home. One value for each server, or for a program that has the home.
+/// The credentials of a server, or of a program that changes them without one.
 #[derive(Debug)]
 pub struct Credentials {
-    path: PathBuf,
+    store: Arc<dyn CredentialStore>,
     clock: Clock,
     /// The two clocks at the start.
     started: (WallMs, Instant),
     ws_auth: Option<WsAuth>,
     state: Mutex<CredentialState>,
-    /// The revision in the file. Its lock is held while the file is written.
-    saved: Mutex<u64>,
+    /// The holder of the permit reads or writes the store.
+    turn: Semaphore,
+    /// The content of the store, as this process knows it.
+    saved: Mutex<SavedCredentials>,
     /// Notified when a credential ends.
     ended: Notify,
-    /// Notified when the file is older than the state.
+    /// Notified when the store is older than the state.
     unsaved: Notify,
+}
+
+/// The content of the store.
+#[derive(Debug, Default)]
+struct SavedCredentials {
+    /// The revision of the state that was written last.
+    revision: u64,
+    records: HashMap<Uuid, CredentialRecord>,
+}
+
+impl SavedCredentials {
+    /// The change after which the store has these records.
+    fn change_to(&self, all: &[CredentialRecord], now: WallMs) -> CredentialChange {
+        let is_changed = |record: &&CredentialRecord| self.records.get(&record.id()) != Some(*record);
+        let kept: HashSet<Uuid> = all.iter().map(CredentialRecord::id).collect();
+        // An end that is no longer remembered, and that the store has not.
+        let lost = self.records.values().filter(|record| !kept.contains(&record.id()));
+        let ends = lost.filter_map(|record| match record {
+            CredentialRecord::Open(Stored { id, sha256, .. }) => {
+                let (id, sha256) = (*id, *sha256);
+                Some(CredentialRecord::Ended(EndedCredential {
+                    id,
+                    sha256,
+                    reason: CredentialEnd::Revoked,
+                    at: now,
+                }))
+            }
+            CredentialRecord::Ended(_) | CredentialRecord::Unreadable(_) => None,
+        });
+        CredentialChange {
+            all: all.to_vec(),
+            changed: all.iter().filter(is_changed).cloned().chain(ends).collect(),
+            oldest_end: state::oldest_end(now),
+        }
+    }
 }
 
 /// Why a secret gives no access.
@@ -108,24 +147,29 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Credentials {
-    /// Reads the credentials of a home from this file, which may be missing. Blocks.
+    /// Reads the credentials of this store.
     ///
     /// # Errors
-    /// [`AccessError`]; the file is unchanged.
-    pub fn open(path: &Path, clock: Clock) -> Result<Self, AccessError> {
-        let started = (clock.wall(), clock.now());
-        let mut state = CredentialState::of(AccessFile::read(path)?, started.0);
-        state.expire(started.0);
-        Ok(Self {
-            path: path.to_owned(),
+    /// [`AccessError`]; the store is unchanged.
+    pub async fn open(store: Arc<dyn CredentialStore>, clock: Clock) -> Result<Self, AccessError> {
+        let own = Self::empty(store, clock);
+        own.receive().await?;
+        Ok(own)
+    }
+
+    /// Credentials in memory only, until the first change of a user.
+    pub fn empty(store: Arc<dyn CredentialStore>, clock: Clock) -> Self {
+        Self {
+            store,
             clock,
-            started,
+            started: (clock.wall(), clock.now()),
             ws_auth: None,
-            state: Mutex::new(state),
-            saved: Mutex::new(0),
+            state: Mutex::default(),
+            turn: Semaphore::new(1),
+            saved: Mutex::default(),
             ended: Notify::new(),
             unsaved: Notify::new(),
-        })
+        }
     }
 
     /// Accepts the tokens of `--ws-auth`, too, with the access `admin`.
@@ -173,7 +217,7 @@ impl Credentials {
     }
 
     /// Uses a ticket up and makes a session of it. Of two at once, one gets the session. The session is in memory when
-    /// this returns; [`Credentials::write`] waits until it is in the file.
+    /// this returns; [`Credentials::write`] waits until it is in the store.
     ///
     /// # Errors
     /// [`RedeemError`].
@@ -305,44 +349,94 @@ impl Credentials {
         self.current(self.now()).stored.iter().map(Stored::detail).collect()
     }
 
-    /// Brings the file up to date on a thread for blocking work. Returns when all earlier changes are on disk. A failure
-    /// is in the log, and [`Credentials::keep`] tries again.
-    pub async fn write(self: &Arc<Self>, tasks: &Tasks) {
-        let own = Arc::clone(self);
-        let written = tasks.blocking("credentials", BlockingPool::Sync, move || own.save()).await;
-        if let Ok(Err(error)) = written {
+    /// Brings the store up to date. Returns when it has all earlier changes. A failure is in the log, and
+    /// [`Credentials::keep`] tries again.
+    pub async fn write(&self) {
+        if let Err(error) = self.save().await {
             tracing::error!(%error, "changes of credentials are not written yet; the server tries again in a minute");
             self.unsaved.notify_one();
         }
     }
 
-    /// Keeps the file up to date until `stop`.
-    pub async fn keep(self: Arc<Self>, tasks: Tasks, stop: CancellationToken) {
-        loop {
+    /// Keeps the store up to date until `stop`, and takes over the changes of other servers.
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        let mut due = None;
+        while !stop.is_cancelled() {
+            let write = async move {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = self.unsaved.notified() => {}
-                () = stop.cancelled() => break,
+                () = self.unsaved.notified(), if due.is_none() => due = Some(self.clock.now() + policy::CREDENTIAL_WRITE),
+                () = write => {
+                    due = None;
+                    self.write().await;
+                }
+                () = self.store.changed() => self.follow(&stop).await,
+                () = stop.cancelled() => {}
             }
-            tokio::select! {
-                () = tokio::time::sleep(policy::CREDENTIAL_WRITE) => {}
-                () = stop.cancelled() => break,
-            }
-            self.write(&tasks).await;
         }
-        self.write(&tasks).await;
+        self.write().await;
     }
 
-    /// Writes the file if it is older than the state. Blocks.
-    fn save(&self) -> Result<(), AccessError> {
-        let mut saved = locked(&self.saved);
-        let (revision, file) = {
-            let state = locked(&self.state);
-            (state.revision, state.file())
-        };
-        if revision != *saved {
-            file.write(&self.path)?;
-            *saved = revision;
+    /// Takes over what others have changed in the store, if it answers.
+    pub async fn refresh(&self) {
+        if let Err(error) = self.receive().await {
+            tracing::warn!(%error, "changes of credentials by another server are not known yet");
         }
+    }
+
+    /// Takes over what others have changed in the store. Tries again until it can.
+    async fn follow(&self, stop: &CancellationToken) {
+        while let Err(error) = self.receive().await {
+            tracing::warn!(%error, "changes of credentials by another server are not known yet; the server tries again");
+            tokio::select! {
+                () = tokio::time::sleep(policy::CREDENTIAL_RETRY) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Takes over what others have changed in the store.
+    async fn receive(&self) -> Result<(), AccessError> {
+        // Nobody closes the semaphore.
+        let _turn = self.turn.acquire().await.ok();
+        let CredentialNews { records, is_all } = self.store.read().await?;
+        let now = self.now();
+        let mut state = self.current(now);
+        let before = state.revision;
+        if state.receive(&records, now) | state.expire(now) {
+            self.ended.notify_waiters();
+        }
+        let mut saved = locked(&self.saved);
+        if is_all {
+            // A database may have forgotten what it had: it gets that again.
+            state.revision += u64::from(!saved.records.is_empty());
+            saved.records.clear();
+        }
+        saved.records.extend(records.into_iter().map(|record| (record.id(), record)));
+        if state.revision != before {
+            self.unsaved.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes the store if it is older than the state.
+    async fn save(&self) -> Result<(), AccessError> {
+        let _turn = self.turn.acquire().await.ok();
+        let (revision, all) = {
+            let state = locked(&self.state);
+            (state.revision, state.records())
+        };
+        if revision == locked(&self.saved).revision {
+            return Ok(());
+        }
+        let change = locked(&self.saved).change_to(&all, self.now());
+        self.store.write(change).await?;
+        let records = all.into_iter().map(|record| (record.id(), record)).collect();
+        *locked(&self.saved) = SavedCredentials { revision, records };
         Ok(())
     }
 

@@ -4,10 +4,12 @@
 mod admission;
 mod admitted;
 mod capability;
+mod carried;
 mod credentials;
 mod digest;
 mod file;
 mod origin;
+mod records;
 mod refusals;
 mod roots;
 mod secret;
@@ -18,11 +20,14 @@ mod tickets;
 pub use admission::{Admission, CredentialKind, Door, Grant, Identity};
 pub use admitted::{AdmittedConnection, AdmittedConnections};
 pub use capability::{TokenFileError, WsAuth, read_shared_secret, read_token_file};
+pub use carried::carry;
 pub use credentials::{CredentialError, CredentialRefusal, Credentials, NewSession, NewToken, Redeemed};
 pub use digest::{BadDigest, Digest};
-pub(crate) use file::AccessFile;
-pub use file::{AccessError, CredentialEnd, is_open_to_others, warn_if_open_to_others};
+pub use file::{CredentialFile, is_open_to_others, warn_if_open_to_others};
 pub use origin::{BadOrigin, OriginPattern, WebOrigin, origin_command};
+pub use records::{
+    AccessError, CredentialChange, CredentialEnd, CredentialNews, CredentialRecord, CredentialStore,
+};
 pub use refusals::{Refusals, RefusedOrigin};
 pub use roots::contain;
 pub use secret::{Secret, SentSecret};

@@ -105,7 +105,7 @@ impl TestCluster {
     /// # Panics
     /// As [`TestCluster::shared`].
     pub fn start() -> Self {
-        let programs = binaries::of_postgresql().unwrap_or_else(|error| panic!("{error}"));
+        let programs = Self::programs();
         Self::of(GuardedProgram::start(LIFE, &[programs.as_os_str()]), NO_PORT)
     }
 
@@ -115,7 +115,7 @@ impl TestCluster {
     /// # Panics
     /// As [`TestCluster::shared`].
     pub fn with_tls(certificates: &TestCertificates) -> Self {
-        let programs = binaries::of_postgresql().unwrap_or_else(|error| panic!("{error}"));
+        let programs = Self::programs();
         let port = free_port();
         let TestCertificates { certificate, key, clients } = certificates;
         let text = port.to_string();
@@ -126,6 +126,17 @@ impl TestCluster {
 
     fn of(program: GuardedProgram, port: u16) -> Self {
         Self { program, port, made: AtomicU32::new(0), template: tokio::sync::OnceCell::new() }
+    }
+
+    /// The folder of PostgreSQL's programs.
+    ///
+    /// # Panics
+    /// If PostgreSQL is not here. The message says what to do.
+    pub fn programs() -> std::path::PathBuf {
+        let folder = binaries::of_postgresql().unwrap_or_else(|error| panic!("{error}"));
+        // Where these are links, more programs are beside their targets.
+        let target = std::fs::canonicalize(folder.join("initdb")).ok();
+        target.and_then(|program| Some(program.parent()?.to_owned())).unwrap_or(folder)
     }
 
     /// The port with TLS.

@@ -42,6 +42,21 @@ impl Home {
         Ok(aside)
     }
 
+    /// Renames the file of sessions and tokens, which a database has now.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`]
+    pub fn set_credentials_aside(&self) -> Result<(), HomeError> {
+        let (file, aside) = (self.paths().access(), self.paths().access_aside());
+        match fs::rename(&file, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => {
+                renamed.map_err(|source| fault(&file, source))?;
+                sync_folder(self.paths().root())
+            }
+        }
+    }
+
     /// Makes the home one of files again, whose threads have come from a database and have terms up to `seen`.
     ///
     /// # Errors

@@ -106,6 +106,11 @@ impl HomePaths {
         self.root.join("access.json")
     }
 
+    /// The sessions and tokens of the time before a database had them.
+    pub(super) fn access_aside(&self) -> PathBuf {
+        self.root.join("access-before-database.json")
+    }
+
     /// One empty file for each rollout whose end may not be closed and indexed.
     pub fn open_markers(&self) -> PathBuf {
         self.root.join("open")

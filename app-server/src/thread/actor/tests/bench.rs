@@ -1,6 +1,6 @@
 //! A server without a socket.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use skein_base::clock::Clock;
 use skein_base::counters::ServerCounters;
 use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
-use skein_config::access::Credentials;
+use skein_config::access::{CredentialFile, Credentials};
 use skein_config::{ServerConfig, SharedConfig};
 use skein_helpers::testing::{Fakes, Tools};
 use skein_helpers::{Containment, GuardExecutable, Helpers, HostOptions};
@@ -189,7 +189,8 @@ impl Bench {
 
     /// The app for a connection to this server.
     pub(crate) fn app(&self) -> Arc<App> {
-        self.app_with(Credentials::open(Path::new("/nowhere/access.json"), self.services.clock).unwrap())
+        let nowhere = CredentialFile::new("/nowhere/access.json".into(), Tasks::new());
+        self.app_with(Credentials::empty(Arc::new(nowhere), self.services.clock))
     }
 
     /// The same with these credentials.

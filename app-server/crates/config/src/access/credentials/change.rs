@@ -1,4 +1,4 @@
-//! Changes that a user asks for: a new token, and the end of a session or token. They block until they are on disk.
+//! Changes that a user asks for: a new token, and the end of a session or token. They return once the store has them.
 
 use skein_base::clock::WallMs;
 use skein_protocol::access::Access;
@@ -6,7 +6,7 @@ use skein_protocol::error::WireError;
 use skein_protocol::extension::CredentialDetail;
 use uuid::Uuid;
 
-use super::super::file::{CredentialEnd, Stored, StoredKind};
+use super::super::records::{CredentialEnd, Stored, StoredKind};
 use super::super::{AccessError, BadDigest, BadOrigin, Digest, OriginPattern, WebOrigin};
 use super::Credentials;
 use crate::policy;
@@ -62,14 +62,14 @@ pub enum CredentialError {
         /// The beginning of the id.
         id: String,
     },
-    /// The disk refuses the new token. It is not usable.
+    /// The store refuses the new token. It is not usable.
     #[error("the token is not added: {0}")]
     NotAdded(#[source] AccessError),
-    /// The disk refuses the end of a credential. It has ended for this server, which tries again. It comes back with the next one if
+    /// The store refuses the end of a credential. It has ended for this server, which tries again. It comes back with the next one if
     /// this one is killed before.
     #[error(
-        "the file still has the credential: {0}; a running server refuses it and tries again each minute; without one, \
-         revoke it again"
+        "the store has not taken the end of the credential: {0}; revoke it again; a server that was asked refuses it meanwhile, and \
+         tries again each minute"
     )]
     NotRevoked(#[source] AccessError),
 }
@@ -117,11 +117,11 @@ fn origin(text: &str) -> Result<WebOrigin, CredentialError> {
 }
 
 impl Credentials {
-    /// Adds a token, and returns when it is on disk. Blocks.
+    /// Adds a token, and returns once the store has it.
     ///
     /// # Errors
     /// [`CredentialError`]; nothing was added.
-    pub fn add_token(&self, token: NewToken) -> Result<CredentialDetail, CredentialError> {
+    pub async fn add_token(&self, token: NewToken) -> Result<CredentialDetail, CredentialError> {
         if !is_name(&token.name) {
             return Err(CredentialError::Name { name: beginning(&token.name) });
         }
@@ -146,9 +146,13 @@ impl Credentials {
             expires_at: token.expires_at,
         };
         let (id, detail) = (stored.id, stored.detail());
+        // Another server may have added one of this name.
+        self.receive().await.map_err(CredentialError::NotAdded)?;
         self.admit(stored, now)?;
-        self.save().map_err(|error| {
-            super::locked(&self.state).forget(id);
+        self.save().await.map_err(|error| {
+            // The store may have it all the same, or get it by a write beside this one. It ends there with the next write.
+            super::locked(&self.state).end(id, CredentialEnd::Revoked, now);
+            self.unsaved.notify_one();
             CredentialError::NotAdded(error)
         })?;
         Ok(detail)
@@ -169,24 +173,28 @@ impl Credentials {
     }
 
     /// Ends the session or token with this id, or the token with this name, and the sessions of its tickets. Their
-    /// connections end at once; this returns when the change is on disk. Blocks.
+    /// connections end at once; this returns once the store has the change.
     ///
     /// # Errors
     /// [`CredentialError`].
-    pub fn revoke(&self, id: &str) -> Result<CredentialDetail, CredentialError> {
+    pub async fn revoke(&self, id: &str) -> Result<CredentialDetail, CredentialError> {
+        self.refresh().await;
+        let ended = self.end(id)?;
+        self.ended.notify_waiters();
+        self.save().await.map_err(|error| {
+            self.unsaved.notify_one();
+            CredentialError::NotRevoked(error)
+        })?;
+        Ok(ended.detail())
+    }
+
+    fn end(&self, id: &str) -> Result<Stored, CredentialError> {
         let now = self.now();
         let mut state = self.current(now);
         let is_token = |one: &Stored| one.kind == StoredKind::Token && one.name == id;
         let wanted = Uuid::try_parse(id).ok();
         let found = state.stored.iter().find(|one| Some(one.id) == wanted || is_token(one)).map(|one| one.id);
         let ended = found.and_then(|id| state.end(id, CredentialEnd::Revoked, now));
-        drop(state);
-        let Some(ended) = ended else { return Err(CredentialError::NotFound { id: beginning(id) }) };
-        self.ended.notify_waiters();
-        self.save().map_err(|error| {
-            self.unsaved.notify_one();
-            CredentialError::NotRevoked(error)
-        })?;
-        Ok(ended.detail())
+        ended.ok_or_else(|| CredentialError::NotFound { id: beginning(id) })
     }
 }

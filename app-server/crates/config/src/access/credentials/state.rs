@@ -7,14 +7,19 @@ use skein_protocol::extension::{CredentialDetail, CredentialType};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::super::file::{CredentialEnd, EndedCredential, Stored, StoredKind};
+use super::super::records::{CredentialEnd, CredentialRecord, EndedCredential, Stored, StoredKind};
 use super::super::tickets::Tickets;
-use super::super::{AccessFile, CredentialKind, Digest, Grant};
+use super::super::{CredentialKind, Digest, Grant};
 use crate::policy;
 
 /// A duration in milliseconds of the wall clock.
 pub(super) fn millis(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Ends before this are not remembered.
+pub(super) fn oldest_end(now: WallMs) -> WallMs {
+    WallMs(now.0.saturating_sub(millis(policy::ENDED_CREDENTIAL_KEEP)))
 }
 
 fn later(from: WallMs, duration: std::time::Duration) -> WallMs {
@@ -64,32 +69,81 @@ impl Stored {
     }
 }
 
-/// The credentials of a home.
+/// The credentials of a server.
 #[derive(Debug, Default)]
 pub(super) struct CredentialState {
     /// The oldest first.
     pub(super) stored: Vec<Stored>,
-    /// EndedCredential ones, the oldest first.
+    /// Ended ones that are remembered, the oldest first.
     ended: VecDeque<EndedCredential>,
     pub(super) tickets: Tickets,
-    /// Rises with each change that belongs into the file.
+    /// Rises with each change that belongs into the store.
     pub(super) revision: u64,
 }
 
 impl CredentialState {
-    /// The state after a start. A use in the future would extend a session, so it counts as a use now.
-    pub(super) fn of(file: AccessFile, now: WallMs) -> Self {
-        let mut stored = file.credentials;
-        for credential in &mut stored {
-            credential.created_at = credential.created_at.min(now);
-            credential.last_used_at = credential.last_used_at.map(|last| last.min(now));
+    /// Takes over records of the store. Returns whether one of them ends a credential.
+    pub(super) fn receive(&mut self, records: &[CredentialRecord], now: WallMs) -> bool {
+        let before = self.stored.len();
+        let mut new = 0;
+        for record in records {
+            match record {
+                CredentialRecord::Open(stored) => new += usize::from(self.receive_open(stored, now)),
+                CredentialRecord::Ended(ended) => self.receive_end(ended),
+                CredentialRecord::Unreadable(id) => self.stored.retain(|one| one.id != *id),
+            }
         }
-        Self { stored, ended: file.ended.into(), ..Self::default() }
+        self.stored.sort_by_key(|one| (one.created_at, one.id));
+        self.ended.make_contiguous().sort_by_key(|ended| ended.at);
+        self.end_orphans(now);
+        self.bound_ends();
+        self.stored.len() < before + new
     }
 
-    /// The content of the file.
-    pub(super) fn file(&self) -> AccessFile {
-        AccessFile::new(self.stored.clone(), self.ended.iter().cloned().collect())
+    /// Ends those whose maker has ended, as when another server made them at that moment.
+    fn end_orphans(&mut self, now: WallMs) {
+        let reason_of = |one: &Stored| {
+            let maker = one.made_by?;
+            let ended = self.ended.iter().find(|ended| ended.id == maker)?;
+            Some((one.id, ended.reason))
+        };
+        let orphans: Vec<(Uuid, CredentialEnd)> = self.stored.iter().filter_map(reason_of).collect();
+        for (id, reason) in orphans {
+            self.end(id, reason, now);
+        }
+    }
+
+    /// Returns whether it is new.
+    fn receive_open(&mut self, stored: &Stored, now: WallMs) -> bool {
+        if self.ended.iter().any(|ended| ended.id == stored.id) {
+            return false;
+        }
+        // A use in the future would extend a session, so it counts as a use now.
+        let used = stored.last_used_at.map(|last| last.min(now));
+        if let Some(at) = self.position(|known| known.id == stored.id)
+            && let Some(known) = self.stored.get_mut(at)
+        {
+            known.first_used_at = known.first_used_at.or(stored.first_used_at);
+            known.last_used_at = known.last_used_at.max(used);
+            return false;
+        }
+        let created_at = stored.created_at.min(now);
+        self.stored.push(Stored { created_at, last_used_at: used, ..stored.clone() });
+        true
+    }
+
+    fn receive_end(&mut self, ended: &EndedCredential) {
+        if self.end(ended.id, ended.reason, ended.at).is_none()
+            && !self.ended.iter().any(|known| known.id == ended.id)
+        {
+            self.ended.push_back(ended.clone());
+        }
+    }
+
+    /// The content of the store: those in use, then those that have ended.
+    pub(super) fn records(&self) -> Vec<CredentialRecord> {
+        let open = self.stored.iter().cloned().map(CredentialRecord::Open);
+        open.chain(self.ended.iter().cloned().map(CredentialRecord::Ended)).collect()
     }
 
     /// Ends those whose time is over. Returns whether there are any.
@@ -99,7 +153,7 @@ impl CredentialState {
         for id in &over {
             self.end(*id, CredentialEnd::Expired, now);
         }
-        let oldest = WallMs(now.0.saturating_sub(millis(policy::ENDED_CREDENTIAL_KEEP)));
+        let oldest = oldest_end(now);
         while self.ended.pop_front_if(|ended| ended.at < oldest).is_some() {
             self.revision += 1;
         }
@@ -111,10 +165,8 @@ impl CredentialState {
         let at = self.stored.iter().position(|credential| credential.id == id)?;
         let removed = self.stored.remove(at);
         self.revision += 1;
-        if self.ended.len() >= policy::ENDED_CREDENTIALS {
-            self.ended.pop_front();
-        }
         self.ended.push_back(EndedCredential { id, sha256: removed.sha256, reason, at: now });
+        self.bound_ends();
         self.tickets.end_of(id);
         while let Some(made) = self.stored.iter().find(|one| one.made_by == Some(id)).map(|one| one.id) {
             self.end(made, reason, now);
@@ -122,10 +174,11 @@ impl CredentialState {
         Some(removed)
     }
 
-    /// Takes back a credential that was not written.
-    pub(super) fn forget(&mut self, id: Uuid) {
-        self.stored.retain(|credential| credential.id != id);
-        self.revision += 1;
+    /// Remembers so many ends; a database remembers more.
+    fn bound_ends(&mut self) {
+        while self.ended.len() > policy::ENDED_CREDENTIALS {
+            self.ended.pop_front();
+        }
     }
 
     pub(super) fn add(&mut self, credential: Stored) {

@@ -5,10 +5,10 @@ use crate::access::is_open_to_others;
 
 #[tokio::test(start_paused = true)]
 async fn uses_are_written_at_most_once_a_minute() {
-    let mut rig = Rig::new();
-    let secret = rig.token("ci", None);
+    let mut rig = Rig::new().await;
+    let secret = rig.token("ci", None).await;
     let (tasks, stop) = (Tasks::new(), CancellationToken::new());
-    let keep = Arc::clone(&rig.credentials).keep(tasks.clone(), stop.clone());
+    let keep = Arc::clone(&rig.credentials).keep(stop.clone());
     let keep = tasks.spawn("credentials", keep);
     let last_use = |rig: &Rig| {
         let file: Value = serde_json::from_slice(&fs::read(rig.file()).unwrap()).unwrap();
@@ -21,57 +21,55 @@ async fn uses_are_written_at_most_once_a_minute() {
     stop.cancel();
     keep.await.unwrap();
     assert!(last_use(&rig).is_i64());
-    rig.again();
+    rig.again().await;
     assert!(rig.credentials.list()[0].last_used_at.is_some());
     tasks.finish().await;
 }
 
 #[tokio::test]
 async fn a_session_is_on_disk_after_a_write() {
-    let rig = Rig::new();
-    let (tasks, session) = (Tasks::new(), rig.session());
-    rig.credentials.write(&tasks).await;
-    let again = Credentials::open(&rig.file(), Clock).unwrap();
+    let rig = Rig::new().await;
+    let session = rig.session();
+    rig.credentials.write().await;
+    let again = rig.opened().await.unwrap();
     assert_eq!(again.check(session.secret.expose()).unwrap().id, session.grant.id);
-    tasks.finish().await;
 }
 
-#[test]
-fn a_token_that_cannot_be_written_is_not_added() {
-    let rig = Rig::new();
+#[tokio::test]
+async fn a_token_that_cannot_be_written_is_not_added() {
+    let rig = Rig::new().await;
     fs::create_dir(rig.file()).unwrap();
     let secret = Secret::generate_token().unwrap();
-    let refused = rig.credentials.add_token(token("ci", &secret)).unwrap_err();
+    let refused = rig.credentials.add_token(token("ci", &secret)).await.unwrap_err();
     assert!(matches!(refused, CredentialError::NotAdded(_)), "{refused}");
-    assert_eq!((rig.check(&secret), rig.credentials.list()), (Err(CredentialRefusal::Unknown), vec![]));
+    assert_eq!((rig.check(&secret), rig.credentials.list()), (Err(CredentialRefusal::Revoked), vec![]));
     let session = rig.session();
-    let refused = rig.credentials.revoke(&session.grant.id.to_string()).unwrap_err();
+    let refused = rig.credentials.revoke(&session.grant.id.to_string()).await.unwrap_err();
     assert!(matches!(refused, CredentialError::NotRevoked(_)), "{refused}");
     assert_eq!(rig.check(&session.secret), Err(CredentialRefusal::Revoked), "it has ended all the same");
 }
 
 #[tokio::test]
 async fn an_end_that_the_disk_refuses_is_tried_again_until_it_is_written() {
-    let (mut rig, tasks) = (Rig::new(), Tasks::new());
-    let secret = rig.token("ci", None);
+    let mut rig = Rig::new().await;
+    let secret = rig.token("ci", None).await;
     fs::remove_file(rig.file()).unwrap();
     fs::create_dir(rig.file()).unwrap();
     let is_due = |rig: &Rig| rig.credentials.unsaved.notified().now_or_never().is_some();
-    assert!(rig.credentials.revoke("ci").is_err() && is_due(&rig));
-    rig.credentials.write(&tasks).await;
+    assert!(rig.credentials.revoke("ci").await.is_err() && is_due(&rig));
+    rig.credentials.write().await;
     assert!(is_due(&rig), "it failed again");
     fs::remove_dir(rig.file()).unwrap();
-    rig.credentials.write(&tasks).await;
+    rig.credentials.write().await;
     assert!(!is_due(&rig));
-    rig.again();
+    rig.again().await;
     assert_eq!(rig.check(&secret), Err(CredentialRefusal::Revoked));
-    tasks.finish().await;
 }
 
-#[test]
-fn a_damaged_newer_or_unknown_file_is_refused_and_stays() {
-    let mut rig = Rig::new();
-    rig.token("ci", None);
+#[tokio::test]
+async fn a_damaged_newer_or_unknown_file_is_refused_and_stays() {
+    let mut rig = Rig::new().await;
+    rig.token("ci", None).await;
     let good = fs::read_to_string(rig.file()).unwrap();
     let mut newer: Value = serde_json::from_str(&good).unwrap();
     newer["version"] = json!(2);
@@ -85,22 +83,22 @@ fn a_damaged_newer_or_unknown_file_is_refused_and_stays() {
         (newer.to_string(), "a newer skein has written it"),
     ] {
         fs::write(rig.file(), &text).unwrap();
-        let error = Credentials::open(&rig.file(), Clock).unwrap_err().to_string();
+        let error = rig.opened().await.unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("access.json"), "{error}");
         assert_eq!(fs::read_to_string(rig.file()).unwrap(), text);
     }
     fs::write(rig.file(), good).unwrap();
-    rig.again();
+    rig.again().await;
     assert_eq!(rig.credentials.list().len(), 1);
 }
 
-#[test]
-fn a_file_that_others_can_read_is_noticed_and_closed_by_the_next_change() {
-    let rig = Rig::new();
+#[tokio::test]
+async fn a_file_that_others_can_read_is_noticed_and_closed_by_the_next_change() {
+    let rig = Rig::new().await;
     assert!(!is_open_to_others(&rig.file()), "without a file");
-    rig.token("a", None);
+    rig.token("a", None).await;
     fs::set_permissions(rig.file(), fs::Permissions::from_mode(0o644)).unwrap();
     assert!(is_open_to_others(&rig.file()));
-    rig.token("b", None);
+    rig.token("b", None).await;
     assert!(!is_open_to_others(&rig.file()));
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 
-#[test]
-fn a_ticket_becomes_one_session_of_its_page() {
-    let rig = Rig::new();
+#[tokio::test]
+async fn a_ticket_becomes_one_session_of_its_page() {
+    let rig = Rig::new().await;
     let ticket = rig.ticket();
     assert_eq!(rig.check(&ticket), Err(CredentialRefusal::Ticket), "it is good in another place only");
     let redeemed = rig.redeem(&ticket).ok().unwrap();
@@ -17,9 +17,9 @@ fn a_ticket_becomes_one_session_of_its_page() {
     assert!(matches!(end_of(rig.redeem(&redeemed.secret)), RedeemError::Unknown));
 }
 
-#[test]
-fn only_a_ticket_of_another_machine_is_good_for_other_users() {
-    let rig = Rig::new();
+#[tokio::test]
+async fn only_a_ticket_of_another_machine_is_good_for_other_users() {
+    let rig = Rig::new().await;
     for (door, same_user) in [(Door::Unix, true), (Door::Loopback, true), (Door::Remote, false)] {
         let (ticket, _) =
             rig.credentials.create_ticket(Access::Read, door, None, policy::TICKET_LIFE).unwrap();
@@ -29,7 +29,7 @@ fn only_a_ticket_of_another_machine_is_good_for_other_users() {
 
 #[tokio::test(start_paused = true)]
 async fn another_user_redeems_only_a_ticket_for_other_machines() {
-    let rig = Rig::new();
+    let rig = Rig::new().await;
     for (door, is_theirs) in [(Door::Unix, false), (Door::Loopback, false), (Door::Remote, true)] {
         let (ticket, _) =
             rig.credentials.create_ticket(Access::Chat, door, None, policy::TICKET_LIFE).unwrap();
@@ -44,9 +44,9 @@ async fn another_user_redeems_only_a_ticket_for_other_machines() {
     }
 }
 
-#[test]
-fn of_two_at_once_exactly_one_redeems_a_ticket() {
-    let rig = Rig::new();
+#[tokio::test]
+async fn of_two_at_once_exactly_one_redeems_a_ticket() {
+    let rig = Rig::new().await;
     for _ in 0..200 {
         let (ticket, barrier) = (rig.ticket(), Barrier::new(4));
         let redeem = || {
@@ -65,7 +65,7 @@ fn of_two_at_once_exactly_one_redeems_a_ticket() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ticket_expires_after_half_a_minute() {
-    let rig = Rig::new();
+    let rig = Rig::new().await;
     let (early, late) = (rig.ticket(), rig.ticket());
     advance(policy::TICKET_LIFE - Duration::from_millis(1)).await;
     assert!(rig.redeem(&early).is_ok());
@@ -76,7 +76,7 @@ async fn a_ticket_expires_after_half_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn open_tickets_are_bounded_and_an_older_one_is_not_given_up() {
-    let rig = Rig::new();
+    let rig = Rig::new().await;
     let first = rig.ticket();
     for _ in 1..policy::OPEN_TICKETS {
         rig.ticket();
