@@ -140,7 +140,7 @@ impl ClusterPlace {
         }
         let cluster = report.cluster;
         print_line(&format!(
-            "{url}: cluster {}, form {}; {} threads are open",
+            "{url}: cluster {}, form {}; open threads: {}",
             cluster.id, cluster.schema, report.open
         ))?;
         if !report.nodes.iter().any(|node| node.is_live) {

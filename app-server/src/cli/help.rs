@@ -45,7 +45,7 @@ Keep:
   export      Write one thread as JSON lines or Markdown
   fsck        Check and repair a home
   reindex     Rebuild the list of threads
-  cluster     Prepare a PostgreSQL database for threads
+  cluster     Set up and look after a PostgreSQL database for threads
 
 Build on it:
   call         Call a method of the running server

@@ -112,7 +112,7 @@ enum SkeinCommand {
     Call(call::CallArgs),
     /// Talk in the terminal. Ctrl-C interrupts a turn, twice leaves.
     Chat(chat::Chat),
-    /// Prepare a PostgreSQL database for the threads of a server (skein serve --store).
+    /// Set up and look after a PostgreSQL database for the threads of a server (skein serve --store).
     Cluster(cluster::ClusterArgs),
     /// Make a link named codex in a folder, for programs that start a codex: under that name, skein answers their
     /// questions and is their app-server.

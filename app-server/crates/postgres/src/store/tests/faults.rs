@@ -200,7 +200,7 @@ async fn a_role_with_too_few_rights_is_one_sentence() {
     let tasks = Tasks::new();
     let store = open(&TestDatabase { address, name: at.name.clone() }, &tasks).await;
     let reason = refusal(&store).await;
-    assert!(reason.contains("too few rights; grant it select, insert, update and delete"), "{reason}");
+    assert!(reason.contains("too few rights; a server needs select, insert, update and delete"), "{reason}");
     drop(store);
     tasks.finish().await;
 }
