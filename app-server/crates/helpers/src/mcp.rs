@@ -273,7 +273,13 @@ impl Session {
         let mut outstanding = OutstandingCall { handle: Some(handle), tasks: &self.tasks };
         tokio::select! {
             biased;
-            answer = outstanding.answer() => read_answer(answer).map_err(|fault| self.alone(fault)),
+            answer = outstanding.answer() => {
+                // The line may have had the answer before it knew the request.
+                if matches!(&answer, Ok(_) | Err(ServiceError::McpError(_))) {
+                    call.is_answered();
+                }
+                read_answer(answer).map_err(|fault| self.alone(fault))
+            }
             () = self.line.closed.cancelled() => Err(CallError::Closed),
             () = underway.given_up() => Err(CallError::Unresponsive),
             () = cancel.cancelled() => Err(CallError::Cancelled),

@@ -228,6 +228,14 @@ impl Entered {
             own.is_some_and(|call| call.request.replace(request.clone()).is_some())
         });
     }
+
+    /// The helper has answered the last request for it.
+    pub(crate) fn is_answered(&self) {
+        self.callers.open.send_if_modified(|open| {
+            let own = open.calls.iter_mut().find(|call| Some(call.number) == self.number);
+            own.is_some_and(|call| call.request.take().is_some())
+        });
+    }
 }
 
 impl Drop for Entered {
@@ -336,6 +344,13 @@ mod tests {
         callers.is_answered(&RequestId::Number(0));
         drop((call, callers.enter(caller(3, "/c", None))));
         assert!(callers.asked(None).is_ok(), "one was answered, the other one never made");
+        // The answer can be read before the request is known to be this call's.
+        let call = callers.enter(caller(2, "/b", None));
+        callers.is_answered(&RequestId::Number(9));
+        call.asks(&RequestId::Number(9));
+        call.is_answered();
+        drop(call);
+        assert!(callers.asked(None).is_ok(), "it was answered, too");
         let most = i64::try_from(policy::HELPER_CANCELLED_CALLS).unwrap();
         (0..=most).for_each(|request| cancelled(&callers, caller(2, "/b", None), request));
         (0..=most).for_each(|request| callers.is_answered(&RequestId::Number(request)));
