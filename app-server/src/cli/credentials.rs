@@ -59,7 +59,7 @@ enum SessionsCommand {
     Revoke(Revoke),
 }
 
-/// Whose credentials they are.
+/// The home or the database that has the credentials.
 #[derive(Debug, Args)]
 pub(super) struct CredentialPlace {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].

@@ -117,7 +117,10 @@ impl Storage {
         let (displaced, newest) = (presence.lost(), presence.credentials());
         // Those of the home's time without the database.
         let file = CredentialFile::new(home.paths().access(), tasks.clone());
-        carry(&file, &DatabaseCredentials::new(CredentialRows::new(&database, None))).await?;
+        let came = carry(&file, &DatabaseCredentials::new(CredentialRows::new(&database, None))).await?;
+        if came > 0 {
+            tracing::info!(count = came, "tokens and sessions of the home are in the database now");
+        }
         let credentials = Arc::new(DatabaseCredentials::new(CredentialRows::new(&database, Some(newest))));
         let changes = Arc::new(Changes::default());
         let rows = Arc::new(ThreadRows::open(&database, Arc::clone(&changes)).await?);

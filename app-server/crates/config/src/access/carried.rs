@@ -10,7 +10,7 @@ use super::records::{CredentialChange, CredentialRecord, CredentialStore};
 use crate::policy;
 
 /// Copies the records of `from` that `to` has not, and the ends of those that it still has. A token whose name another one has
-/// there gets a number behind its name. Nobody has read these two values before. Returns how many records were copied.
+/// there gets a number behind its name. Both values are new: a value returns a record once. Returns how many records were copied.
 ///
 /// # Errors
 /// [`AccessError`]; a repetition copies the rest.
