@@ -257,29 +257,23 @@ impl Session {
     /// Asks, and waits for the answer or the end of `cancel` or of the line.
     async fn ask_once(
         &self,
-        request: ClientRequest,
+        mut request: ClientRequest,
         meta: Option<Map<String, Value>>,
         call: &Entered,
         cancel: &CancellationToken,
     ) -> Result<ServerResult, CallError> {
         let mut underway = self.activity.begin(call.rule());
+        call.makes(&mut request);
         let handle = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(CallError::Cancelled),
             () = underway.given_up() => return Err(CallError::Unresponsive),
             sent = self.send_with(request, meta) => sent.map_err(|_| CallError::Closed)?,
         };
-        call.asks(&handle.id);
         let mut outstanding = OutstandingCall { handle: Some(handle), tasks: &self.tasks };
         tokio::select! {
             biased;
-            answer = outstanding.answer() => {
-                // The line may have had the answer before it knew the request.
-                if matches!(&answer, Ok(_) | Err(ServiceError::McpError(_))) {
-                    call.is_answered();
-                }
-                read_answer(answer).map_err(|fault| self.alone(fault))
-            }
+            answer = outstanding.answer() => read_answer(answer).map_err(|fault| self.alone(fault)),
             () = self.line.closed.cancelled() => Err(CallError::Closed),
             () = underway.given_up() => Err(CallError::Unresponsive),
             () = cancel.cancelled() => Err(CallError::Cancelled),

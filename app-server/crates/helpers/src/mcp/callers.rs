@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rmcp::model::RequestId;
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, GetExtensions, JsonRpcMessage, RequestId};
 use skein_base::clock::Clock;
 use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::{mpsc, watch};
@@ -70,6 +70,10 @@ struct Call {
     request: Option<RequestId>,
 }
 
+/// The call of a request. It travels with the request to the transport, which knows the id of the request, too.
+#[derive(Debug, Clone, Copy)]
+struct CallNumber(u64);
+
 /// A call that is outstanding until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Entered {
@@ -113,6 +117,16 @@ impl Callers {
             Some(request) => self.of(request).ok_or("no user waits for the call that it came with"),
             None => self.the_one(),
         }
+    }
+
+    /// To be shown each message before it is sent, so that the call of a request is known before the helper can answer or ask.
+    pub(crate) fn watch(&self, message: &ClientJsonRpcMessage) {
+        let JsonRpcMessage::Request(request) = message else { return };
+        let Some(CallNumber(number)) = request.request.extensions().get() else { return };
+        self.open.send_if_modified(|open| {
+            let own = open.calls.iter_mut().find(|call| call.number == *number);
+            own.is_some_and(|call| call.request.replace(request.id.clone()).is_some())
+        });
     }
 
     /// The helper has answered this request, or never got it.
@@ -222,19 +236,10 @@ impl Entered {
     }
 
     /// This request is made for it, behind others that were answered.
-    pub(crate) fn asks(&self, request: &RequestId) {
-        self.callers.open.send_if_modified(|open| {
-            let own = open.calls.iter_mut().find(|call| Some(call.number) == self.number);
-            own.is_some_and(|call| call.request.replace(request.clone()).is_some())
-        });
-    }
-
-    /// The helper has answered the last request for it.
-    pub(crate) fn is_answered(&self) {
-        self.callers.open.send_if_modified(|open| {
-            let own = open.calls.iter_mut().find(|call| Some(call.number) == self.number);
-            own.is_some_and(|call| call.request.take().is_some())
-        });
+    pub(crate) fn makes(&self, request: &mut ClientRequest) {
+        if let Some(number) = self.number {
+            request.extensions_mut().insert(CallNumber(number));
+        }
     }
 }
 
@@ -248,6 +253,7 @@ impl Drop for Entered {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use rmcp::model::PingRequest;
 
     use super::*;
 
@@ -257,6 +263,13 @@ mod tests {
         let (cwd, server) = (Path::new(cwd).into(), "a".to_owned());
         let on_unresponsive = OnUnresponsive::default();
         Some(McpCaller { thread, cwd, server, turn, questions: None, on_unresponsive })
+    }
+
+    /// The call's request of this id is sent.
+    fn sends(call: &Entered, id: &RequestId) {
+        let mut request = ClientRequest::PingRequest(PingRequest::default());
+        call.makes(&mut request);
+        call.callers.watch(&ClientJsonRpcMessage::request(request, id.clone()));
     }
 
     #[test]
@@ -285,13 +298,13 @@ mod tests {
         let callers = Callers::new("/home".into());
         let (first, second) = (callers.enter(caller(1, "/a", None)), callers.enter(caller(2, "/b", None)));
         let [one, two, three] = [1, 2, 3].map(RequestId::Number);
-        first.asks(&one);
-        second.asks(&two);
-        callers.enter(None).asks(&three);
+        sends(&first, &one);
+        sends(&second, &two);
+        sends(&callers.enter(None), &three);
         let of = |request| Some(callers.of(request)?.cwd.to_path_buf());
         assert_eq!((of(&one), of(&two), of(&three)), (Some("/a".into()), Some("/b".into()), None));
         assert!(callers.answered(&two).now_or_never().is_none());
-        second.asks(&three);
+        sends(&second, &three);
         assert_eq!((of(&two), of(&three)), (None, Some("/b".into())));
         assert!(callers.answered(&two).now_or_never().is_some());
         drop(second);
@@ -303,7 +316,7 @@ mod tests {
 
     /// A call that makes this request and is cancelled.
     fn cancelled(callers: &Callers, caller: Option<McpCaller>, request: i64) {
-        callers.enter(caller).asks(&RequestId::Number(request));
+        sends(&callers.enter(caller), &RequestId::Number(request));
     }
 
     #[tokio::test(start_paused = true)]
@@ -340,17 +353,10 @@ mod tests {
         let callers = Callers::new("/home".into());
         let _open = callers.enter(caller(1, "/a", Some("t")));
         let call = callers.enter(caller(2, "/b", None));
-        call.asks(&RequestId::Number(0));
+        sends(&call, &RequestId::Number(0));
         callers.is_answered(&RequestId::Number(0));
         drop((call, callers.enter(caller(3, "/c", None))));
         assert!(callers.asked(None).is_ok(), "one was answered, the other one never made");
-        // The answer can be read before the request is known to be this call's.
-        let call = callers.enter(caller(2, "/b", None));
-        callers.is_answered(&RequestId::Number(9));
-        call.asks(&RequestId::Number(9));
-        call.is_answered();
-        drop(call);
-        assert!(callers.asked(None).is_ok(), "it was answered, too");
         let most = i64::try_from(policy::HELPER_CANCELLED_CALLS).unwrap();
         (0..=most).for_each(|request| cancelled(&callers, caller(2, "/b", None), request));
         (0..=most).for_each(|request| callers.is_answered(&RequestId::Number(request)));

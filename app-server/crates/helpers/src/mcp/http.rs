@@ -220,6 +220,7 @@ impl Transport<RoleClient> for HttpTransport {
             }
             None => {
                 self.sinks.watch(&message);
+                self.line.callers.watch(&message);
                 let place = self.place_of(&message);
                 match self.first.as_mut().or(self.second.as_mut()) {
                     Some(worker) => {

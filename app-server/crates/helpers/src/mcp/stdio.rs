@@ -277,6 +277,7 @@ impl Transport<RoleClient> for LineTransport {
         message: ClientJsonRpcMessage,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         // Registered before the helper can answer.
+        self.line.callers.watch(&message);
         let turn = self.turn_of(&message);
         let input = self.input.clone();
         async move {
