@@ -165,11 +165,15 @@ impl Group {
     /// Whether `pid` is, or as a zombie was, in it.
     pub(crate) fn has(&self, pid: Pid) -> bool {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        self.folder
-            .file_name()
-            .and_then(OsStr::to_str)
-            .zip(own_path(&groups))
-            .is_some_and(|(name, path)| path.components().any(|part| part.as_os_str() == name))
+        own_path(&groups).is_some_and(|path| self.is_on(&path))
+    }
+
+    /// Whether this group, or one below it, has the path of proc_pid_cgroup(5). The path begins at the root of the reader's cgroup
+    /// namespace, so only names are compared: the helper's number, and the name of its server, as each server counts from 0.
+    fn is_on(&self, path: &Path) -> bool {
+        let names = |path: &Path| path.iter().map(OsStr::to_owned).collect::<Vec<_>>();
+        let own = names(&self.folder);
+        own.last_chunk::<2>().is_some_and(|own| names(path).array_windows::<2>().any(|two| two == own))
     }
 
     /// Limits the memory of all its processes together, without swap. Above the limit the kernel kills all of them: a helper that
@@ -441,6 +445,25 @@ mod tests {
         }
         remove_tree(&ours);
         assert!(!ours.exists());
+    }
+
+    #[test]
+    fn a_group_with_the_same_number_below_another_server_is_another_one() {
+        let group = Group { folder: "/sys/fs/cgroup/user.slice/skein-1-1/00000000".into() };
+        for path in ["/user.slice/skein-1-1/00000000", "/skein-1-1/00000000/below", "/../skein-1-1/00000000"]
+        {
+            assert!(group.is_on(path.as_ref()), "{path}");
+        }
+        for path in [
+            "/skein-1-2/00000000",
+            "/skein-1-1/00000001",
+            "/skein-1-1/a/00000000",
+            "/skein-1-1",
+            "/00000000",
+            "/",
+        ] {
+            assert!(!group.is_on(path.as_ref()), "{path}");
+        }
     }
 
     #[test]

@@ -194,6 +194,28 @@ async fn what_a_former_server_of_the_home_left_is_ended_by_the_next_and_by_no_ot
     }
 }
 
+/// The helpers of both servers have the same number, which also names their cgroups.
+#[tokio::test]
+async fn what_another_server_left_is_not_ended_with_the_helper_of_a_killed_guard() {
+    // From now on the processes of both fall to this process.
+    let house = House::new(Containment::Auto);
+    let mut server = start("auto");
+    kill_both(&mut server).await;
+    let left = tagged_processes(HomeTag::of(&[server.home.as_bytes()]));
+    assert!(left > 0, "the server had a helper");
+    let mut helper = house.start(&house.script(FAMILY));
+    let _both_run = [helper.pid().await, helper.pid().await];
+    let main = helper.life("it runs", |life| life.pid.is_some()).await.pid.expect("just looked");
+    kill(parent(main), Signal::SIGKILL);
+    helper.life("it is over", |life| life.over.is_some()).await;
+    assert_eq!(tagged_processes(HomeTag::of(&[server.home.as_bytes()])), left, "all of them live");
+    let next = House::at(&server.home, Containment::Auto, GRACE, false);
+    assert_eq!(next.host.cleaned_up().await.left, 0);
+    reap(&server);
+    house.finish().await;
+    next.finish().await;
+}
+
 /// Makes [`the_survivor`] more than an empty test.
 const SURVIVOR: &str = "SKEIN_TEST_SURVIVOR";
 
