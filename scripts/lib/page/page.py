@@ -188,6 +188,10 @@ class Page(Tab):
         self.until_there("button", name)
         self.by("button", name, "click", nth=0)
 
+    def press_if_there(self, name):
+        """Clicks a button in the step that finds it, for one that may go at any time: `press` would wait for it to come back."""
+        self.ask(f"[...document.querySelectorAll('button')].find((it) => it.innerText.trim() === {json.dumps(name)})?.click()")
+
     def press_by_key(self, name):
         """Presses a button by the keyboard. Some are hidden until the pointer or the focus is near."""
         self.until_there("button", name)
