@@ -304,20 +304,17 @@ impl Supervisor {
     /// Until something happens to it.
     async fn watch(&mut self) -> LifeEvent {
         loop {
-            let deadline = self.life.deadline();
             let Some(session) = &mut self.session else { return LifeEvent::Gone };
             match self.life.is_watched() {
                 true => session.watch_for_life(&self.host),
                 false => session.unwatch(),
             }
-            match session.next_event(&self.control, deadline).await {
+            match session.next_event(&self.control).await {
                 SessionEvent::By(event) => return event,
                 SessionEvent::Looked { alive, connected } => {
                     let quiet = !alive && connected;
                     self.seen.send_if_modified(|seen| seen.waits_for_others(quiet));
-                    if alive || connected {
-                        return LifeEvent::Sign;
-                    }
+                    return if alive || connected { LifeEvent::Sign } else { LifeEvent::Quiet };
                 }
                 SessionEvent::Listed(listed) => {
                     self.publish(listed);

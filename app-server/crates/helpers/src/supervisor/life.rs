@@ -52,6 +52,8 @@ pub(crate) enum LifeEvent {
     Calls(usize),
     /// It is alive.
     Sign,
+    /// A look that found none. Silence is what looks find: a server that was stopped, or gets no processor, finds none.
+    Quiet,
     /// [`Lifecycle::deadline`] has passed.
     Deadline,
     /// It is to be retried at once.
@@ -122,7 +124,8 @@ struct Up {
     calls: usize,
     /// The last sign of life, or the first of the calls that are outstanding.
     sign: Instant,
-    pinged: bool,
+    /// When the ping was asked for, if nothing has come since.
+    pinged: Option<Instant>,
     silent: bool,
 }
 
@@ -174,9 +177,6 @@ impl Lifecycle {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
             LifeState::Waiting(until) => Some(until),
-            LifeState::Up(up) if up.calls > 0 && !up.silent => {
-                Some(up.sign + if up.pinged { self.rules.liveness } else { self.rules.liveness / 2 })
-            }
             LifeState::Up(_)
             | LifeState::New
             | LifeState::Starting
@@ -202,6 +202,7 @@ impl Lifecycle {
             LifeEvent::Left => self.left(),
             LifeEvent::Calls(calls) => self.calls(now, calls),
             LifeEvent::Sign => self.sign(now),
+            LifeEvent::Quiet => self.quiet(now),
             LifeEvent::Deadline => self.deadline_passed(now),
             LifeEvent::Reopen => self.reopen(),
             LifeEvent::Stop => self.stop(),
@@ -218,7 +219,7 @@ impl Lifecycle {
 
     fn ready(&mut self, now: Instant) -> Vec<LifeEffect> {
         if self.state == LifeState::Starting {
-            self.state = LifeState::Up(Up { since: now, calls: 0, sign: now, pinged: false, silent: false });
+            self.state = LifeState::Up(Up { since: now, calls: 0, sign: now, pinged: None, silent: false });
         }
         vec![]
     }
@@ -289,7 +290,7 @@ impl Lifecycle {
         let LifeState::Up(up) = &mut self.state else { return vec![] };
         if up.calls == 0 {
             // Silence without outstanding calls does not count.
-            (up.sign, up.pinged) = (now, false);
+            (up.sign, up.pinged) = (now, None);
         }
         up.calls = calls;
         if calls == 0 && up.silent {
@@ -302,23 +303,33 @@ impl Lifecycle {
     fn sign(&mut self, now: Instant) -> Vec<LifeEffect> {
         let LifeState::Up(up) = &mut self.state else { return vec![] };
         let was_silent = up.silent;
-        (up.sign, up.pinged, up.silent) = (now, false, false);
+        (up.sign, up.pinged, up.silent) = (now, None, false);
         if was_silent { vec![LifeEffect::Recovered] } else { vec![] }
+    }
+
+    /// Asks for a ping after half of the time, and has found silence half of it later.
+    fn quiet(&mut self, now: Instant) -> Vec<LifeEffect> {
+        let half = self.rules.liveness / 2;
+        let LifeState::Up(up) = &mut self.state else { return vec![] };
+        if up.calls == 0 || up.silent || now < up.pinged.unwrap_or(up.sign) + half {
+            return vec![];
+        }
+        if up.pinged.is_some() {
+            return self.found_silent(now);
+        }
+        up.pinged = Some(now);
+        vec![LifeEffect::Ping]
     }
 
     fn deadline_passed(&mut self, now: Instant) -> Vec<LifeEffect> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return vec![];
         }
-        match &mut self.state {
-            LifeState::Up(up) if up.pinged => self.found_silent(now),
-            LifeState::Up(up) => {
-                up.pinged = true;
-                vec![LifeEffect::Ping]
-            }
+        match self.state {
             LifeState::Waiting(_) => self.start(),
             LifeState::New
             | LifeState::Starting
+            | LifeState::Up(_)
             | LifeState::Ending(_)
             | LifeState::Broken
             | LifeState::Stopped => vec![],

@@ -4,11 +4,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use skein_base::clock::until;
 use skein_base::masks::MASK;
 use skein_base::system::proc::Process;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::error::{FailureKind, ProcessError};
@@ -172,11 +170,7 @@ impl HelperSession {
     }
 
     /// Waits for the next event. Handles a change of the offered tools and resources by itself.
-    pub(crate) async fn next_event(
-        &mut self,
-        control: &ControlHandle,
-        deadline: Option<Instant>,
-    ) -> SessionEvent {
+    pub(crate) async fn next_event(&mut self, control: &ControlHandle) -> SessionEvent {
         let (remote, line) = (&self.remote, &self.line);
         let Some(open) = &mut self.open else { return SessionEvent::Broken };
         loop {
@@ -204,7 +198,6 @@ impl HelperSession {
                 () = open.session.changed(), if open.listing.is_none() => {
                     open.listing = Some(list(&open.session));
                 }
-                () = until(deadline) => return SessionEvent::By(LifeEvent::Deadline),
             }
         }
     }

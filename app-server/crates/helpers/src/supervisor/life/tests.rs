@@ -102,6 +102,7 @@ impl World {
             | LifeEvent::Left
             | LifeEvent::Calls(_)
             | LifeEvent::Sign
+            | LifeEvent::Quiet
             | LifeEvent::Deadline
             | LifeEvent::Reopen
             | LifeEvent::Stop => {}
@@ -117,7 +118,7 @@ impl World {
             }
             LifeEffect::End => {
                 prop_assert!(self.process, "nothing runs");
-                if event == LifeEvent::Deadline {
+                if event == LifeEvent::Quiet {
                     prop_assert_eq!(self.on_unresponsive, OnUnresponsive::Restart);
                     self.failures.push(self.now);
                 }
@@ -152,7 +153,8 @@ fn event() -> impl Strategy<Value = LifeEvent> {
         1 => Just(LifeEvent::Left),
         6 => (0..4_usize).prop_map(LifeEvent::Calls),
         3 => Just(LifeEvent::Sign),
-        12 => Just(LifeEvent::Deadline),
+        6 => Just(LifeEvent::Quiet),
+        6 => Just(LifeEvent::Deadline),
         1 => Just(LifeEvent::Reopen),
         1 => Just(LifeEvent::Begin),
     ]
@@ -212,14 +214,14 @@ fn a_call_of_hours_by_a_living_process_is_never_cut_and_a_silent_one_only_report
     assert_eq!(life.step(now, LifeEvent::Calls(1)), []);
     for _ in 0..10_000 {
         now += Duration::from_secs(10);
-        assert_eq!(life.step(now, LifeEvent::Deadline), []);
+        assert_eq!(life.step(now, LifeEvent::Quiet), []);
         assert_eq!(life.step(now, LifeEvent::Sign), []);
     }
-    assert_eq!(life.step(now + LIMIT / 2, LifeEvent::Deadline), [LifeEffect::Ping]);
-    assert_eq!(life.step(now + LIMIT, LifeEvent::Deadline), [LifeEffect::Unresponsive]);
-    assert_eq!((life.state(), life.deadline()), (HelperState::Unresponsive, None));
+    assert_eq!(life.step(now + LIMIT / 2, LifeEvent::Quiet), [LifeEffect::Ping]);
+    assert_eq!(life.step(now + LIMIT, LifeEvent::Quiet), [LifeEffect::Unresponsive]);
+    assert_eq!(life.state(), HelperState::Unresponsive);
     now += Duration::from_hours(1000);
-    assert_eq!(life.step(now, LifeEvent::Deadline), [], "it is said once, and nothing is cut");
+    assert_eq!(life.step(now, LifeEvent::Quiet), [], "it is said once, and nothing is cut");
     assert_eq!(life.step(now, LifeEvent::Calls(2)), []);
     assert_eq!(life.state(), HelperState::Unresponsive, "a new call is no sign of life");
     assert_eq!(life.step(now, LifeEvent::Sign), [LifeEffect::Recovered]);
@@ -229,10 +231,25 @@ fn a_call_of_hours_by_a_living_process_is_never_cut_and_a_silent_one_only_report
 #[test]
 fn nobody_is_looked_at_who_has_nothing_to_do() {
     let (mut life, now) = ready(OnUnresponsive::Restart);
-    assert_eq!((life.deadline(), life.is_watched()), (None, false));
-    assert_eq!(life.step(now + LIMIT * 100, LifeEvent::Deadline), []);
+    assert!(!life.is_watched());
+    assert_eq!(life.step(now + LIMIT * 100, LifeEvent::Quiet), []);
     assert_eq!(life.step(now + LIMIT * 100, LifeEvent::Calls(1)), []);
-    assert_eq!(life.deadline(), Some(now + LIMIT * 100 + LIMIT / 2), "its time begins with the call");
+    let half = LIMIT * 100 + LIMIT / 2;
+    assert_eq!(life.step(now + half - Duration::from_millis(1), LifeEvent::Quiet), []);
+    assert_eq!(life.step(now + half, LifeEvent::Quiet), [LifeEffect::Ping], "its time begins with the call");
+}
+
+#[test]
+fn a_server_that_did_not_run_has_found_no_silence() {
+    let (mut life, now) = ready(OnUnresponsive::Restart);
+    assert_eq!(life.step(now, LifeEvent::Calls(1)), []);
+    // Nobody has looked for long. The helper has the time from the ping on to answer.
+    let late = now + LIMIT * 100;
+    assert_eq!(life.step(late, LifeEvent::Deadline), []);
+    assert_eq!(life.step(late, LifeEvent::Quiet), [LifeEffect::Ping]);
+    assert_eq!(life.step(late + LIMIT / 2 - Duration::from_millis(1), LifeEvent::Quiet), []);
+    assert_eq!(life.state(), HelperState::Busy);
+    assert_eq!(life.step(late + LIMIT / 2, LifeEvent::Quiet), [LifeEffect::Unresponsive, LifeEffect::End]);
 }
 
 #[test]
@@ -248,8 +265,8 @@ fn what_is_done_about_a_silent_one_is_as_configured() {
     ] {
         let (mut life, now) = ready(rule);
         assert_eq!(life.step(now, LifeEvent::Calls(1)), []);
-        assert_eq!(life.step(now + LIMIT / 2, LifeEvent::Deadline), [LifeEffect::Ping]);
-        assert_eq!(life.step(now + LIMIT, LifeEvent::Deadline), effects);
+        assert_eq!(life.step(now + LIMIT / 2, LifeEvent::Quiet), [LifeEffect::Ping]);
+        assert_eq!(life.step(now + LIMIT, LifeEvent::Quiet), effects);
         assert_eq!(life.state(), state);
     }
 }
