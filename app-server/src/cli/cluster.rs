@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_config::{Flags, STORE_VARIABLE, ServerConfig, StoreUrl};
 use skein_postgres::address::DbAddress;
+use skein_postgres::presence::PresenceError;
 use skein_postgres::schema::{self, InitOutcome, NodeReport};
 
 use super::outputs::{ClusterOutcome, ClusterStatusOutcome, NodeLine, RestoredClusterOutcome};
@@ -135,6 +136,7 @@ impl ClusterPlace {
                 cluster: report.cluster.id.to_string(),
                 schema: report.cluster.schema,
                 open: report.open,
+                arriving_from: report.arriving_from.as_deref(),
                 nodes: report.nodes.iter().map(line_of).collect(),
             });
         }
@@ -143,6 +145,9 @@ impl ClusterPlace {
             "{url}: cluster {}, form {}; open threads: {}",
             cluster.id, cluster.schema, report.open
         ))?;
+        if let Some(from) = report.arriving_from {
+            print_line(&format!("{}", PresenceError::Arriving { from }))?;
+        }
         if !report.nodes.iter().any(|node| node.is_live) {
             print_line("no server has it")?;
         }

@@ -16,7 +16,7 @@ use skein_config::{Flags, ServerConfig, StoreRules, StoreUrl};
 use skein_postgres::credentials::CredentialRows;
 use skein_postgres::database::Database;
 use skein_postgres::lines::PgLines;
-use skein_postgres::presence::NodePresence;
+use skein_postgres::presence::{NodePresence, PresenceError};
 use skein_store::home::{Home, HomePaths};
 use skein_store::migrate::{self, Migrated};
 use skein_store::rollout::file::FileLines;
@@ -89,9 +89,7 @@ impl Migrate {
         let database = OpenDatabase::open(&rules, &url, &home).await.with_context(|| url.to_string())?;
         let done = tokio::select! {
             biased;
-            () = database.lost.cancelled() => Err(anyhow::anyhow!(
-                "another server has taken the database meanwhile; stop it, and run this again"
-            )),
+            () = database.lost.cancelled() => Err(taken_over()),
             done = self.move_all(home, &url, direction, &database) => done,
         };
         database.finish().await;
@@ -133,22 +131,30 @@ impl Migrate {
         let files = FileLines::open(home.paths())?;
         let mut shown = ProgressDisplay::of("threads", self.json);
         let at = |done, total| shown.at(done, total);
+        let place = format!("home:{}", home.paths().root().display());
+        let goes_on = database.goes_on(&place).await?;
         match direction {
             Direction::ToDatabase => {
+                if !goes_on {
+                    migrate::compare(&files, &database.lines).await?;
+                    still_ours(database.database.note_arriving(Some(&place), database.node).await?)?;
+                }
                 let done = migrate::run(&files, &database.lines, at).await?;
                 carry(&database.credentials_of(&home), &database.credentials()).await?;
                 let aside = home.set_threads_aside(&url.to_string())?;
                 home.set_credentials_aside()?;
+                still_ours(database.database.note_arriving(None, database.node).await?)?;
                 Ok((done, aside.display().to_string()))
             }
             Direction::ToHome => {
+                if !home.expects_threads()? {
+                    migrate::compare(&database.lines, &files).await?;
+                    home.expect_threads(&url.to_string())?;
+                }
                 let done = migrate::run(&database.lines, &files, at).await?;
                 carry(&database.credentials(), &database.credentials_of(&home)).await?;
                 home.receive_threads(done.term)?;
-                let place = format!("home:{}", home.paths().root().display());
-                if !database.database.note_moved(&place, database.node).await? {
-                    bail!("another server has taken the database meanwhile; stop it, and run this again");
-                }
+                still_ours(database.database.note_moved(&place, database.node).await?)?;
                 // Somebody may have changed one until a moment ago.
                 carry(&database.credentials(), &database.credentials_of(&home)).await?;
                 Ok((done, url.to_string()))
@@ -184,6 +190,14 @@ impl Migrate {
     }
 }
 
+fn still_ours(ours: bool) -> anyhow::Result<()> {
+    if ours { Ok(()) } else { Err(taken_over()) }
+}
+
+fn taken_over() -> anyhow::Error {
+    anyhow::anyhow!("another server has taken the database meanwhile; stop it, and run this again")
+}
+
 /// The settings of the home for its database, and the address.
 fn rules(root: &Path, url: &str) -> anyhow::Result<(StoreRules, StoreUrl)> {
     let flags = Flags { home: Some(root.to_owned()), store: Some(url.to_owned()), ..Flags::default() };
@@ -212,12 +226,21 @@ impl OpenDatabase {
         let database = Arc::new(Database::open(database::address(rules, &url.expose())?).await?);
         let name = format!("skein migrate (process {})", std::process::id());
         let node = Clock.new_id();
-        let presence = NodePresence::take(Arc::clone(&database), &name, home.tag()?, node).await?;
+        let (taken, tag) = (Arc::clone(&database), home.tag()?);
+        let presence = NodePresence::take_for_migration(taken, &name, tag, node).await?;
         let lost = presence.lost();
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
         let beat = tasks.spawn("presence", presence.beat(stop.clone()));
         let (store, index) = database::threads(&database, &tasks).await?;
         Ok(Self { database, lines: PgLines::new(store, index), tasks, node, lost, stop, beat })
+    }
+
+    /// Whether a move from the home at `place` into the database was cut off.
+    async fn goes_on(&self, place: &str) -> anyhow::Result<bool> {
+        match self.database.arriving_from().await? {
+            Some(from) if from != place => Err(PresenceError::Arriving { from }.into()),
+            from => Ok(from.is_some()),
+        }
     }
 
     /// The sessions and tokens of the database.

@@ -331,6 +331,8 @@ pub(super) struct ClusterStatusOutcome<'a> {
     pub(super) schema: i32,
     /// Threads whose end is not closed, such as loaded ones.
     pub(super) open: u64,
+    /// The place from which threads are on their way into it (`skein migrate`). No server gets it meanwhile.
+    pub(super) arriving_from: Option<&'a str>,
     /// Its servers of the last day, the last to beat first.
     pub(super) nodes: Vec<NodeLine<'a>>,
 }

@@ -163,8 +163,76 @@ async fn a_thread_of_another_content_is_not_replaced() -> Result<()> {
     let (code, _, error) = migrate(&place(&it.home), &database.url()).await?;
     assert_eq!(code, Some(1));
     ensure!(error.contains(&it.active.to_string()) && error.contains("another content"), "{error}");
+    let nobody = tempfile::tempdir()?;
+    let (_, status) =
+        output_of(nobody.path(), &["cluster", "status", "--store", &database.url(), "--json"]).await?;
+    ensure!(status.contains("\"arrivingFrom\":null"), "nothing was begun: {status}");
     assert_eq!(it.lines()?, lines);
     it.home.finish().await
+}
+
+/// The exit code of a command, and all that it printed.
+async fn output_of(home: &Path, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+    let done = run_skein(home, arguments).await?;
+    let text = [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    Ok((done.status.code(), text.concat()))
+}
+
+/// The only server is the one of the source, as the target has a part of the threads.
+#[tokio::test]
+async fn nobody_serves_a_target_until_all_threads_are_there() -> Result<()> {
+    let it = Moved::new().await?;
+    let (database, place) = (TestCluster::shared().database().await, place(&it.home));
+    let url = database.url();
+    let refusal = format!(
+        "create function refused() returns trigger language plpgsql as
+$$ begin if new.thread = '{}' then raise exception 'not this one'; end if; return new; end $$;
+create trigger refused before insert on heads for each row execute function refused()",
+        it.archived
+    );
+    TestCluster::shared().run(&database.name, &refusal).await;
+    let (code, _, error) = migrate(&place, &url).await?;
+    assert!(code == Some(1) && error.contains("not this one"), "{error}");
+    let way_out = format!("skein migrate --from {place}");
+    let nobody = tempfile::tempdir()?;
+    for (arguments, code) in [
+        (["serve", "--store", &url, "--listen", "ws://127.0.0.1:0"].as_slice(), 1),
+        (&["doctor", "--store", &url], 1),
+        (&["cluster", "status", "--store", &url], 0),
+    ] {
+        let (found, text) = output_of(nobody.path(), arguments).await?;
+        assert!(found == Some(code) && text.contains(&way_out), "{arguments:?}: {found:?} {text}");
+    }
+    let other = format!("home:{}", nobody.path().display());
+    let (code, _, error) = migrate(&other, &url).await?;
+    assert!(code == Some(1) && error.contains(&way_out), "{error}");
+
+    TestCluster::shared().run(&database.name, "drop trigger refused on heads").await;
+    let (code, outcome, error) = migrate(&place, &url).await?;
+    let all = outcome["moved"].as_u64().zip(outcome["there"].as_u64()).map(|(moved, there)| moved + there);
+    assert_eq!((code, all), (Some(0), Some(3)), "{error}");
+    let served = super::stored_in(&database).start().await?;
+    it.is_served(&mut served.client().await?, "in the database").await?;
+    served.finish().await?;
+
+    // The way back ends behind the threads, with sessions and tokens.
+    let access = it.home.path().join("access.json");
+    fs::create_dir(&access)?;
+    let (code, _, error) = migrate(&url, &place).await?;
+    assert!(code == Some(1) && error.contains("access.json"), "{error}");
+    let way_out = format!("skein migrate --from {url} --to {place}");
+    let listen = ["serve", "--listen", "ws://127.0.0.1:0"];
+    for arguments in [listen.as_slice(), &[listen.as_slice(), &["--store", &url]].concat(), &["reindex"]] {
+        let (found, text) = output_of(&it.home.path(), arguments).await?;
+        assert!(found != Some(0) && text.contains(&way_out), "{arguments:?}: {found:?} {text}");
+    }
+    fs::remove_dir(&access)?;
+    let (code, outcome, error) = migrate(&url, &place).await?;
+    assert_eq!((code, &outcome["there"]), (Some(0), &3.into()), "{error}");
+    let mut home = it.home;
+    home.start_again().await?;
+    drop(home.client().await?);
+    home.finish().await
 }
 
 #[tokio::test]

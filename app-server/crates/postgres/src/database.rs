@@ -60,9 +60,33 @@ impl Database {
     /// # Errors
     /// [`SchemaError::Away`]
     pub async fn note_moved(&self, to: &str, node: Uuid) -> Result<bool, SchemaError> {
-        let sql = "update cluster set moved_to = $1
-  where exists (select from nodes where node = $2 and state = 'live' for update) returning 1";
-        Ok(!self.pool.write(sql, &[(&to, Type::TEXT), (&node, Type::UUID)]).await?.is_empty())
+        self.note("moved_to", Some(to), node).await
+    }
+
+    /// Notes that threads are on their way from another place, or, with `None`, that all of them are here, if `node` still has the
+    /// database. Returns whether it has. Meanwhile no server gets the database.
+    ///
+    /// # Errors
+    /// [`SchemaError::Away`]
+    pub async fn note_arriving(&self, from: Option<&str>, node: Uuid) -> Result<bool, SchemaError> {
+        self.note("arriving_from", from, node).await
+    }
+
+    async fn note(&self, column: &str, place: Option<&str>, node: Uuid) -> Result<bool, SchemaError> {
+        let sql = format!(
+            "update cluster set {column} = $1
+  where exists (select from nodes where node = $2 and state = 'live' for update) returning 1"
+        );
+        Ok(!self.pool.write(&sql, &[(&place, Type::TEXT), (&node, Type::UUID)]).await?.is_empty())
+    }
+
+    /// The place from which threads are on their way, if a move of them was cut off or goes on.
+    ///
+    /// # Errors
+    /// [`SchemaError::Away`]
+    pub async fn arriving_from(&self) -> Result<Option<String>, SchemaError> {
+        let rows = self.pool.read("select arriving_from from cluster", &[]).await?;
+        Ok(rows.first().and_then(|row| row.get(0)))
     }
 
     /// How far this database keeps a commit.

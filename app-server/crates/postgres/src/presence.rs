@@ -41,6 +41,14 @@ pub enum PresenceError {
         /// The other server's name.
         name: String,
     },
+    /// It has a part of the threads of another place.
+    #[error(
+        "the move of the threads from {from} into this database is not at its end; bring it there: skein migrate --from {from} --to URL"
+    )]
+    Arriving {
+        /// The other place.
+        from: String,
+    },
     /// The database does not answer.
     #[error("{0}")]
     Away(String),
@@ -66,8 +74,29 @@ impl NodePresence {
     /// the home. Waits a moment for the end of the row of another server that was killed.
     ///
     /// # Errors
-    /// [`PresenceError::Held`] if another server lives.
+    /// [`PresenceError::Held`] if another server lives, [`PresenceError::Arriving`] if threads are on their way into the database.
     pub async fn take(
+        database: Arc<Database>,
+        name: &str,
+        home: HomeTag,
+        node: Uuid,
+    ) -> Result<Self, PresenceError> {
+        let taken = Self::take_for_migration(database, name, home, node).await?;
+        let arriving = taken.database.arriving_from().await;
+        match arriving.map_err(|error| PresenceError::Away(error.to_string()))? {
+            None => Ok(taken),
+            Some(from) => {
+                taken.retire(&mut None).await?;
+                Err(PresenceError::Arriving { from })
+            }
+        }
+    }
+
+    /// Takes the database for a move of threads, as [`NodePresence::take`] for a server. An earlier move may have been cut off.
+    ///
+    /// # Errors
+    /// [`PresenceError::Held`] if a server lives.
+    pub async fn take_for_migration(
         database: Arc<Database>,
         name: &str,
         home: HomeTag,
@@ -202,5 +231,23 @@ mod tests {
         second.beat(stop).await;
         assert!(!second_lost.is_cancelled());
         take("another home", 3).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_with_a_part_of_the_threads_is_for_their_move_alone() {
+        let at = TestCluster::shared().database().await;
+        let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
+        let (home, node) = (HomeTag::of(&[b"home"]), Uuid::from_u128);
+        let taken = |n| NodePresence::take(Arc::clone(&database), "a server", home, node(n));
+        let moved = |n| NodePresence::take_for_migration(Arc::clone(&database), "a move", home, node(n));
+        let first = moved(1).await.unwrap();
+        assert!(database.note_arriving(Some("home:/a"), node(1)).await.unwrap());
+        let refused = taken(2).await.unwrap_err();
+        assert!(matches!(&refused, PresenceError::Arriving { from } if from == "home:/a"), "{refused}");
+        let second = moved(3).await.unwrap();
+        assert!(!database.note_arriving(None, node(1)).await.unwrap(), "its row is dead");
+        assert_eq!(database.arriving_from().await.unwrap().as_deref(), Some("home:/a"));
+        assert!(database.note_arriving(None, node(3)).await.unwrap());
+        drop((first, second, taken(4).await.unwrap()));
     }
 }

@@ -73,6 +73,7 @@ const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS)];
 const CREDENTIALS: &str = r#"
 alter table cluster add column if not exists moved_to text;
 alter table cluster add column credentials bigint not null default 0;
+alter table cluster add column arriving_from text;
 create table credentials (id uuid primary key, token text, ended_at bigint, body json not null, changed bigint not null);
 create unique index credentials_token on credentials (token) where ended_at is null;
 create index credentials_changed on credentials (changed);
@@ -294,6 +295,8 @@ pub struct ClusterReport {
     pub nodes: Vec<NodeReport>,
     /// Threads whose end is not closed, such as loaded ones.
     pub open: u64,
+    /// The place from which threads are on their way into it, if a move of them was cut off or goes on.
+    pub arriving_from: Option<String>,
 }
 
 const NODES: &str = "select name, state = 'live' and expires > now(),
@@ -314,9 +317,11 @@ pub async fn report(address: &DbAddress) -> Result<ClusterReport, SchemaError> {
         is_live: row.get(1),
         silent: Duration::from_millis(number(row.get(2))),
     });
-    let open = link.read_much("select count(*) from heads where open", &[]).await?;
-    let open = open.first().map_or(0, |row| number(row.get(0)));
-    Ok(ClusterReport { cluster, nodes: nodes.collect(), open })
+    let nodes = nodes.collect();
+    let sql = "select (select count(*) from heads where open), arriving_from from cluster";
+    let rows = link.read_much(sql, &[]).await?;
+    let row = rows.first().ok_or(SchemaError::Absent)?;
+    Ok(ClusterReport { cluster, nodes, open: number(row.get(0)), arriving_from: row.get(1) })
 }
 
 /// The cluster in a database whose tables this version serves.

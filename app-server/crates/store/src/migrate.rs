@@ -1,7 +1,7 @@
 //! Moves all threads of a store into another one, byte for byte.
 //!
-//! One thread after the other is written, finished, read again and compared. A run that was cut off can be repeated: a thread that
-//! the target has is compared, and a thread of another content ends the run. The source stays as it is.
+//! Threads that both have are compared before anything is written, and a thread of another content refuses the move. Then one thread
+//! after the other is written, finished, read again and compared. A run that was cut off can be repeated. The source stays as it is.
 
 use std::collections::HashSet;
 use std::io;
@@ -59,6 +59,22 @@ pub enum MigrateError {
         "the target gives thread {0} back with other bytes; it is not to be trusted, and the source is unchanged"
     )]
     Changed(ThreadId),
+}
+
+/// Compares the threads that both have, and writes nothing.
+///
+/// # Errors
+/// [`MigrateError::Other`] names the first thread of another content.
+pub async fn compare(from: &dyn RawLines, to: &dyn RawLines) -> Result<(), MigrateError> {
+    let mut after = None;
+    loop {
+        let page = from.stored(after, policy::STORED_THREADS).await.map_err(source)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.thread);
+        for thread in &page {
+            Move { from, to, of: thread }.same_there().await?;
+        }
+    }
 }
 
 /// Moves everything. `progress` receives the number of threads so far, and that of all.
@@ -142,24 +158,17 @@ impl TextSource for NoTexts {
 
 impl Move<'_> {
     async fn run(&self, done: &mut Migrated) -> Result<(), MigrateError> {
-        let thread = self.of.thread;
-        if let Some(there) = self.to.find(thread).await.map_err(|error| self.target(error))? {
-            let (ours, theirs) = (self.source_facts().await?, self.target_facts(&there).await?);
-            let is_same =
-                there.placement == self.of.placement && ours.hash.finalize() == theirs.hash.finalize();
-            if !is_same {
-                return Err(MigrateError::Other(thread));
-            }
+        if let Some(summary) = self.same_there().await? {
             // An earlier run may have been cut off before this.
             self.to.list(self.of).await.map_err(|error| self.target(error))?;
             done.there += 1;
-            done.term = done.term.max(ours.summary.term);
+            done.term = done.term.max(summary.term);
             return Ok(());
         }
         let moved = self.write(done).await?;
         let there = self.target_facts(self.of).await?;
         if there.summary != moved.summary || there.hash.finalize() != moved.hash.finalize() {
-            return Err(MigrateError::Changed(thread));
+            return Err(MigrateError::Changed(self.of.thread));
         }
         self.to.list(self.of).await.map_err(|error| self.target(error))?;
         done.moved += 1;
@@ -167,6 +176,17 @@ impl Move<'_> {
         done.damaged += moved.damaged;
         done.term = done.term.max(moved.summary.term);
         Ok(())
+    }
+
+    /// The end of the thread, if the target has it with the same content and in the same place. `None` without it.
+    async fn same_there(&self) -> Result<Option<LineSummary>, MigrateError> {
+        let found = self.to.find(self.of.thread).await.map_err(|error| self.target(error))?;
+        let Some(there) = found else { return Ok(None) };
+        let (ours, theirs) = (self.source_facts().await?, self.target_facts(&there).await?);
+        if there.placement == self.of.placement && ours.hash.finalize() == theirs.hash.finalize() {
+            return Ok(Some(ours.summary));
+        }
+        Err(MigrateError::Other(self.of.thread))
     }
 
     fn source(&self, error: io::Error) -> MigrateError {

@@ -2,6 +2,7 @@
 
 use skein_config::{Flags, ServerConfig, StoreRules, StoreUrl};
 use skein_postgres::database::{Database, DbDurability};
+use skein_postgres::presence::PresenceError;
 
 use super::DoctorFinding;
 
@@ -38,5 +39,9 @@ pub(super) async fn finding(flags: &Flags) -> Option<DoctorFinding> {
 
 async fn look(url: &StoreUrl, rules: &StoreRules) -> anyhow::Result<DbDurability> {
     let address = super::super::database::address(rules, &url.expose())?;
-    Ok(Database::open(address).await?.durability().await?)
+    let database = Database::open(address).await?;
+    match database.arriving_from().await? {
+        Some(from) => Err(PresenceError::Arriving { from }.into()),
+        None => Ok(database.durability().await?),
+    }
 }

@@ -1,5 +1,5 @@
-//! A home whose threads are in a database: the note of it, which keeps commands for files of threads away. Everything here
-//! blocks.
+//! A home whose threads are in a database, or come from one: the note of it, which keeps commands for files of threads away.
+//! Everything here blocks.
 
 use std::path::Path;
 use std::{fs, io};
@@ -13,6 +13,9 @@ use super::{HomeError, HomePaths, Location, durable, fault, read_regular};
 struct StoreJson {
     /// The address of the database, without a password.
     url: String,
+    /// The threads are on their way from the database into files, and some may be here already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    arriving: bool,
 }
 
 /// The address of the database with the home's threads; `None` where they are files.
@@ -20,12 +23,21 @@ struct StoreJson {
 /// # Errors
 /// [`HomeError::Io`] if the note cannot be read or parsed.
 pub fn database_of(paths: &HomePaths) -> Result<Option<String>, HomeError> {
+    Ok(read(paths)?.map(|note| note.url))
+}
+
+/// Whether the home has a part of the threads of its database, which are on their way into files.
+///
+/// # Errors
+/// As [`database_of`].
+pub(super) fn is_arriving(paths: &HomePaths) -> Result<bool, HomeError> {
+    Ok(read(paths)?.is_some_and(|note| note.arriving))
+}
+
+fn read(paths: &HomePaths) -> Result<Option<StoreJson>, HomeError> {
     let path = paths.store_json();
     match read_regular(&path) {
-        Ok(text) => match serde_json::from_str(&text) {
-            Ok(StoreJson { url }) => Ok(Some(url)),
-            Err(error) => Err(fault(&path, error.into())),
-        },
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| fault(&path, error.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(fault(&path, source)),
     }
@@ -33,21 +45,26 @@ pub fn database_of(paths: &HomePaths) -> Result<Option<String>, HomeError> {
 
 /// Refuses a home whose threads are in a database.
 pub(crate) fn refuse(paths: &HomePaths) -> Result<(), HomeError> {
-    match database_of(paths)? {
-        Some(store) => Err(HomeError::InDatabase { home: paths.root().to_owned(), store }),
+    let home = || paths.root().to_owned();
+    match read(paths)? {
+        Some(StoreJson { url: store, arriving: true }) => Err(HomeError::Arriving { home: home(), store }),
+        Some(StoreJson { url: store, arriving: false }) => Err(HomeError::InDatabase { home: home(), store }),
         None => Ok(()),
     }
 }
 
 /// Refuses a home with threads of its own, which nobody would see beside those of a database.
 pub(super) fn refuse_threads(paths: &HomePaths) -> Result<(), HomeError> {
+    if is_arriving(paths)? {
+        return refuse(paths);
+    }
     if has_threads(paths)? { Err(HomeError::HasThreads(paths.root().to_owned())) } else { Ok(()) }
 }
 
-/// Notes that the home's threads are in this database.
-pub(super) fn write(paths: &HomePaths, url: &str) -> Result<(), HomeError> {
+/// Notes that the home's threads are in this database, or, `arriving`, on their way from it.
+pub(super) fn write(paths: &HomePaths, url: &str, arriving: bool) -> Result<(), HomeError> {
     let path = paths.store_json();
-    let text = serde_json::to_vec(&StoreJson { url: url.to_owned() }).map_err(io::Error::other);
+    let text = serde_json::to_vec(&StoreJson { url: url.to_owned(), arriving }).map_err(io::Error::other);
     text.and_then(|text| durable::replace(&path, &text)).map_err(|source| fault(&path, source))
 }
 
@@ -77,7 +94,7 @@ fn has_file(folder: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Home, existing};
+    use super::super::{Home, Term, existing};
     use super::*;
 
     const URL: &str = "postgres:///skein";
@@ -105,6 +122,21 @@ mod tests {
             let error = refused.unwrap_err();
             assert!(matches!(&error, HomeError::InDatabase { store, .. } if store == URL), "{error}");
         }
+        let mut home = Home::take_for_migration(&root, URL).unwrap();
+        home.expect_threads(URL).unwrap();
+        assert!(home.expects_threads().unwrap());
+        drop(home);
+        for refused in
+            [Home::open(&root).map(drop), Home::open_for_database(&root).map(drop), existing(&root).map(drop)]
+        {
+            let error = refused.unwrap_err();
+            assert!(matches!(&error, HomeError::Arriving { store, .. } if store == URL), "{error}");
+        }
+        home = Home::take_for_migration(&root, URL).unwrap();
+        home.receive_threads(Term(0)).unwrap();
+        drop(home);
+        drop(Home::open(&root).unwrap());
+
         fs::write(root.join("store.json"), "{").unwrap();
         assert!(matches!(Home::open(&root), Err(HomeError::Io { .. })), "a damaged note is no missing one");
     }

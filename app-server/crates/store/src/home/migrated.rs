@@ -22,6 +22,22 @@ impl Home {
         })
     }
 
+    /// Whether a move of threads into this home was cut off.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`]
+    pub fn expects_threads(&self) -> Result<bool, HomeError> {
+        database_note::is_arriving(self.paths())
+    }
+
+    /// Notes that threads are on their way from the database at `url`. Nobody serves the home until [`Home::receive_threads`].
+    ///
+    /// # Errors
+    /// [`HomeError::Io`]
+    pub fn expect_threads(&self, url: &str) -> Result<(), HomeError> {
+        database_note::write(self.paths(), url, true)
+    }
+
     /// Notes that the threads are in the database at `url`, and sets the files of them aside. Returns their folder.
     ///
     /// # Errors

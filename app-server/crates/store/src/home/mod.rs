@@ -92,6 +92,18 @@ pub enum HomeError {
         /// The address of the database, without a password.
         store: String,
     },
+    /// It has a part of the threads of a database.
+    #[error(
+        "the move of the threads from {store} into {} was cut off; bring it to its end: skein migrate --from {store} --to home:{}",
+        home.display(),
+        home.display()
+    )]
+    Arriving {
+        /// The home.
+        home: PathBuf,
+        /// The address of the database, without a password.
+        store: String,
+    },
     /// A server with a database would not show the threads in its home.
     #[error("{} has threads of its own: serve it without --store, or choose another home with --home", .0.display())]
     HasThreads(PathBuf),
@@ -170,7 +182,7 @@ impl Home {
     /// # Errors
     /// [`HomeError::Io`]
     pub fn note_database(&self, url: &str) -> Result<(), HomeError> {
-        database_note::write(&self.paths, url)
+        database_note::write(&self.paths, url, false)
     }
 
     fn take_with(

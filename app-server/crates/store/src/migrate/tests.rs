@@ -150,6 +150,10 @@ async fn a_thread_of_another_content_or_in_another_place_ends_the_run_and_stays(
     for (placement, lines) in [(Placement::Active, lines(9)), (Placement::Archived, lines(2))] {
         let (from, to) = (MemoryLines::of(3), MemoryLines::default());
         to.add(2, placement, lines.clone());
+        let before = to.content();
+        let error = compare(&from, &to).await.unwrap_err();
+        assert!(matches!(error, MigrateError::Other(found) if found == thread(2)), "{error}");
+        assert_eq!(to.content(), before, "nothing is written");
         let error = run(&from, &to, |_, _| {}).await.unwrap_err();
         assert!(matches!(error, MigrateError::Other(found) if found == thread(2)), "{error}");
         assert_eq!(to.content()[&thread(2)].1, lines);
