@@ -263,11 +263,11 @@ impl Home {
     /// Waits until this many helper processes live, not counting guards.
     ///
     /// # Errors
-    /// Fails if the count is different after `bound`.
-    pub async fn until_helpers(&self, count: usize, bound: Duration) -> anyhow::Result<Family> {
+    /// Fails if the count is different after [`PATIENCE`].
+    pub async fn until_helpers(&self, count: usize) -> anyhow::Result<Family> {
         let what = format!("{count} processes of helpers");
-        let waited =
-            wait_until(&what, bound, || Some(self.family()).filter(|f| f.helpers.len() == count)).await;
+        let found = || Some(self.family()).filter(|family| family.helpers.len() == count);
+        let waited = wait_until(&what, PATIENCE, found).await;
         waited.with_context(|| format!("there are {:#?}", self.family()))
     }
 

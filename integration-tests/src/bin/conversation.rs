@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::{Helper, Home, PATIENCE, Setup};
+use skein_integration_tests::home::{Helper, Home, Setup};
 use skein_integration_tests::requests::agent_text;
 use skein_integration_tests::view::{Kind, View};
 use skein_protocol::approval::{McpServerElicitationAction, McpServerElicitationRequestResponse};
@@ -204,7 +204,7 @@ impl Conversation {
         let mut other = home.client().await?;
         self.client.close().await?;
         other.until_status("no thread is loaded", |status| status.threads.loaded == 0).await?;
-        home.until_helpers(0, PATIENCE).await?;
+        home.until_helpers(0).await?;
         let shown = other.resume(self.thread).await?;
         let view = View::new(Kind::Plain, &shown)?;
         view.same_as_read(&live)?;

@@ -27,7 +27,7 @@ async fn read_observes_and_keeps_no_thread_and_no_helper() -> Result<()> {
     let turn = client.start_turn(thread, "words of a turn").await?;
     assert_eq!(reader.turn_end(&turn).await?.status, TurnStatus::Completed);
     assert_eq!(reader.reply_text(&turn)?.as_deref(), Some("words of a turn"));
-    home.until_helpers(1, PATIENCE).await?;
+    home.until_helpers(1).await?;
     client.unsubscribe(thread).await?;
     // The reader observes the thread, so that only the client hears of this second close.
     client.thread_closed(thread).await?;

@@ -19,7 +19,7 @@ async fn leftover_processes_end_before_the_first_helper_of_the_next_start() -> R
         let (mut home, mut client) = setup.start_with_client().await?;
         client.start_thread_with("/tool daemon pid").await?;
         // A helper and its child for each mode.
-        home.until_helpers(6, PATIENCE).await?;
+        home.until_helpers(6).await?;
         home.kill_with_guards().await?;
         let children: Vec<Process> = home.family().helpers;
         ensure!(children.len() >= ESCAPED.len(), "these processes should outlive their guards: {children:?}");
@@ -45,10 +45,10 @@ async fn the_next_start_leaves_the_helpers_of_another_home_alone() -> Result<()>
     let other = Home::setup().zoo("daemon")?.start().await?;
     let mut bystander = other.client().await?;
     bystander.start_thread_with("/tool daemon pid").await?;
-    let family = other.until_helpers(2, PATIENCE).await?;
+    let family = other.until_helpers(2).await?;
     let (mut home, mut client) = Home::setup().zoo("daemon")?.start_with_client().await?;
     client.start_thread_with("/tool daemon pid").await?;
-    home.until_helpers(2, PATIENCE).await?;
+    home.until_helpers(2).await?;
     home.kill_with_guards().await?;
     home.start_again().await?;
     wait_until("no process of the earlier start", PATIENCE, || (home.family().count() == 0).then_some(()))
@@ -73,7 +73,7 @@ async fn in_a_namespace_no_process_outlives_the_server_and_its_guards() -> Resul
     let (mut home, mut client) = setup.start_with_client().await?;
     client.start_thread_with("/tool daemon pid").await?;
     // A helper, its child, and the first process of its namespace for each mode.
-    home.until_helpers(9, PATIENCE).await?;
+    home.until_helpers(9).await?;
     assert_eq!(client.status().await?.helpers.containment.get("namespace"), Some(&3));
     home.kill_with_guards().await?;
     home.finish_drained().await

@@ -1,9 +1,5 @@
 //! SIGKILL: of the server, and of a guard.
 
-use std::fs;
-use std::io::Write;
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,6 +11,8 @@ use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
 use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted, McpServerStartupStatusUpdated};
 use skein_protocol::turn::TurnStatus;
+use std::fs;
+use std::io::Write;
 
 #[tokio::test]
 async fn a_killed_server_leaves_no_helper_even_a_stubborn_one() -> Result<()> {
@@ -29,7 +27,7 @@ async fn a_killed_server_leaves_no_helper_even_a_stubborn_one() -> Result<()> {
         client.start_turn(thread, "/tool stubborn hang").await?;
     }
     // Per thread: a polite helper, and a stubborn one with its grandchild and the child that the call starts.
-    let family = home.until_helpers(12, Duration::from_secs(10)).await?;
+    let family = home.until_helpers(12).await?;
     assert_eq!(family.guards.len(), 6);
     home.kill().await?;
     home.finish_drained().await
@@ -111,7 +109,7 @@ async fn a_killed_guard_stops_its_own_helper_only() -> Result<()> {
     let first: Vec<u32> = home.family().guards.iter().map(|guard| guard.pid).collect();
     let other = client.start_thread().await?.id;
     let pid = client.say(other, "/tool helper pid").await?;
-    home.until_helpers(4, Duration::from_secs(10)).await?;
+    home.until_helpers(4).await?;
     kill(Pid::from_raw(first[0].cast_signed()), Signal::SIGKILL)?;
     let [starting, ready] = [McpServerStartupState::Starting, McpServerStartupState::Ready];
     for state in [starting, ready, McpServerStartupState::Failed, starting, ready] {
@@ -120,7 +118,7 @@ async fn a_killed_guard_stops_its_own_helper_only() -> Result<()> {
         assert_eq!(update.status, state, "{update:?}");
     }
     // The helper of the killed guard runs again, under a new guard.
-    let family = home.until_helpers(4, PATIENCE).await?;
+    let family = home.until_helpers(4).await?;
     assert!(family.guards.iter().all(|guard| guard.pid != first[0]));
     assert!(family.helpers.iter().any(|process: &Process| process.pid.to_string() == pid));
     assert_eq!(client.say(other, "/tool helper pid").await?, pid, "the other thread's helper lives");

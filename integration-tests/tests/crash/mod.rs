@@ -9,7 +9,7 @@ mod terminate;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use skein_integration_tests::home::Home;
+use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::paths;
 use tokio::process::Command;
 
@@ -22,7 +22,7 @@ async fn a_second_server_on_a_home_names_the_first_and_leaves_it_alone() -> Resu
         .arg(home.path())
         .stdin(Stdio::null())
         .output();
-    let second = tokio::time::timeout(std::time::Duration::from_secs(10), second).await;
+    let second = tokio::time::timeout(PATIENCE, second).await;
     let second = second.context("the second server has not ended")??;
     assert_eq!(second.status.code(), Some(3));
     let stderr = String::from_utf8_lossy(&second.stderr);

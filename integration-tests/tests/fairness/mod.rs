@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use anyhow::{Context, Result, bail};
 use skein_integration_tests::client::{Client, Pending};
-use skein_integration_tests::home::{Home, PATIENCE, Setup};
+use skein_integration_tests::home::{Home, Setup};
 use skein_integration_tests::requests::items_params;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
@@ -215,7 +215,7 @@ async fn a_helper_that_floods_both_of_its_pipes() -> Result<()> {
     let (home, mut neighbour) =
         lone().zoo("floods-stdout")?.zoo("floods-stderr")?.start_with_client().await?;
     neighbour.start_thread().await?;
-    home.until_helpers(2, PATIENCE).await?;
+    home.until_helpers(2).await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     all_is_answered(&mut client, thread).await?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::config::ConfigMcpServerReloadParams;
 use skein_protocol::ids::ThreadId;
@@ -64,7 +64,7 @@ async fn only_a_changed_helper_is_restarted() -> Result<()> {
     assert_ne!(pid(&mut client, thread, "three").await?, one);
     let gone = tool_params(thread, "one", "pid", json!({}));
     assert_eq!(client.refusal::<McpServerToolCall>(gone).await?.reason(), "unknownHelper");
-    home.until_helpers(2, PATIENCE).await?;
+    home.until_helpers(2).await?;
     assert_eq!(client.status().await?.reloads.total, 3);
     home.finish().await
 }
@@ -81,9 +81,9 @@ async fn a_reload_lets_a_running_call_finish_on_the_old_process() -> Result<()> 
     edit(&home, |text| text.replace("\"first\"", "\"second\""))?;
     reload(&mut client).await?;
     assert_ne!(pid(&mut client, thread, "two").await?, old, "a new call uses the new process");
-    home.until_helpers(3, PATIENCE).await?;
+    home.until_helpers(3).await?;
     assert!(client.answer(waits).await?.is_ok());
-    home.until_helpers(2, PATIENCE).await?;
+    home.until_helpers(2).await?;
     // A call without an end ends with the thread.
     let hangs =
         client.start_call::<McpServerToolCall>(&tool_params(thread, "two", "hang", json!({}))).await?;
@@ -156,7 +156,7 @@ async fn a_reload_restarts_a_failed_helper() -> Result<()> {
             .await?
             .message;
     }
-    home.until_helpers(1, PATIENCE).await?;
+    home.until_helpers(1).await?;
     reload(&mut client).await?;
     pid(&mut client, thread, "two").await?;
     assert_eq!(pid(&mut client, thread, "one").await?, one);

@@ -1,7 +1,5 @@
 //! Starts of helpers: only requests that need the helper wait, and every client can see the state.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use serde_json::json;
 use skein_integration_tests::home::{Helper, Home};
@@ -150,7 +148,7 @@ async fn a_thread_is_unloaded_while_its_helper_starts() -> Result<()> {
     let (home, mut control) = Home::setup().helper(slow).start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
-    home.until_helpers(1, Duration::from_secs(10)).await?;
+    home.until_helpers(1).await?;
     drop(client);
     control.thread_closed(thread).await?;
     assert_eq!(home.family().count(), 0);

@@ -53,7 +53,7 @@ async fn above_the_limit_of_loaded_threads_the_longest_idle_ones_are_evicted() -
     let mut newest = threads[2..].to_vec();
     newest.sort();
     assert_eq!(loaded, newest);
-    home.until_helpers(3, PATIENCE).await?;
+    home.until_helpers(3).await?;
     for thread in &threads[..2] {
         let gone = |p: &ThreadStatusChangedNotification| {
             p.thread_id == *thread && p.status == ThreadStatus::NotLoaded

@@ -56,7 +56,7 @@ async fn a_stubborn_helper_and_its_grandchild_are_stopped_in_time() -> Result<()
         Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
-    home.until_helpers(2, PATIENCE).await?;
+    home.until_helpers(2).await?;
     drop(client);
     home.until_drained(PATIENCE).await?;
     control.thread_closed(thread).await?;

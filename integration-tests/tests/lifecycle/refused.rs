@@ -63,7 +63,7 @@ async fn a_forced_unload_interrupts_the_turn() -> Result<()> {
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let turn = client.start_turn(thread, "/tool helper hang").await?;
-    home.until_helpers(1, std::time::Duration::from_secs(10)).await?;
+    home.until_helpers(1).await?;
     assert_eq!(control.unload(thread, true).await?, UnloadOutcome::Unloaded);
     assert_eq!(home.family().count(), 0, "at the moment of the answer: {:#?}", home.family());
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);

@@ -34,9 +34,10 @@ async fn a_resume_during_the_unload_waits_for_its_end_and_loads_again() -> Resul
     let pid = first.say(thread, "/tool helper pid").await?;
     first.take_all();
     control.take_all();
+    // It connects before: on a slow machine that takes longer than the unload.
+    let mut second = home.client().await?;
     drop(first);
     until_unloading(&mut control).await?;
-    let mut second = home.client().await?;
     second.resume(thread).await?;
     let alive: Vec<u32> = home.family().helpers.iter().map(|process| process.pid).collect();
     assert!(!alive.contains(&pid.parse()?), "the old helper is gone before the answer");

@@ -1,7 +1,5 @@
 //! Threads that are not on disk: threads without a user message, and ephemeral threads.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_protocol::extension::LoadedState;
@@ -63,7 +61,7 @@ async fn an_ephemeral_thread_ends_with_its_last_subscriber_even_in_a_turn() -> R
     let thread = client.call::<ThreadStart>(ephemeral()).await?.thread;
     assert!(thread.ephemeral);
     client.start_turn(thread.id, "/tool helper hang").await?;
-    home.until_helpers(1, Duration::from_secs(10)).await?;
+    home.until_helpers(1).await?;
     drop(client);
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
     home.until_drained(PATIENCE).await?;

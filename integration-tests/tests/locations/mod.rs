@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::fixture::remove_index;
-use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::resume_params;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::methods::{
@@ -124,7 +124,7 @@ async fn a_running_thread_is_archived_and_leaves_no_process() -> Result<()> {
     let thread = client.start_thread_with("/tool helper pid").await?;
     other.resume(thread).await?;
     let turn = client.start_turn(thread, "/tool helper hang").await?;
-    home.until_helpers(2, PATIENCE).await?;
+    home.until_helpers(2).await?;
     archive(&mut other, thread).await?;
     assert_eq!(home.family().count(), 0, "{:#?}", home.family());
     let ended = client.next::<TurnCompleted>(|completed| completed.turn.id == turn).await?;

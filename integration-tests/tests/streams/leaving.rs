@@ -40,7 +40,7 @@ async fn a_running_tool_call_does_not_delay_the_end() -> Result<()> {
     let mut streams = Streams::start(&home.path()).await?;
     let thread = streams.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
     streams.ask::<McpServerToolCall>(tool_params(thread, "helper", "hang", json!({}))).await?;
-    home.until_helpers(1, PATIENCE).await?;
+    home.until_helpers(1).await?;
     in_time(streams).await?;
     assert_eq!(other.loaded().await?, []);
     home.finish().await

@@ -67,7 +67,7 @@ async fn a_bridge_ends_only_the_work_of_its_own_user() -> Result<()> {
     let alone = streams.hanging_turn(HANGS).await?;
     streams.call::<ThreadResume>(resume_params(other_thread)).await?;
     // Guard, helper and grandchild for each thread.
-    home.until_helpers(4, PATIENCE).await?;
+    home.until_helpers(4).await?;
     streams.end(PATIENCE).await?;
 
     other.until_status("the end of the bridge's own work", |status| status.threads.loaded == 1).await?;

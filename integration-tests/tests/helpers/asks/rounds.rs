@@ -212,7 +212,7 @@ async fn a_call_continues_with_the_answer_after_its_helper_was_quarantined() -> 
     assert_eq!(home.family().helpers.len(), 2, "the quarantined helper is kept for the call");
     one.answer_request::<Question>(&id, &accept()).await?;
     assert_eq!(outcome_of(&mut one, call).await?["content"]["name"], "Ada");
-    home.until_helpers(1, PATIENCE).await?;
+    home.until_helpers(1).await?;
     home.finish().await
 }
 

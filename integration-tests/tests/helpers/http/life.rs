@@ -194,10 +194,13 @@ async fn an_unanswered_ping_closes_its_connection_with_the_calls() -> Result<()>
         .await?;
     let thread = client.start_thread_with("words").await?;
     client.tool(thread, "web", "ignore_pings", json!({})).await?;
-    for times in 1..=2 {
+    for _ in 0..2 {
+        // On a slow machine the call above may have had pings of its own.
+        let pings = || helper.seen().iter().filter(|seen| seen.method() == "ping").count();
+        let before = pings();
         let turn = client.start_turn(thread, "/tool web stall").await?;
         liveness(&mut client, HelperState::Unresponsive).await?;
-        assert_eq!(helper.seen().iter().filter(|seen| seen.method() == "ping").count(), times);
+        assert_eq!(pings(), before + 1);
         client.interrupt_and_wait(thread, &turn).await?;
         liveness(&mut client, HelperState::Ready).await?;
         helper.until_quiet(PATIENCE).await?;
