@@ -250,7 +250,7 @@ async fn a_program_and_a_helper_are_known_on_a_machine_that_starts_processes_all
     let of_helper = doors.accept().await;
     let mut program = this_program("itself", &doors.addresses()).spawn().unwrap();
     let of_program = doors.accept().await;
-    let mut compiler = Command::new("sh").args(["-c", "while :; do (:); done"]).spawn().unwrap();
+    let mut compiler = Command::new("sh").args(["-c", "while kill -0 $PPID; do (:); done"]).spawn().unwrap();
     let before = proc::born().unwrap();
     while proc::born().unwrap() < before + 1000 {
         assert_eq!(of_program.callers(&house), [None, None]);

@@ -117,7 +117,9 @@ async fn a_chain_of_forks_is_caught_in_bounded_time() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, next) in [("same-session", "sh \"$0\" &"), ("own-sessions", "setsid sh \"$0\" &")] {
         let path = folder.path().join(name);
-        std::fs::write(&path, format!("trap '' TERM\n{next}\n")).expect("a script");
+        // It also ends with a test that was killed.
+        let alive = format!("kill -0 {} || exit", std::process::id());
+        std::fs::write(&path, format!("trap '' TERM\n{alive}\n{next}\n")).expect("a script");
         for containment in [Containment::Guard, Containment::Auto] {
             let house = House::new(containment);
             let spec = house.script(&format!("sh {} & echo started; exec cat", path.display()));
