@@ -146,7 +146,7 @@ impl ClusterPlace {
             cluster.id, cluster.schema, report.open
         ))?;
         if let Some(from) = report.arriving_from {
-            print_line(&format!("{}", PresenceError::Arriving { from }))?;
+            print_line(&PresenceError::Arriving { from }.to_string())?;
         }
         if !report.nodes.iter().any(|node| node.is_live) {
             print_line("no server has it")?;

@@ -45,19 +45,26 @@ fn read(paths: &HomePaths) -> Result<Option<StoreJson>, HomeError> {
 
 /// Refuses a home whose threads are in a database.
 pub(crate) fn refuse(paths: &HomePaths) -> Result<(), HomeError> {
-    let home = || paths.root().to_owned();
-    match read(paths)? {
-        Some(StoreJson { url: store, arriving: true }) => Err(HomeError::Arriving { home: home(), store }),
-        Some(StoreJson { url: store, arriving: false }) => Err(HomeError::InDatabase { home: home(), store }),
+    refuse_arriving(paths)?;
+    match database_of(paths)? {
+        Some(store) => Err(HomeError::InDatabase { home: paths.root().to_owned(), store }),
         None => Ok(()),
+    }
+}
+
+/// Refuses a home with a part of the threads of a database.
+fn refuse_arriving(paths: &HomePaths) -> Result<(), HomeError> {
+    match read(paths)? {
+        Some(StoreJson { url: store, arriving: true }) => {
+            Err(HomeError::Arriving { home: paths.root().to_owned(), store })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
 /// Refuses a home with threads of its own, which nobody would see beside those of a database.
 pub(super) fn refuse_threads(paths: &HomePaths) -> Result<(), HomeError> {
-    if is_arriving(paths)? {
-        return refuse(paths);
-    }
+    refuse_arriving(paths)?;
     if has_threads(paths)? { Err(HomeError::HasThreads(paths.root().to_owned())) } else { Ok(()) }
 }
 
