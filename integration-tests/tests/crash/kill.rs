@@ -1,18 +1,21 @@
 //! SIGKILL: of the server, and of a guard.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
-use skein_integration_tests::process::Process;
+use skein_integration_tests::process::{Process, wait_until};
 use skein_integration_tests::requests::{agent_text, user_text};
 use skein_protocol::event::McpServerStatusUpdatedNotification;
 use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
 use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted, McpServerStartupStatusUpdated};
 use skein_protocol::turn::TurnStatus;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 #[tokio::test]
 async fn a_killed_server_leaves_no_helper_even_a_stubborn_one() -> Result<()> {
@@ -30,6 +33,49 @@ async fn a_killed_server_leaves_no_helper_even_a_stubborn_one() -> Result<()> {
     let family = home.until_helpers(12).await?;
     assert_eq!(family.guards.len(), 6);
     home.kill().await?;
+    home.finish_drained().await
+}
+
+/// The folders of this home's cgroups. A helper's is below that of its server, which has the name of the home and of the start.
+fn cgroups(of_helper: &Path) -> Vec<PathBuf> {
+    let server = of_helper.parent().and_then(Path::file_name).and_then(OsStr::to_str).unwrap_or_default();
+    let home = server.rsplit_once('-').map(|(home, _)| format!("{home}-")).unwrap_or_default();
+    let beside = of_helper.ancestors().nth(2).and_then(|place| fs::read_dir(place).ok());
+    let folders = beside.into_iter().flatten().flatten().map(|entry| entry.path());
+    folders
+        .filter(|folder| folder.file_name().is_some_and(|name| name.as_bytes().starts_with(home.as_bytes())))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_no_cgroup_with_and_without_a_helper() -> Result<()> {
+    let (mut home, mut client) = Home::with_client().await?;
+    let thread = client.start_thread_with("hello").await?;
+    let Some(place) = client.status().await?.helpers.held.cgroup else {
+        eprintln!("SKIPPED: no cgroup can be made here");
+        return home.finish().await;
+    };
+    let family = home.until_helpers(1).await?;
+    let groups = fs::read_to_string(format!("/proc/{}/cgroup", family.helpers[0].pid))?;
+    let ends: Vec<&str> = groups
+        .lines()
+        .filter_map(|line| line.strip_prefix("0::"))
+        .flat_map(|path| path.rsplitn(3, '/'))
+        .collect();
+    let [helper, server, ..] = ends[..] else { bail!("{groups}") };
+    let group = Path::new(&place).join(server).join(helper);
+    assert_eq!(cgroups(&group), [group.parent().context("a parent")?]);
+    let none_left = || cgroups(&group).is_empty().then_some(());
+    client.unsubscribe(thread).await?;
+    wait_until("no cgroup of a server without helpers", PATIENCE, none_left).await?;
+    client.resume(thread).await?;
+    home.until_helpers(1).await?;
+    assert!(none_left().is_none());
+    home.kill().await?;
+    wait_until("no cgroup of a killed server", PATIENCE, none_left).await?;
+    home.start_again().await?;
+    home.kill().await?;
+    assert_eq!(none_left(), Some(()));
     home.finish_drained().await
 }
 

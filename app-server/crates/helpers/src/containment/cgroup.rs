@@ -16,14 +16,15 @@ const LEAF: &str = "skein.server";
 /// How often the processes of a group are moved until none is left.
 const LEAVING_LOOKS: usize = 10;
 
-/// The server's own cgroup, parent of its helpers' groups. [`Parent::remove`] removes it.
+/// The place of the server's own cgroup, parent of its helpers' groups. It is there while one of them is: a server that is killed
+/// cannot remove it, but the guards of its helpers do.
 #[derive(Debug)]
 pub(crate) struct Parent {
     folder: PathBuf,
 }
 
 impl Parent {
-    /// Makes `name` below the cgroup this process is in.
+    /// A parent called `name` below the cgroup this process is in. Tries once whether it can be made.
     ///
     /// # Errors
     /// There is no cgroup v2, it cannot be written, or it has no `cgroup.kill` (Linux before 5.14).
@@ -51,13 +52,8 @@ impl Parent {
         let usable = writable(parent.folder.join("cgroup.kill"))
             .map_err(|error| why("no group can be killed", error))
             .and_then(|_| in_both().map_err(|error| why("no process can be moved to a group", error)));
-        match usable {
-            Ok(_) => Ok(parent),
-            Err(error) => {
-                parent.remove();
-                Err(error)
-            }
-        }
+        parent.remove();
+        usable.map(|_| parent)
     }
 
     /// The folder of the cgroup that this process is in, in which this one was made.
@@ -71,8 +67,17 @@ impl Parent {
     /// The folder cannot be made.
     pub(crate) fn child(&self, name: &str) -> io::Result<Group> {
         let folder = self.folder.join(name);
-        fs::create_dir(&folder)?;
-        Ok(Group { folder })
+        loop {
+            match fs::create_dir(&self.folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _there => {}
+            }
+            match fs::create_dir(&folder) {
+                // The last of the other groups ended just now, and the parent with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                made => return made.map(|()| Group { folder }),
+            }
+        }
     }
 
     /// Enables `controller` for the groups of helpers. Tries to enable it in this process's own group first. The kernel permits that only
@@ -107,7 +112,7 @@ impl Parent {
         pass(&self.folder).map_err(why)
     }
 
-    /// Removes the folder with all that is in it. Groups that still have processes stay.
+    /// Removes it with all that is in it. Groups that still have processes stay.
     pub(crate) fn remove(&self) {
         remove_tree(&self.folder);
     }
@@ -229,7 +234,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        remove_tree(&self.folder);
+        remove(&self.folder);
     }
 }
 
@@ -240,11 +245,11 @@ pub(crate) fn kill(folder: &Path) {
     let _ = file.and_then(|mut file| file.write_all(b"1"));
 }
 
-/// Removes the group of a helper whose server is gone, and, with the last of them, the server's.
-pub(crate) fn remove_abandoned(folder: &Path) {
+/// Removes the group of a helper, and, with the last of them, the server's.
+pub(crate) fn remove(folder: &Path) {
     remove_tree(folder);
     if let Some(parent) = folder.parent() {
-        // Fails while another guard's group is in it; that guard removes it later.
+        // Fails while another helper's group is in it.
         let _ = fs::remove_dir(parent);
     }
 }

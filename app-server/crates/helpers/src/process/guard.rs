@@ -301,7 +301,7 @@ impl Guard {
     /// Removes the cgroup in the place of a dead server.
     fn tidy_up(&self) {
         if let Some(folder) = self.cgroup.as_ref().filter(|_| self.server_is_gone) {
-            cgroup::remove_abandoned(folder.as_ref());
+            cgroup::remove(folder.as_ref());
         }
     }
 
