@@ -183,7 +183,7 @@ pub(crate) const BACKLOG: i32 = 1024;
 pub(crate) const FULL_WAIT: Duration = Duration::from_secs(5);
 /// Addresses whose new connections are counted at once. Origin: guess; far above the machines of a team.
 pub(crate) const CONNECT_ADDRESSES: usize = 10_000;
-/// How long a socket has for its handshake or its answer. Origin: a promise.
+/// How long a client has to send a request, and to take its answer; does not run while the server works. Origin: a promise.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes that a socket may send before its handshake is done. Origin: a promise.
 pub(crate) const HEAD_BYTES: usize = 16 << 10;

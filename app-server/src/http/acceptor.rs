@@ -123,6 +123,8 @@ struct Visit {
     asked: AtomicBool,
     /// The whole head of the present request has come, so that what follows is its body.
     in_request: AtomicBool,
+    /// The present request has a body, which the client has to send in time.
+    has_body: AtomicBool,
     inside: AtomicBool,
     /// The client may still be sending the last request while its answer is written.
     answered_early: AtomicBool,
@@ -167,6 +169,7 @@ impl Visitor {
             life,
             asked: AtomicBool::new(false),
             in_request: AtomicBool::new(false),
+            has_body: AtomicBool::new(false),
             inside: AtomicBool::new(false),
             answered_early: AtomicBool::new(false),
             place: Mutex::new(Some(place)),
@@ -196,9 +199,20 @@ impl Visitor {
         self.0.answered_early.load(Ordering::Acquire)
     }
 
-    /// Notes whether the bytes that come belong to a request whose head was read.
-    fn set_in_request(&self, is_in: bool) {
-        self.0.in_request.store(is_in, Ordering::Release);
+    /// Notes that a whole head was read, and whether a body belongs to it.
+    fn begin_request(&self, has_body: bool) {
+        self.0.has_body.store(has_body, Ordering::Release);
+        self.0.in_request.store(true, Ordering::Release);
+    }
+
+    /// Notes that the next bytes begin another request.
+    fn end_request(&self) {
+        self.0.in_request.store(false, Ordering::Release);
+    }
+
+    /// Whether the whole request has come: its answer is the server's business, and no time of the client runs.
+    fn waits_for_the_server(&self) -> bool {
+        self.0.in_request.load(Ordering::Acquire) && !self.0.has_body.load(Ordering::Acquire)
     }
 
     /// Whether a head is expected, so that the server may refuse it.
@@ -291,33 +305,40 @@ pub(crate) struct Socket<S: ByteStream> {
 #[derive(Debug)]
 struct HandshakeLimit {
     end: Pin<Box<Sleep>>,
+    /// A look has found the time over.
+    is_over: bool,
     left: usize,
 }
 
 impl<S: ByteStream> Socket<S> {
     fn new(stream: S, visitor: Visitor) -> Self {
         let end = Box::pin(tokio::time::sleep_until(Clock.now() + policy::HEAD_TIME));
-        let head = Some(HandshakeLimit { end, left: policy::HEAD_BYTES });
+        let head = Some(HandshakeLimit { end, is_over: false, left: policy::HEAD_BYTES });
         let syntax = SyntaxAnswers::default();
         Self { stream: Some(stream), visitor, head, syntax, answered: false, blocked: false, ending: None }
     }
 
-    /// Ends a socket that is too slow with its handshake.
+    /// Ends a socket that is too slow with its handshake. Asked while no byte of the client is there, so that a server which did
+    /// not run for a while reads before it judges. The first look that finds the time over lets the HTTP library go on once more:
+    /// it may just have got the last bytes of a head.
     fn keeps_to_the_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.visitor.is_inside() {
-            self.head = None;
+        let works = !self.answered && self.visitor.waits_for_the_server();
+        let Some(head) = self.head.as_mut().filter(|_| !works) else { return Ok(()) };
+        if head.end.as_mut().poll(cx).is_pending() {
+            return Ok(());
         }
-        let Some(head) = &mut self.head else { return Ok(()) };
-        match head.end.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake in time")),
-            Poll::Pending => Ok(()),
+        if std::mem::replace(&mut head.is_over, true) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake in time"));
         }
+        cx.waker().wake_by_ref();
+        Ok(())
     }
 
     /// An answer is being written: the time for the next request begins.
     fn restart_limit(&mut self) {
         self.answered = true;
         if let Some(head) = &mut self.head {
+            head.is_over = false;
             head.end.as_mut().reset(Clock.now() + policy::HEAD_TIME);
         }
     }
@@ -331,11 +352,17 @@ impl<S: ByteStream> Socket<S> {
 
     /// Reads for the HTTP library. Begins the end of a connection that is above the limit before the handshake.
     fn poll_limited(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.visitor.is_inside() {
+            self.head = None;
+        }
         let before = buffer.filled().len();
-        ready!(open(&mut self.stream)?.poll_read(cx, buffer))?;
+        if open(&mut self.stream)?.poll_read(cx, buffer)?.is_pending() {
+            self.keeps_to_the_time(cx)?;
+            return Poll::Pending;
+        }
         let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
         if self.head.is_some() && self.answered {
-            self.visitor.set_in_request(false);
+            self.visitor.end_request();
             self.syntax.begin_again();
         }
         self.syntax.has_read(read);
@@ -400,7 +427,6 @@ impl<S: ByteStream> AsyncRead for Socket<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.keeps_to_the_time(cx)?;
         if self.ending.is_none() {
             ready!(self.poll_limited(cx, buffer))?;
         }

@@ -71,8 +71,8 @@ pub(crate) async fn note_request(
     request: Request,
     next: Next,
 ) -> Response {
-    visitor.set_in_request(true);
     let has_body = !request.body().is_end_stream();
+    visitor.begin_request(has_body);
     let upgrade = request.extensions().get::<OnUpgrade>().cloned();
     let answer = next.run(request).await;
     visitor.answer_early(has_body);

@@ -1,10 +1,12 @@
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use futures_util::poll;
 use skein_config::Limits;
 use skein_protocol::ids::ConnectionId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::super::doors::TcpDoor;
 use super::*;
@@ -27,16 +29,61 @@ fn socket(room: usize) -> (DuplexStream, Socket<DuplexStream>, Visitor) {
 async fn a_socket_without_a_handshake_ends_in_time_also_when_it_trickles() {
     let (mut client, mut socket, _) = socket(64);
     let began = Clock.now();
-    let error = loop {
-        client.write_all(b"x").await.unwrap();
-        let mut byte = [0; 1];
-        if let Err(error) = socket.read_exact(&mut byte).await {
-            break error;
+    let trickle = async {
+        let mut seconds = tokio::time::interval(SECOND);
+        loop {
+            seconds.tick().await;
+            client.write_all(b"x").await.unwrap();
         }
-        tokio::time::advance(SECOND).await;
+    };
+    let mut read = Vec::new();
+    let error = tokio::select! {
+        read = socket.read_to_end(&mut read) => read.unwrap_err(),
+        () = trickle => unreachable!("it never ends"),
     };
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert_eq!(Clock.now() - began, policy::HEAD_TIME);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_did_not_run_for_a_while_reads_before_it_judges() {
+    let (mut client, mut socket, visitor) = socket(64);
+    client.write_all(b"head").await.unwrap();
+    tokio::time::advance(policy::HEAD_TIME * 2).await;
+    let mut head = [0; 4];
+    socket.read_exact(&mut head).await.unwrap();
+    // The library looks for more before it passes the request on.
+    assert!(poll!(Box::pin(socket.read_u8())).is_pending());
+    visitor.begin_request(false);
+    assert!(poll!(Box::pin(socket.read_u8())).is_pending());
+    socket.write_all(b"answer").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_client_does_not_run_while_the_server_works() {
+    let (mut client, mut socket, visitor) = socket(64);
+    for _ in 0..2 {
+        client.write_all(b"x").await.unwrap();
+        socket.read_u8().await.unwrap();
+        visitor.begin_request(false);
+        let next = timeout(policy::HEAD_TIME * 10, socket.read_u8()).await;
+        assert!(next.is_err(), "{next:?}");
+        socket.write_all(b"answer").await.unwrap();
+    }
+    let began = Clock.now();
+    let error = socket.read_u8().await.unwrap_err();
+    assert_eq!((error.kind(), Clock.now() - began), (io::ErrorKind::TimedOut, policy::HEAD_TIME));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_to_come_in_time() {
+    let (mut client, mut socket, visitor) = socket(64);
+    let began = Clock.now();
+    client.write_all(b"x").await.unwrap();
+    socket.read_u8().await.unwrap();
+    visitor.begin_request(true);
+    let error = socket.read_u8().await.unwrap_err();
+    assert_eq!((error.kind(), Clock.now() - began), (io::ErrorKind::TimedOut, policy::HEAD_TIME));
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +176,7 @@ async fn bytes_that_come_and_room_that_is_made_are_signs_of_life() {
     assert!(!is_sign(), "the kernel takes what nobody reads");
     let write = socket.write_all(b"9");
     tokio::pin!(write);
-    assert!(futures_util::poll!(&mut write).is_pending());
+    assert!(poll!(&mut write).is_pending());
     assert!(!is_sign(), "nobody has read");
     client.read_u8().await.unwrap();
     write.await.unwrap();
@@ -191,13 +238,13 @@ async fn only_so_many_may_stand_before_the_door() {
         clients.push(TcpStream::connect(address).await.unwrap());
     }
     let (first, second) = (door.accept().await, door.accept().await);
-    assert!(futures_util::poll!(std::pin::pin!(door.accept())).is_pending());
+    assert!(poll!(std::pin::pin!(door.accept())).is_pending());
     // One completes its handshake, one leaves: two slots.
     let _life = first.1.come_in();
     let third = door.accept().await;
     drop(second);
     let fourth = door.accept().await;
-    assert!(futures_util::poll!(std::pin::pin!(door.accept())).is_pending());
+    assert!(poll!(std::pin::pin!(door.accept())).is_pending());
     drop((third, fourth));
 }
 
