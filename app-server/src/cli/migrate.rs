@@ -18,7 +18,7 @@ use skein_postgres::database::Database;
 use skein_postgres::lines::PgLines;
 use skein_postgres::presence::{NodePresence, PresenceError};
 use skein_store::home::{Home, HomePaths};
-use skein_store::migrate::{self, Migrated};
+use skein_store::migrate::{self, MigrateTarget, Migrated};
 use skein_store::rollout::file::FileLines;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -139,7 +139,7 @@ impl Migrate {
                     migrate::compare(&files, &database.lines).await?;
                     still_ours(database.database.note_arriving(Some(&place), database.node).await?)?;
                 }
-                let done = migrate::run(&files, &database.lines, at).await?;
+                let done = migrate::run(&files, &database.lines, before(goes_on), at).await?;
                 carry(&database.credentials_of(&home), &database.credentials()).await?;
                 let aside = home.set_threads_aside(&url.to_string())?;
                 home.set_credentials_aside()?;
@@ -147,11 +147,12 @@ impl Migrate {
                 Ok((done, aside.display().to_string()))
             }
             Direction::ToHome => {
-                if !home.expects_threads()? {
+                let goes_on = home.expects_threads()?;
+                if !goes_on {
                     migrate::compare(&database.lines, &files).await?;
                     home.expect_threads(&url.to_string())?;
                 }
-                let done = migrate::run(&database.lines, &files, at).await?;
+                let done = migrate::run(&database.lines, &files, before(goes_on), at).await?;
                 carry(&database.credentials(), &database.credentials_of(&home)).await?;
                 home.receive_threads(done.term)?;
                 still_ours(database.database.note_moved(&place, database.node).await?)?;
@@ -188,6 +189,11 @@ impl Migrate {
         let before = if there > 0 { format!(", {there} were there already") } else { String::new() };
         print_line(&format!("{moved} threads moved{before}; the originals are in {left}"))
     }
+}
+
+/// The state of the target, of which an earlier run may have been cut off.
+fn before(goes_on: bool) -> MigrateTarget {
+    if goes_on { MigrateTarget::HasCopies } else { MigrateTarget::Used }
 }
 
 fn still_ours(ours: bool) -> anyhow::Result<()> {

@@ -181,7 +181,7 @@ async fn output_of(home: &Path, arguments: &[&str]) -> Result<(Option<i32>, Stri
 /// The only server is the one of the source, as the target has a part of the threads.
 #[tokio::test]
 async fn nobody_serves_a_target_until_all_threads_are_there() -> Result<()> {
-    let it = Moved::new().await?;
+    let mut it = Moved::new().await?;
     let (database, place) = (TestCluster::shared().database().await, place(&it.home));
     let url = database.url();
     let refusal = format!(
@@ -207,12 +207,21 @@ create trigger refused before insert on heads for each row execute function refu
     let (code, _, error) = migrate(&other, &url).await?;
     assert!(code == Some(1) && error.contains(&way_out), "{error}");
 
+    // The source is served meanwhile, and its threads go on.
+    it.home.start_again().await?;
+    it.is_served(&mut it.home.client().await?, "between two runs").await?;
+    it.home.stop().await?;
+    let lines = it.lines()?;
     TestCluster::shared().run(&database.name, "drop trigger refused on heads").await;
     let (code, outcome, error) = migrate(&place, &url).await?;
     let all = outcome["moved"].as_u64().zip(outcome["there"].as_u64()).map(|(moved, there)| moved + there);
     assert_eq!((code, all), (Some(0), Some(3)), "{error}");
     let served = super::stored_in(&database).start().await?;
-    it.is_served(&mut served.client().await?, "in the database").await?;
+    let mut client = served.client().await?;
+    let read = texts(&client.read_thread(it.active).await?);
+    assert_eq!(read[2..], ["between two runs", "between two runs"]);
+    it.is_served(&mut client, "in the database").await?;
+    drop(client);
     served.finish().await?;
 
     // The way back ends behind the threads, with sessions and tokens.
@@ -229,6 +238,7 @@ create trigger refused before insert on heads for each row execute function refu
     fs::remove_dir(&access)?;
     let (code, outcome, error) = migrate(&url, &place).await?;
     assert_eq!((code, &outcome["there"]), (Some(0), &3.into()), "{error}");
+    ensure!(it.lines()?.starts_with(&lines), "earlier lines have the same bytes");
     let mut home = it.home;
     home.start_again().await?;
     drop(home.client().await?);

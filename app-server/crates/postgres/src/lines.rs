@@ -35,6 +35,10 @@ const READ: &str = "select w.seq, w.line from (
   ) f
 ) w where w.before < $4 order by w.seq";
 
+/// Makes a thread what an interrupted move leaves. Its term stays, as terms only rise.
+const TAKE_BACK: &str = "with hidden as (delete from secrets where thread = $1)
+update heads set seq = 0, header = 0, open = false where thread = $1";
+
 /// Removes what an interrupted move has left.
 const BEGIN: &str = "with texts as (
   delete from blob_uses where thread = $1 and not exists (select from heads where thread = $1 and seq > 0)
@@ -137,6 +141,12 @@ impl RawLines for PgLines {
 
     async fn secret_values(&self, thread: ThreadId) -> io::Result<SecretValues> {
         Ok(self.store.read_secrets(thread).await?)
+    }
+
+    async fn take_back(&self, there: &StoredThread) -> io::Result<()> {
+        self.index.begin(there.thread).await.map_err(io::Error::other)?;
+        self.pool.write(TAKE_BACK, &[(&there.thread.uuid(), Type::UUID)]).await?;
+        Ok(())
     }
 
     async fn begin(&self, of: &StoredThread) -> io::Result<()> {

@@ -1,7 +1,8 @@
 //! Moves all threads of a store into another one, byte for byte.
 //!
 //! Threads that both have are compared before anything is written, and a thread of another content refuses the move. Then one thread
-//! after the other is written, finished, read again and compared. A run that was cut off can be repeated. The source stays as it is.
+//! after the other is written, finished, read again and compared. A run that was cut off can be repeated: a thread that went on at the
+//! source meanwhile is written again. The source stays as it is.
 
 use std::collections::HashSet;
 use std::io;
@@ -34,6 +35,15 @@ pub struct Migrated {
     pub lost: u64,
     /// The highest term of all threads.
     pub term: Term,
+}
+
+/// The use of the target before a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrateTarget {
+    /// It may have threads that somebody has used there.
+    Used,
+    /// An earlier run of the same move was cut off. Nobody has had the target since, so what is there of a thread is its copy.
+    HasCopies,
 }
 
 /// Why a migration ended early. Moved threads stay, and the next run goes on.
@@ -72,7 +82,7 @@ pub async fn compare(from: &dyn RawLines, to: &dyn RawLines) -> Result<(), Migra
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.thread);
         for thread in &page {
-            Move { from, to, of: thread }.same_there().await?;
+            Move { from, to, of: thread }.found(MigrateTarget::Used).await?;
         }
     }
 }
@@ -84,6 +94,7 @@ pub async fn compare(from: &dyn RawLines, to: &dyn RawLines) -> Result<(), Migra
 pub async fn run(
     from: &dyn RawLines,
     to: &dyn RawLines,
+    before: MigrateTarget,
     mut progress: impl FnMut(u64, u64) + Send,
 ) -> Result<Migrated, MigrateError> {
     let (mut done, mut after) = (Migrated::default(), None);
@@ -93,7 +104,7 @@ pub async fn run(
         let Some(last) = page.last() else { return Ok(done) };
         after = Some(last.thread);
         for thread in &page {
-            Move { from, to, of: thread }.run(&mut done).await?;
+            Move { from, to, of: thread }.run(before, &mut done).await?;
             progress(done.moved + done.there, total);
         }
     }
@@ -105,6 +116,15 @@ fn source(source: io::Error) -> MigrateError {
 
 fn target(source: io::Error) -> MigrateError {
     MigrateError::Store { at: "target", source }
+}
+
+/// A thread, as the target has it.
+enum AtTarget {
+    Nothing,
+    /// Its lines, in the same place. The summary is that of the whole thread.
+    Same(LineSummary),
+    /// A copy of its first lines, or of all of them in an earlier place.
+    Earlier(StoredThread),
 }
 
 struct Move<'m> {
@@ -157,13 +177,19 @@ impl TextSource for NoTexts {
 }
 
 impl Move<'_> {
-    async fn run(&self, done: &mut Migrated) -> Result<(), MigrateError> {
-        if let Some(summary) = self.same_there().await? {
-            // An earlier run may have been cut off before this.
-            self.to.list(self.of).await.map_err(|error| self.target(error))?;
-            done.there += 1;
-            done.term = done.term.max(summary.term);
-            return Ok(());
+    async fn run(&self, before: MigrateTarget, done: &mut Migrated) -> Result<(), MigrateError> {
+        match self.found(before).await? {
+            AtTarget::Nothing => {}
+            AtTarget::Earlier(there) => {
+                self.to.take_back(&there).await.map_err(|error| self.target(error))?
+            }
+            AtTarget::Same(summary) => {
+                // An earlier run may have been cut off before this.
+                self.to.list(self.of).await.map_err(|error| self.target(error))?;
+                done.there += 1;
+                done.term = done.term.max(summary.term);
+                return Ok(());
+            }
         }
         let moved = self.write(done).await?;
         let there = self.target_facts(self.of).await?;
@@ -178,13 +204,20 @@ impl Move<'_> {
         Ok(())
     }
 
-    /// The end of the thread, if the target has it with the same content and in the same place. `None` without it.
-    async fn same_there(&self) -> Result<Option<LineSummary>, MigrateError> {
+    /// Compares the thread with that of the target.
+    async fn found(&self, before: MigrateTarget) -> Result<AtTarget, MigrateError> {
         let found = self.to.find(self.of.thread).await.map_err(|error| self.target(error))?;
-        let Some(there) = found else { return Ok(None) };
-        let (ours, theirs) = (self.source_facts().await?, self.target_facts(&there).await?);
-        if there.placement == self.of.placement && ours.hash.finalize() == theirs.hash.finalize() {
-            return Ok(Some(ours.summary));
+        let Some(there) = found else { return Ok(AtTarget::Nothing) };
+        let (ours, theirs) = (self.source_facts(u64::MAX).await?, self.target_facts(&there).await?);
+        let (summary, in_place) = (ours.summary, there.placement == self.of.placement);
+        let theirs_hash = theirs.hash.finalize();
+        if in_place && ours.hash.finalize() == theirs_hash {
+            return Ok(AtTarget::Same(summary));
+        }
+        if before == MigrateTarget::HasCopies
+            && self.source_facts(theirs.lines).await?.hash.finalize() == theirs_hash
+        {
+            return Ok(AtTarget::Earlier(there));
         }
         Err(MigrateError::Other(self.of.thread))
     }
@@ -232,21 +265,24 @@ impl Move<'_> {
         if there.as_ref().is_some_and(whole) { Ok(true) } else { Err(MigrateError::Changed(self.of.thread)) }
     }
 
-    async fn source_facts(&self) -> Result<LineFacts, MigrateError> {
-        facts(self.from, self.of).await.map_err(|error| self.source(error))
+    /// The facts of the first lines.
+    async fn source_facts(&self, most: u64) -> Result<LineFacts, MigrateError> {
+        facts(self.from, self.of, most).await.map_err(|error| self.source(error))
     }
 
     async fn target_facts(&self, of: &StoredThread) -> Result<LineFacts, MigrateError> {
-        facts(self.to, of).await.map_err(|error| self.target(error))
+        facts(self.to, of, u64::MAX).await.map_err(|error| self.target(error))
     }
 }
 
-async fn facts(store: &dyn RawLines, of: &StoredThread) -> io::Result<LineFacts> {
+async fn facts(store: &dyn RawLines, of: &StoredThread, most: u64) -> io::Result<LineFacts> {
     let (mut facts, mut from) = (LineFacts::default(), Some(LineCursor::default()));
-    while let Some(cursor) = from {
+    while let Some(cursor) = from.filter(|_| facts.lines < most) {
         let page = store.read(of, cursor).await?;
         for line in &page.lines {
-            facts.note(line);
+            if facts.lines < most {
+                facts.note(line);
+            }
         }
         from = page.next;
     }

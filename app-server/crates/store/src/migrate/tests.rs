@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use skein_protocol::ids::EventSeq;
 
 use super::*;
 use crate::rollout::line;
@@ -95,6 +96,11 @@ impl RawLines for MemoryLines {
         Ok(SecretValues::default())
     }
 
+    async fn take_back(&self, there: &StoredThread) -> io::Result<()> {
+        lock(&self.threads).remove(&there.thread);
+        Ok(())
+    }
+
     async fn begin(&self, of: &StoredThread) -> io::Result<()> {
         lock(&self.threads).insert(of.thread, (None, Vec::new()));
         Ok(())
@@ -126,13 +132,13 @@ impl RawLines for MemoryLines {
 async fn everything_moves_and_a_second_run_compares_and_lists_it_again() {
     let (from, to) = (MemoryLines::of(5), MemoryLines::default());
     let mut shown = Vec::new();
-    let done = run(&from, &to, |done, total| shown.push((done, total))).await.unwrap();
+    let done = run(&from, &to, MigrateTarget::Used, |done, total| shown.push((done, total))).await.unwrap();
     assert_eq!((done.moved, done.there, done.lines, done.damaged, done.term), (5, 0, 15, 0, Term(5)));
     assert_eq!(to.content(), from.content());
     assert_eq!(shown.last(), Some(&(5, 5)));
     let end = lock(&to.summaries)[&thread(4)];
     assert_eq!((end.head.0, end.term), (3, Term(4)));
-    let again = run(&from, &to, |_, _| {}).await.unwrap();
+    let again = run(&from, &to, MigrateTarget::Used, |_, _| {}).await.unwrap();
     assert_eq!((again.moved, again.there, again.term), (0, 5, Term(5)));
     assert_eq!(lock(&to.listed).len(), 10);
 }
@@ -140,7 +146,7 @@ async fn everything_moves_and_a_second_run_compares_and_lists_it_again() {
 #[tokio::test]
 async fn a_target_that_gives_back_other_bytes_is_found() {
     let (from, to) = (MemoryLines::of(2), MemoryLines { lies: true, ..MemoryLines::default() });
-    let error = run(&from, &to, |_, _| {}).await.unwrap_err();
+    let error = run(&from, &to, MigrateTarget::Used, |_, _| {}).await.unwrap_err();
     assert!(matches!(error, MigrateError::Changed(found) if found == thread(1)), "{error}");
     assert!(lock(&to.listed).is_empty());
 }
@@ -154,7 +160,7 @@ async fn a_thread_of_another_content_or_in_another_place_ends_the_run_and_stays(
         let error = compare(&from, &to).await.unwrap_err();
         assert!(matches!(error, MigrateError::Other(found) if found == thread(2)), "{error}");
         assert_eq!(to.content(), before, "nothing is written");
-        let error = run(&from, &to, |_, _| {}).await.unwrap_err();
+        let error = run(&from, &to, MigrateTarget::Used, |_, _| {}).await.unwrap_err();
         assert!(matches!(error, MigrateError::Other(found) if found == thread(2)), "{error}");
         assert_eq!(to.content()[&thread(2)].1, lines);
         assert_eq!(from.content(), MemoryLines::of(3).content());
@@ -162,10 +168,34 @@ async fn a_thread_of_another_content_or_in_another_place_ends_the_run_and_stays(
 }
 
 #[tokio::test]
+async fn a_thread_that_went_on_at_the_source_since_an_interrupted_run_is_written_again() {
+    let (from, to) = (MemoryLines::of(4), MemoryLines::default());
+    run(&from, &to, MigrateTarget::Used, |_, _| {}).await.unwrap();
+    let more = |n: u64| {
+        let mut bytes = Vec::new();
+        line::encode(&names(4, 4).remove(0), &mut bytes).unwrap();
+        bytes.pop();
+        [lines(n), vec![NumberedLine { seq: EventSeq(4), bytes }]].concat()
+    };
+    from.add(2, Placement::Active, more(2));
+    from.add(3, Placement::Archived, lines(3));
+    let refused = run(&from, &to, MigrateTarget::Used, |_, _| {}).await.unwrap_err();
+    assert!(matches!(refused, MigrateError::Other(found) if found == thread(2)), "{refused}");
+    let done = run(&from, &to, MigrateTarget::HasCopies, |_, _| {}).await.unwrap();
+    assert_eq!((done.moved, done.there, done.term), (2, 2, Term(4)));
+    assert_eq!(to.content(), from.content());
+    // The target's has more than the source's, so it is no copy.
+    from.add(2, Placement::Active, lines(2));
+    let refused = run(&from, &to, MigrateTarget::HasCopies, |_, _| {}).await.unwrap_err();
+    assert!(matches!(refused, MigrateError::Other(found) if found == thread(2)), "{refused}");
+    assert_eq!(to.content()[&thread(2)].1, more(2));
+}
+
+#[tokio::test]
 async fn damage_is_counted_and_moves() {
     let (from, to) = (MemoryLines::of(1), MemoryLines::default());
     lock(&from.threads).get_mut(&thread(1)).unwrap().1[1].bytes.truncate(9);
-    let done = run(&from, &to, |_, _| {}).await.unwrap();
+    let done = run(&from, &to, MigrateTarget::Used, |_, _| {}).await.unwrap();
     assert_eq!((done.lines, done.damaged), (3, 1));
     assert_eq!(to.content(), from.content());
 }

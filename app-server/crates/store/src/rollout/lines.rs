@@ -96,6 +96,9 @@ pub trait RawLines: Send + Sync {
     /// The secrets of a thread.
     async fn secret_values(&self, thread: ThreadId) -> io::Result<SecretValues>;
 
+    /// Removes a thread that a move has written, so that it can be written again.
+    async fn take_back(&self, there: &StoredThread) -> io::Result<()>;
+
     /// Removes what an interrupted move of the thread has left.
     async fn begin(&self, of: &StoredThread) -> io::Result<()>;
 

@@ -141,6 +141,13 @@ impl RawLines for FileLines {
         apart(|| secrets::read(&self.places, thread)).map(SecretValues)
     }
 
+    async fn take_back(&self, there: &StoredThread) -> io::Result<()> {
+        apart(|| {
+            self.places.layer.remove(&self.path(there))?;
+            self.places.clear_open_markers(self.places.open_marker(there.thread)).map(drop)
+        })
+    }
+
     async fn begin(&self, of: &StoredThread) -> io::Result<()> {
         self.places.layer.remove(&self.places.part(of.thread)).map(drop)
     }
