@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use skein_base::clock::WallMs;
 use skein_config::access::{AdmittedConnections, Credentials, Refusals};
+use skein_postgres::standing::NodePlace;
 use skein_store::home::STDIO;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -49,6 +50,8 @@ pub(crate) struct App {
     pub(crate) credentials: Arc<Credentials>,
     /// The progress of the repair.
     pub(crate) repair: Arc<StartupRepair>,
+    /// The place in its cluster; none where threads are files.
+    pub(crate) cluster: Option<NodePlace>,
     /// The id of this server start.
     pub(crate) start_id: Uuid,
     /// When the server started.

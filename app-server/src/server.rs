@@ -11,6 +11,7 @@ use skein_base::tasks::{DedicatedRuntime, Tasks};
 use skein_config::access::{AccessError, Credentials, warn_if_open_to_others};
 use skein_config::{GuardProgram, ServerConfig, SharedConfig, StoreUrl};
 use skein_helpers::{Helpers, HostOptions};
+use skein_postgres::standing::NodePlace;
 use skein_protocol::extension::SkeinStoppingNotification;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::SkeinStopping;
@@ -373,7 +374,7 @@ fn services(
     let clock = Clock;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
     let (texts, closed_rollouts, background) = background(home, &storage, &tasks, stop_index);
-    let Storage { store, ownership, index, .. } = storage;
+    let Storage { store, ownership, index, cluster, .. } = storage;
     let context = Context {
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
@@ -397,16 +398,22 @@ fn services(
         helpers,
         closed_rollouts,
     };
-    Ok((Arc::new(app(context, home, texts, credentials)), background))
+    Ok((Arc::new(app(context, home, (texts, cluster), credentials)), background))
 }
 
-fn app(context: Context, home: &Home, texts: TextIndex, credentials: Arc<Credentials>) -> App {
+fn app(
+    context: Context,
+    home: &Home,
+    (texts, cluster): (TextIndex, Option<NodePlace>),
+    credentials: Arc<Credentials>,
+) -> App {
     let clock = context.clock;
     App {
         context: Arc::new(context),
         search: Arc::new(ThreadSearch::new(texts)),
         credentials,
         repair: Arc::default(),
+        cluster,
         start_id: home.start_id(),
         started: clock.wall(),
         rounds_since: clock.now(),

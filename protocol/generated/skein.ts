@@ -846,6 +846,20 @@ export type ClientInfo = {
   version: string;
 };
 
+/** A server whose threads are in a database. */
+export type ClusterCounts = {
+  /** Milliseconds since the server sent the last beat that the database has confirmed. It sends one each second. */
+  beatAgeMs: number;
+  /** The database, as the server sees it. */
+  database: DatabaseCounts;
+  /** The id of the cluster, which its database has. */
+  id: string;
+  /** The id of this start of the server. */
+  node: string;
+  /** Whether the database answers. */
+  standing: NodeStanding;
+};
+
 /** The kind of a turn's error, for programs. */
 export type CodexErrorInfo = "contextWindowExceeded" | "sessionBudgetExceeded" | "usageLimitExceeded" | "rateLimitExceeded" | "flexUnavailable" | "serverOverloaded" | "modelNotFound" | "policyCapacityUnavailable" | "cyberPolicy" | "misalignmentPolicyViolation" | "tooManyDenials" | "internalServerError" | "unauthorized" | "badRequest" | "threadRollbackFailed" | "sandboxError" | "other" | "inferenceHookDenied" | {
   httpConnectionFailed: {
@@ -1182,6 +1196,20 @@ export type CreditsSnapshot = {
 
 /** An access programme for security work. */
 export type CyberAccessProgram = "standard" | "daybreakBlue" | "daybreakRed";
+
+/** A database, as a server sees it. */
+export type DatabaseCounts = {
+  /** Microseconds from the last confirmed beat to its answer. */
+  beatMicros: number;
+  /** Callers that wait for such a connection. */
+  callersWaiting: number;
+  /** Connections for reads that are in use. */
+  connectionsBusy: number;
+  /** Why the newest beat failed; absent if it did not. */
+  failure?: string | null;
+  /** The id of its life. Another one means that the database may have lost commits, as after the promotion of a standby. */
+  life: string;
+};
 
 /** A way into the server. */
 export type DoorKind = "unix" | "loopback" | "remote";
@@ -2427,6 +2455,9 @@ export type NextTry = {
   retryInMs: number;
 };
 
+/** How a server stands with its database. */
+export type NodeStanding = "sure" | "doubtful";
+
 /** Kinds of turn that take no further input. */
 export type NonSteerableTurnKind = "review" | "compact";
 
@@ -3232,6 +3263,8 @@ export type SkeinStatusResponse = {
   admission: AdmissionCounts;
   /** The id of this server start. */
   bootId: string;
+  /** The cluster of the server. Missing where threads are files. */
+  cluster?: ClusterCounts | null;
   /** Websocket connections. */
   connections: number;
   /** The unix socket for programs of this machine; empty without one. */

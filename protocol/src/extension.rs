@@ -415,11 +415,13 @@ pub struct RpcDiscoverParams {}
 pub struct RpcDiscoverResponse(#[schemars(with = "JsonObject")] pub Box<RawValue>);
 
 mod admission;
+mod cluster;
 mod credentials;
 mod helpers;
 mod status;
 
 pub use admission::*;
+pub use cluster::*;
 pub use credentials::*;
 pub use helpers::*;
 pub use status::*;

@@ -8,10 +8,10 @@ use skein_helpers::levels;
 use skein_protocol::budget::BudgetState;
 use skein_protocol::envelope;
 use skein_protocol::extension::{
-    AdmissionCounts, AdmittedEntry, DoorKind, HelperCounts, IndexCounts, IndexState, LeftoverCounts,
-    PressureCounts, RefusalCounts, ReloadCounts, RepairCounts, RepairState, ReplayCounts,
-    SkeinStatusResponse, StoreCounts, TextsCounts, TextsState, ThreadCounts, TurnCounts, UnloadCounts,
-    ZeroCounts,
+    AdmissionCounts, AdmittedEntry, ClusterCounts, DoorKind, HelperCounts, IndexCounts, IndexState,
+    LeftoverCounts, NodeStanding, PressureCounts, RefusalCounts, ReloadCounts, RepairCounts, RepairState,
+    ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState, ThreadCounts, TurnCounts,
+    UnloadCounts, ZeroCounts,
 };
 use skein_protocol::methods::{SkeinStatus, ThreadLoadedList, ThreadRead};
 use skein_protocol::question::NeedsYou;
@@ -54,6 +54,7 @@ impl StatusArgs {
         lines.extend(loaded(&mut client).await?);
         lines.extend(waiting(&status.needs_you));
         lines.extend(status.day_budget.as_ref().map(day_budget));
+        lines.extend(doubt(&status));
         client.close().await;
         if self.all {
             lines.push(table(&status));
@@ -80,6 +81,23 @@ fn waiting(NeedsYou { threads, questions, oldest_at }: &NeedsYou) -> Option<Stri
 /// The use of models by all threads today.
 fn day_budget(BudgetState { limit, used, .. }: &BudgetState) -> String {
     format!("{used} of {limit} tokens of today (UTC) are used (budget.day_tokens)")
+}
+
+/// That the database does not answer.
+fn doubt(status: &SkeinStatusResponse) -> Option<String> {
+    let cluster = status.cluster.as_ref().filter(|cluster| cluster.standing == NodeStanding::Doubtful)?;
+    Some(one_line(&format!("the database {}", database(cluster))).into_owned())
+}
+
+/// When the database answered last.
+fn database(ClusterCounts { standing, beat_age_ms, database, .. }: &ClusterCounts) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a beat of 200,000 years ago may be rounded")]
+    let (age, took) = (*beat_age_ms as f64 / 1e3, database.beat_micros as f64 / 1e3);
+    let why = database.failure.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+    match standing {
+        NodeStanding::Sure => format!("answered in {took:.1} ms, {age:.1} s ago{why}"),
+        NodeStanding::Doubtful => format!("has not answered for {age:.1} s{why}"),
+    }
 }
 
 /// A line for each loaded thread.
@@ -116,6 +134,7 @@ pub(super) const SUBJECT: usize = 14;
 pub(super) fn table(status: &SkeinStatusResponse) -> String {
     let rows = server(status).into_iter().chain(threads(status)).chain(helpers(status)).chain(work(status));
     let rows = rows.chain(doors(status)).chain(histories(status));
+    let rows = rows.chain(status.cluster.iter().map(|cluster| ("database", database(cluster))));
     let line = |(name, numbers): (&str, String)| format!("{name:<SUBJECT$}{}", one_line(&numbers));
     rows.map(line).collect::<Vec<_>>().join("\n")
 }

@@ -83,6 +83,7 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
         tasks: number(services.tasks.count()),
         outbox_bytes: outboxes.iter().map(|outbox| number(outbox.bytes())).sum(),
         store: store(services),
+        cluster: services.cluster.as_ref().map(|cluster| cluster.counts(services.clock.now())),
         index: services.index.counts(),
         needs_you: services.index.needs_you(),
         day_budget: budget::of_today(services),

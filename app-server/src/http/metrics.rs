@@ -15,9 +15,9 @@ use skein_base::counters::RequestDurations;
 use skein_base::durations::DurationCounts;
 use skein_protocol::budget::BudgetState;
 use skein_protocol::extension::{
-    AdmissionCounts, ContainmentRung, HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts,
-    ReloadCounts, RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts,
-    TextsState, ThreadCounts, TurnCounts,
+    AdmissionCounts, ClusterCounts, ContainmentRung, DatabaseCounts, HelperCounts, IndexCounts, IndexState,
+    NodeStanding, PressureCounts, RefusalCounts, ReloadCounts, RepairCounts, RepairState, ReplayCounts,
+    SkeinStatusResponse, StoreCounts, TextsCounts, TextsState, ThreadCounts, TurnCounts,
 };
 use skein_protocol::question::NeedsYou;
 
@@ -105,6 +105,7 @@ impl Collector for Scrape {
             "What the disk took to sync a history, or the database to commit to it",
             &self.syncs,
         )?;
+        cluster(&mut page, self.status.cluster.as_ref())?;
         index(&mut page, &self.status.index)?;
         texts(&mut page, &self.status.texts)?;
         repair(&mut page, &self.status.repair)?;
@@ -213,6 +214,19 @@ fn store(page: &mut MetricsPage<'_>, store: &StoreCounts) -> fmt::Result {
     page.counter("store_loads", "Histories that were opened to be loaded", *loads_total)?;
     page.counter("store_reads", "Histories that were opened to be read without a load", *reads_total)?;
     page.gauge("store_open_markers", "Histories whose end is not known to be closed", *open_markers)
+}
+
+fn cluster(page: &mut MetricsPage<'_>, cluster: Option<&ClusterCounts>) -> fmt::Result {
+    let Some(ClusterCounts { standing, beat_age_ms, database, .. }) = cluster else { return Ok(()) };
+    let DatabaseCounts { beat_micros, connections_busy, callers_waiting, .. } = database;
+    let is_sure = u64::from(*standing == NodeStanding::Sure);
+    page.gauge("cluster_sure", "1 while the database has confirmed a beat of the last two seconds", is_sure)?;
+    #[expect(clippy::cast_precision_loss, reason = "a beat of 200,000 years ago may be rounded")]
+    let (age, took) = (*beat_age_ms as f64 / 1e3, *beat_micros as f64 / 1e6);
+    page.seconds("cluster_beat_age_seconds", "Since the last confirmed beat was sent", age)?;
+    page.seconds("store_beat_seconds", "From the last confirmed beat to the answer of the database", took)?;
+    page.gauge("store_connections_busy", "Connections for reads that are in use", *connections_busy)?;
+    page.gauge("store_callers_waiting", "Callers that wait for such a connection", *callers_waiting)
 }
 
 fn index(page: &mut MetricsPage<'_>, index: &IndexCounts) -> fmt::Result {

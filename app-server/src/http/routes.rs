@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use axum::{Router as HttpRouter, middleware};
 use skein_config::access::{Admission, Door};
 use skein_protocol::access::Access;
+use skein_protocol::extension::NodeStanding;
 
 use super::acceptor::{Visitor, note_request};
 use super::access::{self, AccessRefusal, Need, RefusalLog, RefusalReason, SUBPROTOCOL, WrongCredentials};
@@ -123,10 +124,13 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 async fn ready(State(web): State<Arc<WebState>>) -> (StatusCode, &'static str) {
-    if web.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    if !web.ready.load(Ordering::Acquire) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    let standing = web.services.cluster.as_ref().map(|cluster| cluster.standing(web.services.clock.now()));
+    match standing.unwrap_or_default() {
+        NodeStanding::Sure => (StatusCode::OK, "ready\n"),
+        NodeStanding::Doubtful => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
     }
 }
 

@@ -15,6 +15,7 @@ use skein_postgres::ownership::PgOwnership;
 use skein_postgres::presence::{NodePresence, PresenceError};
 use skein_postgres::rows::ThreadRows;
 use skein_postgres::schema::SchemaError;
+use skein_postgres::standing::NodePlace;
 use skein_postgres::store::PgStore;
 use skein_store::home::Home;
 use skein_store::index::changes::Changes;
@@ -41,6 +42,8 @@ pub(super) struct Storage {
     pub(super) changes: Arc<Changes>,
     /// The sessions and tokens, which nobody has read yet.
     pub(super) credentials: Arc<dyn CredentialStore>,
+    /// The place in its cluster, if a database has the threads.
+    pub(super) cluster: Option<NodePlace>,
     /// Ends once another server has taken the database.
     pub(super) displaced: CancellationToken,
 }
@@ -100,7 +103,8 @@ impl Storage {
         let ownership = Arc::new(HomeOwnership::new(home.term(), Arc::clone(&store)));
         let displaced = CancellationToken::new();
         let credentials = Arc::new(CredentialFile::new(home.paths().access(), tasks.clone()));
-        Ok(Self { store, ownership, index: Arc::new(index), changes, credentials, displaced })
+        let cluster = None;
+        Ok(Self { store, ownership, index: Arc::new(index), changes, credentials, cluster, displaced })
     }
 
     async fn in_database(
@@ -115,6 +119,7 @@ impl Storage {
         let (name, tag, node) = (name_of(home), home.tag()?, home.start_id());
         let presence = NodePresence::take(Arc::clone(&database), &name, tag, node).await?;
         let (displaced, newest) = (presence.lost(), presence.credentials());
+        let cluster = Some(presence.place());
         // Those of the home's time without the database.
         let file = CredentialFile::new(home.paths().access(), tasks.clone());
         let came = carry(&file, &DatabaseCredentials::new(CredentialRows::new(&database, None))).await?;
@@ -134,7 +139,7 @@ impl Storage {
         });
         let store: Arc<dyn RolloutStore> = store;
         let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store)));
-        Ok(Self { store, ownership, index: Arc::new(index), changes, credentials, displaced })
+        Ok(Self { store, ownership, index: Arc::new(index), changes, credentials, cluster, displaced })
     }
 }
 

@@ -71,7 +71,7 @@ const POSTGRES: &[&str] = &[
     // The parts of a home, in a database.
     "lines",
     "index ownership presence store",
-    "credentials",
+    "credentials standing",
     "append",
     // The parts that these share.
     "rows",

@@ -1,9 +1,13 @@
 //! Ends of the server and of the database.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use skein_integration_tests::home::{Home, PATIENCE};
+use skein_integration_tests::http::Request;
 use skein_integration_tests::requests::turn_params;
 use skein_postgres::testing::TestCluster;
+use skein_protocol::extension::NodeStanding;
 use skein_protocol::methods::TurnStart;
 use skein_protocol::notifications::ItemAgentMessageDelta;
 use skein_protocol::turn::TurnStatus;
@@ -71,6 +75,42 @@ async fn while_the_database_is_away_input_is_refused_and_afterwards_all_goes_on(
     let count = |text: &str| texts.iter().filter(|found| *found == text).count();
     // Each acknowledged message and its answer.
     assert_eq!((count("first"), count("third"), count("fourth")), (2, 0, 2), "{texts:?}");
+    home.finish().await
+}
+
+/// Waits until the server answers `/readyz` with this status, and returns its words.
+async fn until_ready_is(home: &Home, status: u16) -> Result<String> {
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    let answered = async {
+        loop {
+            looks.tick().await;
+            let answer = Request::new("GET", "/readyz").send(home.address()).await?;
+            if answer.status == status {
+                return Ok(answer.body);
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.with_context(|| format!("/readyz is not {status}"))?
+}
+
+#[tokio::test]
+async fn a_server_says_that_its_database_does_not_answer_and_why_until_it_does() -> Result<()> {
+    let cluster = TestCluster::start();
+    let database = cluster.database().await;
+    let (home, mut client) = stored_in(&database).start_with_client().await?;
+    let there = client.status().await?.cluster.context("a cluster")?;
+    assert_eq!((there.standing, &there.database.failure), (NodeStanding::Sure, &None));
+    assert!(there.database.beat_micros > 0, "{there:?}");
+    cluster.stop();
+    assert_eq!(until_ready_is(&home, 503).await?, "the database does not answer\n");
+    let away = client.status().await?.cluster.context("a cluster")?;
+    assert_eq!((away.standing, &away.id, &away.node), (NodeStanding::Doubtful, &there.id, &there.node));
+    assert!(away.beat_age_ms > 2_000 && away.database.failure.is_some(), "{away:?}");
+    assert_eq!(Request::new("GET", "/healthz").send(home.address()).await?.status, 200);
+    cluster.start_again();
+    until_ready_is(&home, 200).await?;
+    let back = client.status().await?.cluster.context("a cluster")?;
+    assert_eq!((back.standing, back.database.failure), (NodeStanding::Sure, None));
     home.finish().await
 }
 

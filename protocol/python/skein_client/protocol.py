@@ -420,6 +420,20 @@ class ClientInfo(TypedDict):
     title: NotRequired[str | None]
     version: str
 
+class ClusterCounts(TypedDict):
+    """A server whose threads are in a database."""
+
+    # Milliseconds since the server sent the last beat that the database has confirmed. It sends one each second.
+    beatAgeMs: int
+    # The database, as the server sees it.
+    database: DatabaseCounts
+    # The id of the cluster, which its database has.
+    id: str
+    # The id of this start of the server.
+    node: str
+    # Whether the database answers.
+    standing: NodeStanding
+
 class CodexErrorInfoHttpConnectionFailedHttpConnectionFailed(TypedDict):
     httpStatusCode: int | None
 
@@ -738,6 +752,20 @@ class CreditsSnapshot(TypedDict):
     balance: str | None
     hasCredits: bool
     unlimited: bool
+
+class DatabaseCounts(TypedDict):
+    """A database, as a server sees it."""
+
+    # Microseconds from the last confirmed beat to its answer.
+    beatMicros: int
+    # Callers that wait for such a connection.
+    callersWaiting: int
+    # Connections for reads that are in use.
+    connectionsBusy: int
+    # Why the newest beat failed; absent if it did not.
+    failure: NotRequired[str | None]
+    # The id of its life. Another one means that the database may have lost commits, as after the promotion of a standby.
+    life: str
 
 class DynamicToolCallItem(TypedDict):
     """The call of a client-side tool."""
@@ -2659,6 +2687,8 @@ class SkeinStatusResponse(TypedDict):
     admission: AdmissionCounts
     # The id of this server start.
     bootId: str
+    # The cluster of the server. Missing where threads are files.
+    cluster: NotRequired[ClusterCounts | None]
     # Websocket connections.
     connections: int
     # The unix socket for programs of this machine; empty without one.
@@ -5305,6 +5335,9 @@ MultiAgentVersion: TypeAlias = Literal["disabled", "v1", "v2"]
 
 # Whether an outer sandbox lets commands reach the network.
 NetworkAccess: TypeAlias = Literal["restricted", "enabled"]
+
+# How a server stands with its database.
+NodeStanding: TypeAlias = Literal["sure"] | Literal["doubtful"]
 
 # Kinds of turn that take no further input.
 NonSteerableTurnKind: TypeAlias = Literal["review", "compact"]

@@ -10,7 +10,7 @@ use serde_with::skip_serializing_none;
 use crate::budget::BudgetState;
 use crate::question::NeedsYou;
 
-use super::{AdmissionCounts, IndexingDetails};
+use super::{AdmissionCounts, ClusterCounts, IndexingDetails};
 
 /// Params of `skein/status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +53,9 @@ pub struct SkeinStatusResponse {
     pub turns: TurnCounts,
     /// History files.
     pub store: StoreCounts,
+    /// The cluster of the server. Missing where threads are files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterCounts>,
     /// The list of threads.
     pub index: IndexCounts,
     /// The number of questions that wait for the users; `skein/questions/list` has them.

@@ -110,6 +110,11 @@ impl Database {
         Ok(Self { connector: Arc::clone(&self.connector), pool: Arc::new(Pool::of_snapshot(link)) })
     }
 
+    /// The connections for reads that are in use, and the callers that wait for one.
+    pub(crate) fn load(&self) -> (u64, u64) {
+        self.pool.load()
+    }
+
     /// The way to it.
     pub(crate) fn connector(&self) -> Arc<Connector> {
         Arc::clone(&self.connector)

@@ -16,6 +16,7 @@ mod pool;
 pub mod presence;
 pub mod rows;
 pub mod schema;
+pub mod standing;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -54,3 +54,5 @@ pub(crate) const KEY_CHARS: usize = 500;
 pub(crate) const BEAT: Duration = Duration::from_secs(1);
 /// How long a server's row lives from a beat, by the database's clock. Origin: design; three beats may be lost.
 pub(crate) const PRESENCE: Duration = Duration::from_secs(4);
+/// How long a confirmed beat vouches for the database, from its sending. Origin: design; two beats, half of a row's life.
+pub(crate) const DOUBT: Duration = Duration::from_secs(2);

@@ -16,6 +16,8 @@ pub(crate) struct Pool {
     /// `None` for the one connection of a snapshot, which no other can replace.
     connector: Option<Arc<Connector>>,
     idle: Mutex<Vec<Link>>,
+    /// The number of connections.
+    most: usize,
     /// One permit for each connection.
     connections: Semaphore,
     /// One permit for each caller that has a connection or waits for one.
@@ -42,7 +44,16 @@ impl Pool {
 
     fn of(connector: Option<Arc<Connector>>, idle: Vec<Link>, connections: usize) -> Self {
         let callers = Semaphore::new(connections + policy::POOL_CALLERS);
-        Self { connector, idle: Mutex::new(idle), connections: Semaphore::new(connections), callers }
+        let (idle, most) = (Mutex::new(idle), connections);
+        Self { connector, idle, most, connections: Semaphore::new(connections), callers }
+    }
+
+    /// The connections in use, and the callers that wait for one.
+    pub(crate) fn load(&self) -> (u64, u64) {
+        let inside = (self.most + policy::POOL_CALLERS).saturating_sub(self.callers.available_permits());
+        let busy = self.most.saturating_sub(self.connections.available_permits());
+        let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        (number(busy), number(inside.saturating_sub(busy)))
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Link>> {

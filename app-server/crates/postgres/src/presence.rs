@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -18,6 +19,7 @@ use crate::credentials::{ChangeNumber, CredentialBeats};
 use crate::database::Database;
 use crate::failure::DbFailure;
 use crate::policy;
+use crate::standing::{Beats, NodePlace};
 
 /// Prolongs the row, if nobody has set it to dead. Brings the number of the newest change of credentials.
 const BEAT: &str = "update nodes set expires = now() + $2::float8 * interval '1 second'
@@ -67,6 +69,7 @@ pub struct NodePresence {
     node: Uuid,
     lost: CancellationToken,
     credentials: watch::Sender<ChangeNumber>,
+    beats: watch::Sender<Beats>,
 }
 
 impl NodePresence {
@@ -105,9 +108,11 @@ impl NodePresence {
         let mut link = database.connect().await?;
         // A dead row lives at most this long, and a server that lives prolongs its row meanwhile.
         for _ in 0..=policy::PRESENCE.as_secs() {
+            let sent = Clock.now();
             if enter(&mut link, name, home, node).await? {
+                let beats = watch::Sender::new(Beats::new(sent, Clock.now()));
                 let (lost, credentials) = (CancellationToken::new(), watch::Sender::default());
-                return Ok(Self { database, node, lost, credentials });
+                return Ok(Self { database, node, lost, credentials, beats });
             }
             tokio::time::sleep(policy::BEAT).await;
         }
@@ -121,6 +126,11 @@ impl NodePresence {
         self.lost.clone()
     }
 
+    /// The server's place in the cluster, as its beats find it.
+    pub fn place(&self) -> NodePlace {
+        NodePlace::new(self.node, &self.database, self.beats.subscribe())
+    }
+
     /// The newest change of credentials, as of the last beat.
     pub fn credentials(&self) -> CredentialBeats {
         CredentialBeats(self.credentials.subscribe())
@@ -128,7 +138,7 @@ impl NodePresence {
 
     /// Beats until the stop, then gives the database up. While the database is away it tries again at each beat.
     pub async fn beat(self, stop: CancellationToken) {
-        let mut link = None;
+        let (mut link, mut is_away) = (None, false);
         let mut beats = tokio::time::interval(policy::BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -138,6 +148,7 @@ impl NodePresence {
                 _ = beats.tick() => {}
             }
             match self.beat_once(&mut link).await {
+                Ok(true) if std::mem::take(&mut is_away) => tracing::info!("the database answers again"),
                 Ok(true) => {}
                 Ok(false) => {
                     tracing::error!("another server has taken the database; this one stops");
@@ -145,7 +156,13 @@ impl NodePresence {
                     return;
                 }
                 Err(failure) => {
-                    tracing::debug!(reason = failure.reason(), "a beat did not reach the database");
+                    self.beats.send_modify(|beats| beats.fail(failure.reason()));
+                    if !std::mem::replace(&mut is_away, true) {
+                        tracing::warn!(
+                            reason = failure.reason(),
+                            "the database does not answer; it is asked again each second"
+                        );
+                    }
                     link = None;
                 }
             }
@@ -160,7 +177,12 @@ impl NodePresence {
         let seconds = policy::PRESENCE.as_secs_f64();
         let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
             [(&self.node, Type::UUID), (&seconds, Type::FLOAT8)];
-        let rows = self.connected(link).await?.write(BEAT, &params, policy::WRITE_DEADLINE).await?;
+        let link = self.connected(link).await?;
+        let sent = Clock.now();
+        let rows = link.write(BEAT, &params, policy::WRITE_DEADLINE).await?;
+        if !rows.is_empty() {
+            self.beats.send_replace(Beats::new(sent, Clock.now()));
+        }
         if let Some(number) = rows.first().and_then(|row| row.get::<_, Option<i64>>(0)) {
             let newest = (self.database.life(), number);
             self.credentials.send_if_modified(|known| std::mem::replace(known, newest) != newest);

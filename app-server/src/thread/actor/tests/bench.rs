@@ -201,6 +201,7 @@ impl Bench {
             search: Arc::clone(&self.search),
             credentials: Arc::new(credentials),
             repair: Arc::clone(&self.repair),
+            cluster: None,
             start_id: clock.new_id(),
             started: clock.wall(),
             rounds_since: clock.now(),

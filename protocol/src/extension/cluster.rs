@@ -1,0 +1,49 @@
+//! A server's cluster in `skein/status`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
+
+/// A server whose threads are in a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterCounts {
+    /// The id of the cluster, which its database has.
+    pub id: String,
+    /// The id of this start of the server.
+    pub node: String,
+    /// Whether the database answers.
+    pub standing: NodeStanding,
+    /// Milliseconds since the server sent the last beat that the database has confirmed. It sends one each second.
+    pub beat_age_ms: u64,
+    /// The database, as the server sees it.
+    pub database: DatabaseCounts,
+}
+
+/// How a server stands with its database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum NodeStanding {
+    /// The database has confirmed a beat of the last two seconds.
+    #[default]
+    Sure,
+    /// It has not: `/readyz` answers 503.
+    Doubtful,
+}
+
+/// A database, as a server sees it.
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DatabaseCounts {
+    /// The id of its life. Another one means that the database may have lost commits, as after the promotion of a standby.
+    pub life: String,
+    /// Microseconds from the last confirmed beat to its answer.
+    pub beat_micros: u64,
+    /// Why the newest beat failed; absent if it did not.
+    pub failure: Option<String>,
+    /// Connections for reads that are in use.
+    pub connections_busy: u64,
+    /// Callers that wait for such a connection.
+    pub callers_waiting: u64,
+}
