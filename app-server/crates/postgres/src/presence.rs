@@ -138,7 +138,7 @@ impl NodePresence {
 
     /// Beats until the stop, then gives the database up. While the database is away it tries again at each beat.
     pub async fn beat(self, stop: CancellationToken) {
-        let (mut link, mut is_away) = (None, false);
+        let mut link = None;
         let mut beats = tokio::time::interval(policy::BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -147,8 +147,9 @@ impl NodePresence {
                 () = stop.cancelled() => break,
                 _ = beats.tick() => {}
             }
+            let was_away = self.beats.borrow().have_failed();
             match self.beat_once(&mut link).await {
-                Ok(true) if std::mem::take(&mut is_away) => tracing::info!("the database answers again"),
+                Ok(true) if was_away => tracing::info!("the database answers again"),
                 Ok(true) => {}
                 Ok(false) => {
                     tracing::error!("another server has taken the database; this one stops");
@@ -157,7 +158,7 @@ impl NodePresence {
                 }
                 Err(failure) => {
                     self.beats.send_modify(|beats| beats.fail(failure.reason()));
-                    if !std::mem::replace(&mut is_away, true) {
+                    if !was_away {
                         tracing::warn!(
                             reason = failure.reason(),
                             "the database does not answer; it is asked again each second"

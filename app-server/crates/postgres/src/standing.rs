@@ -1,4 +1,4 @@
-//! How a server stands with its database, by the beats that the database has confirmed. Pure.
+//! How a server stands with its database, by the beats that the database has confirmed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,11 @@ impl Beats {
     /// Notes a beat without an answer, or with a refusal.
     pub(crate) fn fail(&mut self, reason: &str) {
         self.failure = Some(reason.to_owned());
+    }
+
+    /// Whether the newest one failed.
+    pub(crate) fn have_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// Whether the server may rely on the database. Asks the time and not the tasks: a process that was stopped and wakes up finds itself in doubt.
