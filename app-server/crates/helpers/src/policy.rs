@@ -72,6 +72,12 @@ pub(crate) const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
 /// New pids in one round of a kill loop; after more of them the loop begins anew. Origin: guess; a round takes
 /// microseconds, in which some may be given out.
 pub(crate) const KILL_LOOP_ROUND: usize = 10_000;
+/// Newest pids that a kill loop looks at before anything else. Origin: guess; the live link of a chain of forks is among the
+/// newest few.
+pub(crate) const KILL_LOOP_RECENT: i32 = 64;
+/// For rounds that do not end, because a process that the kill loop must not end forks without pause. Origin: guess; a round takes
+/// microseconds, and other clean-ups wait meanwhile.
+pub(crate) const KILL_LOOP_LIMIT: Duration = Duration::from_secs(1);
 /// From the last orphan that a clean-up met for the first time until the orphans that are left are given up and reported. Origin:
 /// guess; only the kernel can hold them.
 pub(crate) const ORPHANS_LIMIT: Duration = Duration::from_secs(5);

@@ -191,9 +191,15 @@ pub fn born() -> Option<u64> {
     super::born()
 }
 
-/// Every process that this one can see.
+/// Every process that this one can see, also most of those that start during the walk.
 pub fn all() -> impl Iterator<Item = Process> {
     super::pids().filter_map(Process::read)
+}
+
+/// The same without those that start during the walk. The walk ends also beside a chain of forks that goes on faster.
+pub fn present() -> impl Iterator<Item = Process> {
+    let pids: Vec<_> = super::pids().collect();
+    pids.into_iter().filter_map(Process::read)
 }
 
 /// Whether this process has children, zombies included.

@@ -287,7 +287,7 @@ impl GuardMonitor {
         self.asked.get_or_insert(self.host.options.clock.now());
         let leaders =
             [Some(guard), self.life.borrow().pid].into_iter().flatten().map(Pid::from_raw).collect();
-        let orphans = Orphans { tag: self.listed.tag(), leaders, group: self.cgroup.as_ref() };
+        let orphans = Orphans { tag: self.listed.tag(), leaders, group: self.cgroup.take() };
         orphans.end(&self.host.children, &self.host.options.tasks).await
     }
 

@@ -331,7 +331,15 @@ async fn collect(mut from: pipe::Receiver, into: Arc<Mutex<Ring>>, shutdown: Shu
 
 /// An idle process that is no helper, for tests.
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "processes are born in this file")]
 pub(crate) fn sleeper() -> io::Result<std::process::Child> {
-    Command::new("sleep").arg("1000").spawn()
+    sleeper_with(|command| command)
+}
+
+/// The same with other properties.
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "processes are born in this file")]
+pub(crate) fn sleeper_with(
+    properties: impl FnOnce(&mut Command) -> &mut Command,
+) -> io::Result<std::process::Child> {
+    properties(Command::new("sleep").arg("1000")).spawn()
 }

@@ -1,13 +1,12 @@
 //! The children of the server process: its guards, and processes that fell to it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::Pid;
 use rustix::process::WaitOptions;
 
-use crate::containment::tag::StartTag;
-use crate::counters::Count;
+use crate::containment::tag::{ProcessTag, StartTag};
 
 /// Tells guards, orphans of helpers and other children apart.
 #[derive(Debug)]
@@ -19,8 +18,8 @@ pub(crate) struct Children {
     /// Pids of the live guards. The lock is held while a guard starts or is reaped and while orphans are looked for: a child
     /// that is missing here is no guard then.
     guards: Mutex<HashSet<i32>>,
-    /// Dead guards whose orphans are being ended.
-    pub(crate) cleanups: Arc<Count>,
+    /// The clean-ups under way.
+    pub(crate) cleanups: Arc<Cleanups>,
 }
 
 impl Children {
@@ -32,6 +31,45 @@ impl Children {
     pub(crate) fn guards(&self) -> MutexGuard<'_, HashSet<i32>> {
         // The set is complete whenever the lock is free, also after a panic.
         self.guards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reaps the zombie `pid`, unless it is a guard by now. `false` when it did not.
+    pub(crate) fn reap(&self, pid: Pid) -> bool {
+        let guards = self.guards();
+        !guards.contains(&pid.as_raw()) && reap(pid)
+    }
+}
+
+/// The helpers whose guards are dead and whose orphans are being ended: their tags, and the leaders of their sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Cleanups(Mutex<HashMap<ProcessTag, Vec<Pid>>>);
+
+/// One clean-up, until dropped.
+#[derive(Debug)]
+pub(crate) struct Cleanup {
+    tag: ProcessTag,
+    all: Arc<Cleanups>,
+}
+
+impl Cleanups {
+    /// Adds that of the helper with `tag`.
+    pub(crate) fn begin(self: &Arc<Self>, tag: ProcessTag, leaders: Vec<Pid>) -> Cleanup {
+        self.now().insert(tag, leaders);
+        Cleanup { tag, all: Arc::clone(self) }
+    }
+
+    pub(crate) fn now(&self) -> MutexGuard<'_, HashMap<ProcessTag, Vec<Pid>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn has_session(&self, session: Pid) -> bool {
+        self.now().values().any(|leaders| leaders.contains(&session))
+    }
+}
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        self.all.now().remove(&self.tag);
     }
 }
 

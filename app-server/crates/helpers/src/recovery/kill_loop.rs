@@ -1,8 +1,9 @@
 //! Kills every process that a predicate selects, also a chain of them of which each lives only until it has started the next.
 //!
 //! A walk over `/proc` alone misses such a chain: the walk takes longer than a link lives. So after one walk the loop goes through
-//! the pids that the kernel gave out since (the newest is the last number of `/proc/loadavg`), in their order. A round takes
-//! microseconds, and proves that no selected process is left:
+//! the pids that the kernel gave out since (the newest is the last number of `/proc/loadavg`). It takes the newest first, which is
+//! the live link: on a busy machine the chain grows faster than its dead links can be looked at. Such rounds come before the walk,
+//! too, as each dead link lengthens it. A round takes microseconds, and proves that no selected process is left:
 //!
 //! - The loop kills a selected process at once, before it looks at the next. A fork that is under way then fails, so a killed
 //!   process has no child that was not there before.
@@ -68,27 +69,42 @@ impl Patience {
     }
 }
 
-/// Kills until no process that `is_selected` accepts is left, or for [`policy::ORPHANS_LIMIT`]. Holds a process by a descriptor
+/// Kills until no process that `is_selected` accepts is left, or time is over. Holds a process by a descriptor
 /// while it calls `is_selected` with the pid. Never looks at those of `spared`.
 ///
 /// `None` if this process cannot even see itself, as without `/proc`: nothing is known then, and another try is no better.
 pub(crate) fn kill_all(spared: &HashSet<Pid>, is_selected: impl Fn(Pid) -> bool) -> Option<Killed> {
-    let deadline = Clock.now() + policy::ORPHANS_LIMIT;
     let mut killed = Killed::default();
+    if let Some(newest) = newest() {
+        let recent = newest.saturating_sub(policy::KILL_LOOP_RECENT).max(0);
+        kill_new(recent, spared, &is_selected, &mut killed);
+    }
     // Before the walk: a process that starts during the walk is new.
-    let mut seen = newest();
+    let seen = newest();
     kill_present(spared, &is_selected, &mut killed)?;
-    if seen.is_none() {
+    killed.sure = match seen {
+        Some(seen) => kill_new(seen, spared, &is_selected, &mut killed),
         // The system does not say which pids are new, such as macOS or a `/proc` with `subset=pid`. A walk that found none has
         // to do.
-        killed.sure = killed.processes.is_empty();
-        return Some(killed);
-    }
-    while let (Some(last), Some(newest)) = (seen, newest()) {
-        let Some(pids) = born_between(last, newest) else { return Some(killed) };
+        None => killed.processes.is_empty(),
+    };
+    Some(killed)
+}
+
+/// Kills selected processes among those born after `seen`, round by round, until a round meets only others, which it returns, or
+/// [`policy::KILL_LOOP_LIMIT`] is over.
+fn kill_new(
+    mut seen: i32,
+    spared: &HashSet<Pid>,
+    is_selected: &impl Fn(Pid) -> bool,
+    killed: &mut Killed,
+) -> bool {
+    let deadline = Clock.now() + policy::KILL_LOOP_LIMIT;
+    while let Some(newest) = newest() {
+        let Some(pids) = born_between(seen, newest) else { return false };
         let mut quiet = true;
-        for pid in pids.filter(|pid| !spared.contains(pid)) {
-            match meet(pid, &is_selected) {
+        for pid in pids.rev().filter(|pid| !spared.contains(pid)) {
+            match meet(pid, is_selected) {
                 Found::Other => {}
                 Found::Gone => quiet = false,
                 Found::Killed(started) => {
@@ -97,16 +113,12 @@ pub(crate) fn kill_all(spared: &HashSet<Pid>, is_selected: impl Fn(Pid) -> bool)
                 }
             }
         }
-        if quiet {
-            killed.sure = true;
-            return Some(killed);
+        if quiet || Clock.now() >= deadline {
+            return quiet;
         }
-        if Clock.now() >= deadline {
-            return Some(killed);
-        }
-        seen = Some(newest);
+        seen = newest;
     }
-    Some(killed)
+    false
 }
 
 /// Walks over all processes and kills those that are selected. `None` if the walk does not come by this process.
@@ -116,7 +128,7 @@ fn kill_present(
     killed: &mut Killed,
 ) -> Option<()> {
     let mut sees_itself = false;
-    for process in proc::all() {
+    for process in proc::present() {
         sees_itself |= process.pid == Pid::this();
         if process.zombie || spared.contains(&process.pid) {
             continue;
@@ -133,6 +145,9 @@ fn meet(pid: Pid, is_selected: &impl Fn(Pid) -> bool) -> Found {
     let Some(handle) = ProcessHandle::on(pid) else {
         return if is_thread(pid) { Found::Other } else { Found::Gone };
     };
+    if handle.has_ended() {
+        return Found::Gone;
+    }
     // Pinned before the look: the selected process is the one that the descriptor holds, or that one is gone.
     if !is_selected(pid) {
         return if handle.has_ended() { Found::Gone } else { Found::Other };
@@ -160,7 +175,7 @@ pub(crate) fn newest() -> Option<i32> {
 
 /// The pids after `last`, up to `newest`, oldest first: numbers rise, and begin anew after the highest. `None` when there are too
 /// many for one round.
-pub(crate) fn born_between(last: i32, newest: i32) -> Option<impl Iterator<Item = Pid> + use<>> {
+pub(crate) fn born_between(last: i32, newest: i32) -> Option<impl DoubleEndedIterator<Item = Pid> + use<>> {
     let most = || fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok();
     let (highest, again) = if newest >= last { (newest, 0) } else { (most().unwrap_or(last), newest) };
     usize::try_from(highest - last + again)
@@ -201,9 +216,30 @@ mod tests {
 
     #[test]
     fn a_live_process_that_is_not_selected_is_left_alone() {
-        let killed = kill_all(&HashSet::new(), |_| false).unwrap();
-        assert!(killed.sure && killed.processes.is_empty(), "{killed:?}");
+        // Other tests start processes all the time, some of which are gone before the look.
+        while !kill_all(&HashSet::new(), |_| false).is_some_and(|killed| {
+            assert!(killed.processes.is_empty(), "{killed:?}");
+            killed.sure
+        }) {}
         assert!(matches!(meet(Pid::this(), &|_| false), Found::Other));
+    }
+
+    #[test]
+    fn the_newest_processes_are_looked_at_first() {
+        let mut children: Vec<_> = (0..3).map(|_| sleeper().unwrap()).collect();
+        let pids: Vec<i32> = children.iter().map(|child| child.id().try_into().unwrap()).collect();
+        let looked = std::cell::RefCell::new(Vec::new());
+        let look = |pid: Pid| {
+            let new = pids.contains(&pid.as_raw()) && !looked.borrow().contains(&pid.as_raw());
+            looked.borrow_mut().extend(new.then_some(pid.as_raw()));
+            false
+        };
+        kill_new(pids[0] - 1, &HashSet::new(), &look, &mut Killed::default());
+        children.iter_mut().for_each(|child| {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        });
+        assert!(looked.borrow().iter().rev().eq(&pids), "{looked:?} of {pids:?}");
     }
 
     #[test]

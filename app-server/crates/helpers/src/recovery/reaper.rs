@@ -75,7 +75,7 @@ fn zombies() -> Vec<Pid> {
 fn reap(zombies: &[Pid], children: &Children) -> ReaperPass {
     // Locked after the walk, which takes a while: a new guard with one of these pids is listed by now.
     let guards = children.guards();
-    if children.cleanups.now() > 0 {
+    if !children.cleanups.now().is_empty() {
         return ReaperPass::Later;
     }
     for pid in zombies.iter().filter(|pid| !guards.contains(&pid.as_raw())) {
@@ -91,7 +91,7 @@ mod tests {
     use skein_base::home_tag::HomeTag;
 
     use super::*;
-    use crate::containment::tag::StartTag;
+    use crate::containment::tag::{ProcessTag, StartTag};
     use crate::process::start::sleeper;
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(reap(&[pid], &children), ReaperPass::Done);
         assert!(ended().is_ok(), "its monitor waits for it");
         children.guards().clear();
-        let cleanup = children.cleanups.one_more();
+        let cleanup = children.cleanups.begin(ProcessTag::new(children.start, 1), Vec::new());
         assert_eq!(reap(&[pid], &children), ReaperPass::Later);
         assert!(ended().is_ok(), "a clean-up needs the zombie");
         drop(cleanup);
