@@ -13,6 +13,7 @@ use skein_protocol::notifications::ItemAgentMessageDelta;
 use skein_protocol::turn::TurnStatus;
 
 use super::{stored_in, texts};
+use crate::wire::metrics::has_what_the_dashboard_asks_for;
 
 #[tokio::test]
 async fn acknowledged_messages_survive_a_kill_and_the_open_turn_is_closed() -> Result<()> {
@@ -111,6 +112,13 @@ async fn a_server_says_that_its_database_does_not_answer_and_why_until_it_does()
     until_ready_is(&home, 200).await?;
     let back = client.status().await?.cluster.context("a cluster")?;
     assert_eq!((back.standing, back.database.failure), (NodeStanding::Sure, None));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_dashboard_asks_for_metrics_that_a_server_with_a_database_has() -> Result<()> {
+    let (home, _database) = one().await?;
+    has_what_the_dashboard_asks_for(home.address(), true).await?;
     home.finish().await
 }
 

@@ -4,7 +4,7 @@ mod door;
 mod frames;
 mod hostile;
 mod http;
-mod metrics;
+pub(crate) mod metrics;
 mod page;
 mod startup;
 mod words;
