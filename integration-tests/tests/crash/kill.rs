@@ -1,6 +1,6 @@
 //! SIGKILL: of the server, and of a guard.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
@@ -36,6 +36,14 @@ async fn a_killed_server_leaves_no_helper_even_a_stubborn_one() -> Result<()> {
     home.finish_drained().await
 }
 
+/// The cgroup of a process below that of a server.
+fn group_of(place: &Path, pid: u32) -> Option<PathBuf> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let mut ends = groups.lines().find_map(|line| line.strip_prefix("0::"))?.rsplit('/');
+    let (helper, server) = (ends.next()?, ends.next()?);
+    server.starts_with("skein-").then(|| place.join(server).join(helper))
+}
+
 /// The folders of this home's cgroups. A helper's is below that of its server, which has the name of the home and of the start.
 fn cgroups(of_helper: &Path) -> Vec<PathBuf> {
     let server = of_helper.parent().and_then(Path::file_name).and_then(OsStr::to_str).unwrap_or_default();
@@ -56,14 +64,9 @@ async fn a_killed_server_leaves_no_cgroup_with_and_without_a_helper() -> Result<
         return home.finish().await;
     };
     let family = home.until_helpers(1).await?;
-    let groups = fs::read_to_string(format!("/proc/{}/cgroup", family.helpers[0].pid))?;
-    let ends: Vec<&str> = groups
-        .lines()
-        .filter_map(|line| line.strip_prefix("0::"))
-        .flat_map(|path| path.rsplitn(3, '/'))
-        .collect();
-    let [helper, server, ..] = ends[..] else { bail!("{groups}") };
-    let group = Path::new(&place).join(server).join(helper);
+    // The child of a guard enters its cgroup before it becomes the helper.
+    let entered = || group_of(Path::new(&place), family.helpers[0].pid);
+    let group = wait_until("the helper's cgroup", PATIENCE, entered).await?;
     assert_eq!(cgroups(&group), [group.parent().context("a parent")?]);
     let none_left = || cgroups(&group).is_empty().then_some(());
     client.unsubscribe(thread).await?;
