@@ -178,9 +178,11 @@ pub(crate) async fn has_what_the_dashboard_asks_for(address: &str, with_database
         |panel: &&Value| panel["title"].as_str().is_some_and(|it| it.starts_with("Database: "));
     let (database, others): (Vec<_>, Vec<_>) = panels.iter().partition(of_the_database);
     ensure!(database.len() > 2 && others.len() > 10, "{panels:?}");
-    let asked = others.into_iter().chain(database.into_iter().filter(|_| with_database));
-    let targets = asked.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
-    for expression in targets.filter_map(|target| target["expr"].as_str()) {
+    let asked: Vec<_> = others.into_iter().chain(database.into_iter().filter(|_| with_database)).collect();
+    let targets = asked.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let expressions: Vec<_> = targets.filter_map(|target| target["expr"].as_str()).collect();
+    ensure!(expressions.len() > asked.len(), "{asked:?}");
+    for expression in expressions {
         let unknown: Vec<_> = metrics_in(expression).filter(|name| !known.contains(*name)).collect();
         ensure!(metrics_in(expression).next().is_some() && unknown.is_empty(), "{expression}: {unknown:?}");
     }
