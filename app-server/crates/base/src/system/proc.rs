@@ -160,12 +160,12 @@ fn climb<T>(
 }
 
 /// Visits every living descendant of `root`, and only those. It visits most within microseconds of reading them, so
-/// that a killing visitor has a chance against short-lived processes.
+/// that a killing visitor has a chance against short-lived processes, also those that start during the walk.
 pub fn descendants(root: Pid, mut visit: impl FnMut(&Process)) {
     let mut family = HashSet::from([root]);
     let mut others = Vec::new();
     // Pids rise, and parents mostly have lower ones than their children: one pass finds most.
-    for process in all() {
+    for process in super::pids().filter_map(Process::read) {
         if family.contains(&process.parent) {
             family.insert(process.pid);
             visit_living(&process, &mut visit);
@@ -191,13 +191,9 @@ pub fn born() -> Option<u64> {
     super::born()
 }
 
-/// Every process that this one can see, also most of those that start during the walk.
+/// Every process that this one can see, without those that start during the walk: it ends also beside a chain of forks that goes on
+/// faster.
 pub fn all() -> impl Iterator<Item = Process> {
-    super::pids().filter_map(Process::read)
-}
-
-/// The same without those that start during the walk. The walk ends also beside a chain of forks that goes on faster.
-pub fn present() -> impl Iterator<Item = Process> {
     let pids: Vec<_> = super::pids().collect();
     pids.into_iter().filter_map(Process::read)
 }

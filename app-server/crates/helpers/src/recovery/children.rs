@@ -15,8 +15,8 @@ pub(crate) struct Children {
     /// Every child that is no guard is a helper's orphan. Not so for PID 1, which inherits every orphan of its container, nor
     /// for a process that had children before its first helper, or that is not only a server.
     pub(crate) only_helpers: bool,
-    /// Pids of the live guards. The lock is held while a guard starts or is reaped and while orphans are looked for: a child
-    /// that is missing here is no guard then.
+    /// Pids of the live guards. The lock is held while a guard starts or is reaped: a child that is missing here behind the lock was
+    /// no guard when it was seen.
     guards: Mutex<HashSet<i32>>,
     /// The clean-ups under way.
     pub(crate) cleanups: Arc<Cleanups>,
@@ -73,8 +73,7 @@ impl Drop for Cleanup {
     }
 }
 
-/// Reaps the zombie `pid`. `false` when there is none.
-pub(crate) fn reap(pid: Pid) -> bool {
+fn reap(pid: Pid) -> bool {
     rustix::process::Pid::from_raw(pid.as_raw())
         .is_some_and(|pid| matches!(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_))))
 }

@@ -128,7 +128,7 @@ fn kill_present(
     killed: &mut Killed,
 ) -> Option<()> {
     let mut sees_itself = false;
-    for process in proc::present() {
+    for process in proc::all() {
         sees_itself |= process.pid == Pid::this();
         if process.zombie || spared.contains(&process.pid) {
             continue;

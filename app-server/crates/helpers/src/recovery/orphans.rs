@@ -30,9 +30,7 @@ pub(crate) struct Orphans {
 struct OrphanSearch {
     /// Killed processes: a zombie shows neither its environment nor its former parent.
     victims: HashSet<(Pid, u64)>,
-    /// A pass was sure that it killed the last one, so nobody is there who could start another one.
-    none_lives: bool,
-    /// Passes in a row that met no orphan.
+    /// Passes in a row that were sure to kill none, and met none, dead or alive.
     quiet: u32,
     /// Orphans that the last pass left.
     left: usize,
@@ -78,14 +76,15 @@ impl Orphans {
             group.kill();
         }
         let (before, mut killed, mut all_met) = (search.victims.len(), 0, true);
-        if !search.none_lives {
+        // Behind a quiet pass, nobody was there who could start another one.
+        if search.quiet == 0 {
             let Killed { processes, sure } = self.kill(children);
             (killed, all_met) = (processes.len().max(usize::from(!sure)), sure);
-            search.none_lives = killed == 0;
             search.victims.extend(processes);
         }
         let OrphanPass { left, met } = self.kill_and_reap(children, &mut search.victims);
-        search.quiet = if met || !search.none_lives { 0 } else { search.quiet + 1 };
+        // A link of a chain that shed its tag may not have fallen to this process when it was looked at.
+        search.quiet = if killed > 0 || met { 0 } else { search.quiet + 1 };
         search.left = left.max(killed);
         !all_met || search.victims.len() > before
     }
@@ -108,7 +107,7 @@ impl Orphans {
         let group = nix::unistd::getpgrp();
         let (mut left, mut met) = (0, false);
         let mut family = HashSet::new();
-        for process in proc::present() {
+        for process in proc::all() {
             let name = (process.pid, process.started);
             let fell = fell_to_us(children, &process);
             let own = victims.contains(&name) || (fell && self.adopted(children, &process));
@@ -186,20 +185,46 @@ mod tests {
         assert!(lives, "its guard lives");
     }
 
-    #[test]
-    fn a_pass_reaps_the_dead_of_every_clean_up() {
-        let start = StartTag::new(HomeTag::of(&[b"zombies of another clean-up"]), 1);
-        let children = Children::new(start, false);
-        let mut leader = sleeper_with(|command| {
+    /// A process that leads a session.
+    fn leader() -> (std::process::Child, Pid) {
+        let leader = sleeper_with(|command| {
             // SAFETY: setsid(2) may be called between fork and exec.
             unsafe { command.pre_exec(|| nix::unistd::setsid().map_err(Into::into).map(|_| ())) }
         })
         .unwrap();
         let pid = Pid::from_raw(leader.id().cast_signed());
-        leader.kill().unwrap();
+        (leader, pid)
+    }
+
+    fn until_it_has_ended(pid: Pid) {
         while Process::read(pid).is_some_and(|process| !process.zombie) {
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_pass_that_meets_a_process_is_not_quiet_whatever_was_before() {
+        let start = StartTag::new(HomeTag::of(&[b"a late orphan"]), 1);
+        let children = Children::new(start, false);
+        let (mut leader, pid) = leader();
+        let orphans = Orphans { leaders: vec![pid], ..orphans(ProcessTag::new(start, 1)) };
+        let _cleanup = children.cleanups.begin(orphans.tag, orphans.leaders.clone());
+        let mut search = OrphanSearch { quiet: 1, ..OrphanSearch::default() };
+        assert!(orphans.pass(&children, &mut search), "it is new");
+        assert_eq!((search.quiet, search.left), (0, 1));
+        until_it_has_ended(pid);
+        orphans.pass(&children, &mut search);
+        assert_eq!((search.quiet, search.left), (0, 0), "it met a zombie");
+        leader.wait().unwrap_err();
+    }
+
+    #[test]
+    fn a_pass_reaps_the_dead_of_every_clean_up() {
+        let start = StartTag::new(HomeTag::of(&[b"zombies of another clean-up"]), 1);
+        let children = Children::new(start, false);
+        let (mut leader, pid) = leader();
+        leader.kill().unwrap();
+        until_it_has_ended(pid);
         let [own, other] = [1, 2].map(|helper| ProcessTag::new(start, helper));
         let _own = children.cleanups.begin(own, Vec::new());
         let mut victims = HashSet::new();

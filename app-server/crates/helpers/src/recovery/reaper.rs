@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::policy;
-use crate::recovery::children::{self, Children};
+use crate::recovery::children::Children;
 
 /// Reaps unowned children until `stop`.
 pub(crate) async fn run(children: Arc<Children>, tasks: Tasks, stop: CancellationToken) {
@@ -73,14 +73,12 @@ fn zombies() -> Vec<Pid> {
 
 /// Reaps those of `zombies` that no task waits for.
 fn reap(zombies: &[Pid], children: &Children) -> ReaperPass {
-    // Locked after the walk, which takes a while: a new guard with one of these pids is listed by now.
-    let guards = children.guards();
-    if !children.cleanups.now().is_empty() {
-        return ReaperPass::Later;
-    }
-    for pid in zombies.iter().filter(|pid| !guards.contains(&pid.as_raw())) {
-        let reaped = children::reap(*pid);
-        tracing::debug!(pid = pid.as_raw(), reaped, "an unowned child has ended");
+    for pid in zombies {
+        if !children.cleanups.now().is_empty() {
+            return ReaperPass::Later;
+        }
+        let reaped = children.reap(*pid);
+        tracing::debug!(pid = pid.as_raw(), reaped, "a child has ended");
     }
     ReaperPass::Done
 }
