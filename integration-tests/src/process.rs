@@ -136,10 +136,15 @@ pub fn tagged(tag: &str) -> Vec<Process> {
     all.into_iter().filter(|process| process.carries(tag) || guards(process)).collect()
 }
 
+/// The file of the program that a process runs.
+fn program(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
 /// The processes that a server started: its descendants, and the processes with its tag.
 #[derive(Debug, Clone, Default)]
 pub struct Family {
-    /// Guards of helpers.
+    /// Guards of helpers, also those that have not got their name yet.
     pub guards: Vec<Process>,
     /// Helpers and their children.
     pub helpers: Vec<Process>,
@@ -150,9 +155,14 @@ impl Family {
     pub fn of(server: u32, tag: &str) -> Self {
         let mut seen = HashSet::new();
         let all = descendants(server).into_iter().chain(tagged(tag));
+        let program = program(server);
+        // A guard is the server's program, and a child of it, until it has its name.
+        let becomes_guard = |process: &Process| {
+            process.parent == server && program.is_some() && self::program(process.pid) == program
+        };
         let (guards, helpers) = all
             .filter(|process| process.pid != server && seen.insert(process.pid))
-            .partition(Process::is_guard);
+            .partition(|process| process.is_guard() || becomes_guard(process));
         Self { guards, helpers }
     }
 

@@ -1,6 +1,6 @@
 //! SIGKILL: of the server, and of a guard.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
@@ -36,12 +36,12 @@ async fn a_killed_server_leaves_no_helper_even_a_stubborn_one() -> Result<()> {
     home.finish_drained().await
 }
 
-/// The cgroup of a process below that of a server.
-fn group_of(place: &Path, pid: u32) -> Option<PathBuf> {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let mut ends = groups.lines().find_map(|line| line.strip_prefix("0::"))?.rsplit('/');
-    let (helper, server) = (ends.next()?, ends.next()?);
-    server.starts_with("skein-").then(|| place.join(server).join(helper))
+/// The cgroup of a helper. A guard's child enters it before it becomes the helper.
+fn group_of(place: &Path, helper: u32) -> Result<PathBuf> {
+    let groups = fs::read_to_string(format!("/proc/{helper}/cgroup"))?;
+    let ends = groups.lines().find_map(|line| line.strip_prefix("0::")).map(|path| path.rsplitn(3, '/'));
+    let [helper, server, ..] = ends.into_iter().flatten().collect::<Vec<_>>()[..] else { bail!("{groups}") };
+    Ok(place.join(server).join(helper))
 }
 
 /// The folders of this home's cgroups. A helper's is below that of its server, which has the name of the home and of the start.
@@ -64,9 +64,7 @@ async fn a_killed_server_leaves_no_cgroup_with_and_without_a_helper() -> Result<
         return home.finish().await;
     };
     let family = home.until_helpers(1).await?;
-    // The child of a guard enters its cgroup before it becomes the helper.
-    let entered = || group_of(Path::new(&place), family.helpers[0].pid);
-    let group = wait_until("the helper's cgroup", PATIENCE, entered).await?;
+    let group = group_of(Path::new(&place), family.helpers[0].pid)?;
     assert_eq!(cgroups(&group), [group.parent().context("a parent")?]);
     let none_left = || cgroups(&group).is_empty().then_some(());
     client.unsubscribe(thread).await?;
