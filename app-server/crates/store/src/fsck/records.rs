@@ -416,6 +416,11 @@ impl RecordCheck {
         if says.spent.is_none() {
             folded.spent = None;
         }
+        if let (Some(forked), Some(EventSeq(0))) =
+            (&mut folded.forked, says.forked.as_ref().map(|says| says.seq))
+        {
+            forked.seq = EventSeq(0);
+        }
         if says.updated_at_ms < folded.updated_at_ms {
             // An earlier version wrote it after its clock had been set back.
             folded.updated_at_ms = says.updated_at_ms;

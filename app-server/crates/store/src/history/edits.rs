@@ -63,6 +63,7 @@ impl History {
         self.spending = Spending::default();
         self.take_fork(&ForkOrigin {
             from: forked.from,
+            seq,
             at_ms: at.0,
             thread_source: forked.thread_source.clone(),
             originator: forked.originator.clone(),

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use sha2::{Digest, Sha256};
-use skein_base::clock::WallMs;
 use skein_protocol::ids::TurnId;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, UserInput};
@@ -102,9 +101,8 @@ impl History {
     /// Takes the messages of the turns in memory, which are newer than the remembered ones. A fork skips messages
     /// that were copied.
     pub(super) fn remember_messages(&mut self) {
-        let copied_at = self.forked.as_ref().map(|forked| WallMs(forked.at_ms));
         let mut messages = SentMessages::default();
-        let own = self.turns.iter().filter(|held| copied_at.is_none_or(|at| held.started > at));
+        let own = self.turns.iter().filter(|held| !self.was_copied(held));
         own.for_each(|held| messages.take(held));
         while let Some(older) = self.messages.0.pop_back()
             && messages.0.len() < policy::REMEMBERED_MESSAGES

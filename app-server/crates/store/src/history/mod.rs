@@ -410,8 +410,16 @@ impl History {
 
     /// Whether the open turn is a copy, in a fork.
     fn is_copied(&self) -> bool {
-        let began = self.turns.last().map_or(WallMs(0), |held| held.started);
-        self.forked.as_ref().is_some_and(|forked| began <= WallMs(forked.at_ms))
+        self.forked.is_some() && self.turns.last().is_none_or(|held| self.was_copied(held))
+    }
+
+    /// Whether this turn began before the fork. The numbers decide: a turn may begin in the millisecond of the fork, or behind a
+    /// clock that was set back.
+    fn was_copied(&self, held: &LoadedTurn) -> bool {
+        self.forked.as_ref().is_some_and(|forked| match forked.seq {
+            EventSeq(0) => held.started <= WallMs(forked.at_ms),
+            seq => held.at < seq,
+        })
     }
 
     /// Closes the open turn as the next load will, without new numbers. Closed parts end at the last record, so that

@@ -285,6 +285,27 @@ fn a_thread_in_use_does_not_sink_when_the_clock_was_set_back() {
 }
 
 #[test]
+fn a_fork_knows_the_messages_of_its_own_turns_whatever_the_clock_says() {
+    let mut records = records([
+        created(),
+        turn_started("t1", "one", Some("copied")),
+        turn_completed("t1", TurnStatus::Completed),
+        Forked { from: id(), up_to: EventSeq(3), epoch: Epoch(2), thread_source: None, originator: None }
+            .into(),
+        turn_started("t2", "two", Some("own")),
+        turn_completed("t2", TurnStatus::Completed),
+    ]);
+    for step in [0, -5] {
+        let at = |seq: EventSeq| WallMs(9_000 + step * seq.0.cast_signed());
+        records.iter_mut().for_each(|record| record.at = at(record.seq));
+        let mut history = fold(&records);
+        history.refill([], false);
+        assert_eq!(history.seen_message("own", &[UserInput::text("two")]), Some(&"t2".into()));
+        assert_eq!(history.seen_message("copied", &[UserInput::text("one")]), None);
+    }
+}
+
+#[test]
 fn a_summary_is_the_question_and_the_last_answer() {
     let history = fold(&records([
         turn_started("t", "q", None),

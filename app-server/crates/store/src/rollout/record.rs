@@ -360,6 +360,9 @@ impl TakenBack {
 pub struct ForkOrigin {
     /// The thread that its history began with.
     pub from: ThreadId,
+    /// The number of its `forked`, behind the copied records; 0 if an earlier version has written this.
+    #[serde(default)]
+    pub(crate) seq: EventSeq,
     /// The time of the fork, Unix milliseconds.
     pub(crate) at_ms: i64,
     /// Its creator, in the client's words, if the client named one.

@@ -6,8 +6,8 @@ use skein_protocol::turn::UserInput;
 
 use super::*;
 use crate::rollout::record::{
-    AnsweredBy, AnsweredCall, ItemCompleted, ItemStarted, QuestionEnd, Record, RecordBody, ThreadClosed,
-    WantedInput,
+    AnsweredBy, AnsweredCall, ForkOrigin, Forked, ItemCompleted, ItemStarted, QuestionEnd, Record,
+    RecordBody, ThreadClosed, WantedInput,
 };
 
 const BOOT: Uuid = Uuid::from_u128(1);
@@ -296,13 +296,30 @@ fn a_fork_does_not_go_on_with_the_turn_that_it_copies() {
     let mut history = history(&asked);
     assert_eq!(plan(&history), "a wait, parked");
     let from = skein_protocol::ids::ThreadId::new(Uuid::from_u128(8));
-    history.forked = Some(crate::rollout::record::ForkOrigin {
-        from,
-        at_ms: i64::MAX,
-        thread_source: None,
-        originator: None,
-    });
+    history.forked =
+        Some(ForkOrigin { from, seq: EventSeq(7), at_ms: 0, thread_source: None, originator: None });
     assert_eq!(plan(&history), "interrupt");
+    // As an earlier version has written it.
+    history.forked = history.forked.map(|forked| ForkOrigin { seq: EventSeq(0), at_ms: i64::MAX, ..forked });
+    assert_eq!(plan(&history), "interrupt");
+}
+
+#[test]
+fn a_fork_goes_on_with_a_turn_of_its_own_whatever_the_clock_says() {
+    let (from, epoch) =
+        (skein_protocol::ids::ThreadId::new(Uuid::from_u128(8)), skein_protocol::ids::Epoch(2));
+    let (up_to, thread_source, originator) = (EventSeq(1), None, None);
+    let forked = Forked { from, up_to, epoch, thread_source, originator }.into();
+    let turn = [started(), begins(call("a")), answer(&["a"]), begun("a", 1, false)];
+    let asks = asked(1, Some("a"), QuestionKind::MayHaveRun);
+    let bodies = [&[opened(BOOT), forked][..], &turn, &[asks]].concat();
+    for time in [|_| 5, |seq: i64| -seq] {
+        let mut history = History::of(skein_protocol::ids::ThreadId::new(Uuid::from_u128(7)));
+        for (seq, body) in (1..).zip(&bodies) {
+            history.apply(&Record { at: WallMs(time(seq)), ..record(seq.cast_unsigned(), body.clone()) });
+        }
+        assert_eq!(plan(&history), "a wait, parked");
+    }
 }
 
 #[test]
