@@ -37,7 +37,6 @@ use crate::thread::day::{self, DayUse};
 use crate::thread::gaps::Gaps;
 use crate::thread::outgoing::Notice;
 use crate::thread::question_feed;
-use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::Subscribers;
@@ -374,11 +373,11 @@ fn services(
     let clock = Clock;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
     let (texts, closed_rollouts, background) = background(home, &storage, &tasks, stop_index);
-    let Storage { store, ownership, index, cluster, .. } = storage;
+    let Storage { store, ownership, index, questions, cluster, .. } = storage;
     let context = Context {
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
-        questions: QuestionNumbers::from(home.first_question()),
+        questions,
         restarts: Arc::new(Semaphore::new(config.restart.at_once)),
         gaps: Gaps::default(),
         ownership,

@@ -559,6 +559,8 @@ export type Reason =
   | "otherFile"
   /** Another turn runs than the one that the request names; see `activeTurnId`. */
   | "otherTurn"
+  /** Another server has the thread. Try again after `retryAfterMs`, or ask that server. */
+  | "ownerUnreachable"
   /** No message waits in the queue, so none can be started. */
   | "queueEmpty"
   /** The queue has its most messages or bytes. Start or delete one first. */

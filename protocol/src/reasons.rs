@@ -83,6 +83,10 @@ pub const REASONS: &[(&str, &str)] = &[
     ("nothingToFork", "The thread has no saved history yet."),
     ("otherFile", "Only the settings file of the home can be written."),
     ("otherTurn", "Another turn runs than the one that the request names; see `activeTurnId`."),
+    (
+        "ownerUnreachable",
+        "Another server has the thread. Try again after `retryAfterMs`, or ask that server.",
+    ),
     ("queueEmpty", "No message waits in the queue, so none can be started."),
     ("queueFull", "The queue has its most messages or bytes. Start or delete one first."),
     ("queuedGone", "The queue does not have this message. `turnId` says that it became that turn."),

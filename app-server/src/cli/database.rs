@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
 use skein_config::{Flags, ServerConfig, StoreRules};
 use skein_postgres::address::DbAddress;
@@ -30,7 +31,9 @@ pub(super) fn address(rules: &StoreRules, url: &str) -> anyhow::Result<DbAddress
 pub(super) async fn threads(database: &Arc<Database>, tasks: &Tasks) -> anyhow::Result<(PgStore, PgIndex)> {
     let rows = Arc::new(ThreadRows::open(database, Arc::default()).await?);
     let index = PgIndex::new(database, Arc::clone(&rows));
-    Ok((PgStore::open(Arc::clone(database), rows, tasks.clone()).await?, index))
+    // A command appends nothing, so no thread comes to belong to it.
+    let nobody = Clock.new_id();
+    Ok((PgStore::open(Arc::clone(database), rows, nobody, tasks.clone()).await?, index))
 }
 
 /// The database whose threads a command reads.

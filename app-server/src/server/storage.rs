@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use crate::database_credentials::DatabaseCredentials;
+use crate::thread::questions::QuestionNumbers;
 
 /// The rooms that keep the threads.
 pub(super) struct Storage {
@@ -42,6 +43,8 @@ pub(super) struct Storage {
     pub(super) changes: Arc<Changes>,
     /// The sessions and tokens, which nobody has read yet.
     pub(super) credentials: Arc<dyn CredentialStore>,
+    /// The numbers of questions.
+    pub(super) questions: QuestionNumbers,
     /// The place in its cluster, if a database has the threads.
     pub(super) cluster: Option<NodePlace>,
     /// Ends once another server has taken the database.
@@ -100,11 +103,12 @@ impl Storage {
         let changes = Arc::new(Changes::default());
         let noted = Arc::clone(&changes);
         let index = SledIndex::start(home.paths().clone(), Arc::clone(&store), tasks, noted, stop);
-        let ownership = Arc::new(HomeOwnership::new(home.term(), Arc::clone(&store)));
+        let ownership = Arc::new(HomeOwnership::new(home.term()));
         let displaced = CancellationToken::new();
         let credentials = Arc::new(CredentialFile::new(home.paths().access(), tasks.clone()));
-        let cluster = None;
-        Ok(Self { store, ownership, index: Arc::new(index), changes, credentials, cluster, displaced })
+        let (cluster, questions) = (None, QuestionNumbers::from(home.first_question()));
+        let index = Arc::new(index);
+        Ok(Self { store, ownership, index, changes, credentials, questions, cluster, displaced })
     }
 
     async fn in_database(
@@ -117,6 +121,7 @@ impl Storage {
         let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
         let database = Arc::new(Database::open(address).await?);
         let (name, tag, node) = (name_of(home), home.tag()?, home.start_id());
+        let questions = QuestionNumbers::beside_others(database.take_questions().await?);
         let presence = NodePresence::take(Arc::clone(&database), &name, tag, node).await?;
         let (displaced, newest) = (presence.lost(), presence.credentials());
         let cluster = Some(presence.place());
@@ -130,16 +135,16 @@ impl Storage {
         let changes = Arc::new(Changes::default());
         let rows = Arc::new(ThreadRows::open(&database, Arc::clone(&changes)).await?);
         let index = PgIndex::new(&database, Arc::clone(&rows));
-        let store = Arc::new(PgStore::open(Arc::clone(&database), rows, tasks.clone()).await?);
+        let store = Arc::new(PgStore::open(Arc::clone(&database), rows, node, tasks.clone()).await?);
         tasks.spawn("presence", presence.beat(stop.clone()));
-        let closing = Arc::clone(&store);
+        let (closing, closed) = (Arc::clone(&store), stop.clone());
         tasks.spawn("store", async move {
-            stop.cancelled().await;
+            closed.cancelled().await;
             closing.close();
         });
-        let store: Arc<dyn RolloutStore> = store;
-        let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store)));
-        Ok(Self { store, ownership, index: Arc::new(index), changes, credentials, cluster, displaced })
+        let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store), (tasks, stop)));
+        let index = Arc::new(index);
+        Ok(Self { store, ownership, index, changes, credentials, questions, cluster, displaced })
     }
 }
 

@@ -121,7 +121,7 @@ pub(crate) enum Repaired {
     Mended,
     /// The rollout is complete.
     Whole,
-    /// A client uses the thread. The load for that client mends it.
+    /// A client uses the thread, or another server has it. The load for that client, or of that server, mends it.
     Owned,
     /// The store has no such rollout.
     Missing,

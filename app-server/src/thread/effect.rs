@@ -17,6 +17,8 @@ pub(crate) enum UnloadReason {
     Parked,
     /// Other threads need memory.
     MemoryPressure,
+    /// The store takes nothing of this load any more.
+    Fenced,
     /// The server stops.
     Shutdown,
 }

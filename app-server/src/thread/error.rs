@@ -6,6 +6,7 @@ use skein_protocol::methods::{ThreadItemsList, ThreadTurnsList, ThreadUnsubscrib
 use skein_protocol::table::Method;
 use skein_protocol::thread::ThreadReadState;
 use skein_protocol::turn::{CodexErrorInfo, NonSteerableTurnKind};
+use skein_store::ownership::ClaimError;
 use skein_store::rollout::{ReadError, StoreAway};
 
 use crate::policy;
@@ -104,6 +105,11 @@ pub(crate) enum ThreadError {
     /// The storage is another machine's, and does not serve.
     #[error("{id} cannot be read or written now: {why}")]
     StoreUnavailable { id: ThreadId, why: StoreAway },
+    /// Another server of the cluster has the thread.
+    #[error(
+        "{id} is with another server, which has not given it up; try again in a moment, or ask that server"
+    )]
+    OwnerUnreachable { id: ThreadId },
     /// The thread is not on disk, so it cannot be archived.
     #[error(
         "nobody has said anything in {id} yet, so there is nothing to archive; begin a turn, or unsubscribe to drop it"
@@ -172,6 +178,14 @@ impl ThreadError {
         }
     }
 
+    /// The error of a thread that this server did not get.
+    pub(crate) fn unclaimed(error: ClaimError, id: ThreadId) -> Self {
+        match error {
+            ClaimError::Held(id) => Self::OwnerUnreachable { id },
+            ClaimError::Unreadable(error) => Self::unreadable(error, id),
+        }
+    }
+
     /// The error as the wire says it.
     pub(crate) fn to_wire(&self) -> WireError {
         let error = self.coded();
@@ -191,6 +205,7 @@ impl ThreadError {
             Self::StoreUnavailable { id, why } => {
                 WireError::overloaded("storeUnavailable", text, why.retry_after).thread(*id)
             }
+            Self::OwnerUnreachable { id } => overloaded("ownerUnreachable", text, *id),
             Self::BrokeOff { id } => failed("brokeOff", id, text),
             Self::Busy { id } => overloaded("busy", text, *id),
             Self::Ephemeral { id, .. } => refused("ephemeral", id, text),

@@ -118,6 +118,8 @@ pub(crate) enum Event {
     HelpersEnded,
     /// Every record is written, including the closing one.
     RolloutClosed,
+    /// The store takes nothing of this load any more: another server has the thread, or the rollout has changed under it.
+    Fenced,
     /// The time of `deadline()` has come.
     DeadlinePassed,
 }

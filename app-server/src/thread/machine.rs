@@ -237,6 +237,7 @@ impl Machine {
             }
             Event::Shutdown => self.shutdown(now),
             Event::HelpersEnded => self.unloading(|u| u.helpers_live = false),
+            Event::Fenced => self.fenced(now),
             Event::RolloutClosed => self.unloading(|u| u.rollout = Rollout::Closed),
             Event::DeadlinePassed => self.deadline_passed(now),
         }

@@ -12,11 +12,13 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 
 use crate::policy;
 
-/// Numbers every question of this server, and knows its thread. Numbers never repeat in a home, so an old dialog cannot answer
-/// a new question.
+/// Numbers every question of this server, and knows its thread. Numbers never repeat in a home or a database, so an old dialog
+/// cannot answer a new question.
 #[derive(Debug)]
 pub(crate) struct QuestionNumbers {
     next: AtomicI64,
+    /// Whether only this server gives out numbers, so that those of its threads are all that there are.
+    is_alone: bool,
     open: Mutex<HashMap<i64, ThreadId>>,
     /// The last answers that counted, oldest first.
     answers: Mutex<VecDeque<(i64, PastAnswer)>>,
@@ -32,9 +34,15 @@ pub(crate) struct PastAnswer {
 }
 
 impl QuestionNumbers {
-    /// Numbers from `first` on.
+    /// Numbers from `first` on, and above those of the threads that were loaded.
     pub(crate) fn from(first: i64) -> Self {
-        Self { next: AtomicI64::new(first), open: Mutex::default(), answers: Mutex::default() }
+        let next = AtomicI64::new(first);
+        Self { next, is_alone: true, open: Mutex::default(), answers: Mutex::default() }
+    }
+
+    /// Numbers from `first` on, which other servers leave out. Threads may come with numbers of such servers, also higher ones.
+    pub(crate) fn beside_others(first: i64) -> Self {
+        Self { is_alone: false, ..Self::from(first) }
     }
 
     /// Opens a question of this thread. Returns its number.
@@ -46,7 +54,9 @@ impl QuestionNumbers {
 
     /// Opens a question of an earlier load again, under its number.
     pub(crate) fn open_again(&self, number: i64, thread: ThreadId) {
-        self.next.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+        if self.is_alone {
+            self.next.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+        }
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, thread);
     }
 
@@ -279,6 +289,15 @@ mod tests {
         numbers.open_again(900, thread);
         assert_eq!(numbers.open(thread), 1_002);
         assert_eq!(numbers.thread(900), Some(thread));
+    }
+
+    #[test]
+    fn a_server_beside_others_keeps_to_its_own_numbers() {
+        let numbers = QuestionNumbers::beside_others(1_000);
+        let thread = ThreadId::new(uuid::Uuid::nil());
+        numbers.open_again(2_001, thread);
+        assert_eq!(numbers.thread(2_001), Some(thread));
+        assert_eq!(numbers.open(thread), 1_000);
     }
 
     #[test]

@@ -86,19 +86,7 @@ impl Drop for LastWord {
 }
 
 async fn write_all(setup: WriterSetup, mut batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
-    let head = setup.head;
-    let mut writer = Writer {
-        setup,
-        begins: head == EventSeq(0),
-        synced: head,
-        unsaved: Vec::new(),
-        barriers: VecDeque::new(),
-        keep: Keep::Process,
-        row: None,
-        asked: Vec::new(),
-        listed: Listed::Yes,
-        pause: None,
-    };
+    let mut writer = Writer::new(setup);
     let mut open = true;
     while open || !writer.unsaved.is_empty() {
         open = writer.gather(&mut batches, open).await;
@@ -132,6 +120,22 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(setup: WriterSetup) -> Self {
+        let head = setup.head;
+        Self {
+            setup,
+            begins: head == EventSeq(0),
+            synced: head,
+            unsaved: Vec::new(),
+            barriers: VecDeque::new(),
+            keep: Keep::Process,
+            row: None,
+            asked: Vec::new(),
+            listed: Listed::Yes,
+            pause: None,
+        }
+    }
+
     /// Waits for a batch, or for the time of the next try. Returns whether more batches can come.
     async fn gather(&mut self, batches: &mut mpsc::Receiver<Batch>, open: bool) -> bool {
         let mut open = open;
@@ -198,14 +202,29 @@ impl Writer {
                 }
                 Written::UpTo(last, self.listed)
             }
-            Err(error) => {
-                let pause = self.pause.map_or(policy::WRITE_RETRY_FIRST, |pause| pause * 2);
-                self.pause = Some(pause.min(policy::WRITE_RETRY_MOST));
-                let (thread, records) = (self.setup.lease.thread, self.unsaved.len());
-                tracing::error!(%thread, records, %error, "the rollout of this thread cannot be written; trying again");
-                Written::Failed(error)
-            }
+            Err(error) => self.refused(error, last),
         }
+    }
+
+    /// Notes that the records up to `last` were not written, or perhaps not.
+    fn refused(&mut self, error: AppendError, last: EventSeq) -> Written {
+        let thread = self.setup.lease.thread;
+        if error.is_final() {
+            tracing::warn!(%thread, %error, "this load of a thread can write nothing more");
+            self.unsaved.clear();
+            self.barriers.clear();
+            (self.keep, self.pause) = (Keep::Process, None);
+            return Written::Failed(error);
+        }
+        // The same append is tried again, so that the store can find its records, and no more than these.
+        if matches!(error, AppendError::Unknown { .. }) && self.barriers.front() != Some(&last) {
+            self.barriers.push_front(last);
+        }
+        let pause = self.pause.map_or(policy::WRITE_RETRY_FIRST, |pause| pause * 2);
+        self.pause = Some(pause.min(policy::WRITE_RETRY_MOST));
+        let records = self.unsaved.len();
+        tracing::error!(%thread, records, %error, "the rollout of this thread cannot be written; trying again");
+        Written::Failed(error)
     }
 
     /// After an append with an unknown outcome: whether its records are on disk. Syncs them.
@@ -280,11 +299,12 @@ fn stronger(one: Keep, other: Keep) -> Keep {
 #[cfg(test)]
 mod tests {
     use skein_base::clock::Clock;
+    use skein_store::home::Term;
     use skein_store::index::conformance;
     use skein_store::index::memory::MemoryIndex;
     use skein_store::rollout::memory::MemoryStore;
     use skein_store::testing::TestStore;
-    use skein_store::testing::{lease, names, thread};
+    use skein_store::testing::{lease, names, opened, thread};
 
     use super::*;
 
@@ -316,6 +336,66 @@ mod tests {
         run(setup, waiting, owner).await;
         assert!(matches!(reports.recv().await, Some(Written::UpTo(EventSeq(1), Listed::Yes))));
         assert_eq!(index.get(id).await.unwrap().map(|(row, _)| row), Some(row));
+        tasks.finish().await;
+    }
+
+    fn setup(store: Arc<dyn RolloutStore>, tasks: &Tasks, head: EventSeq) -> WriterSetup {
+        WriterSetup {
+            store,
+            index: Arc::new(MemoryIndex::default()),
+            question_feed: Arc::default(),
+            tasks: tasks.clone(),
+            clock: Clock,
+            lease: lease(thread(1)),
+            head,
+        }
+    }
+
+    fn batch(seq: u64) -> Batch {
+        Batch { records: names(seq, seq), keep: Keep::Process, row: None, behind: EventSeq(0) }
+    }
+
+    /// A database finds its own lost records only if the next append has exactly these.
+    #[tokio::test]
+    async fn an_append_with_an_unknown_outcome_is_tried_again_without_the_records_that_came_since() {
+        let tasks = Tasks::new();
+        let mut writer = Writer::new(setup(Arc::new(MemoryStore::default()), &tasks, EventSeq(0)));
+        let (owner, _reports) = mpsc::channel(2);
+        [1, 2].map(batch).into_iter().for_each(|batch| writer.add(batch));
+        for _ in 0..2 {
+            let unknown = AppendError::Unknown { thread: thread(1), reason: "the answer is lost".to_owned() };
+            writer.refused(unknown, EventSeq(2));
+            writer.add(batch(writer.unsaved.len() as u64 + 1));
+        }
+        for last in [2, 4] {
+            let written = writer.write(&owner).await;
+            assert!(matches!(written, Written::UpTo(seq, _) if seq == EventSeq(last)), "{written:?}");
+        }
+        tasks.finish().await;
+    }
+
+    /// Its owner hears of each batch that came behind, and nothing is tried again.
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_is_fenced_tries_nothing_again() {
+        let (store, tasks, id) = (Arc::new(MemoryStore::default()), Tasks::new(), thread(1));
+        let taken = Lease { thread: id, term: Term(2) };
+        store.append(taken, EventSeq(0), LogEntry::of(vec![opened(1, 2)], Keep::Power)).await.unwrap();
+        let setup = setup(store, &tasks, EventSeq(1));
+        let (batches, waiting) = mpsc::channel(2);
+        let (owner, mut reports) = mpsc::channel(2);
+        let began = Clock.now();
+        let writing = tasks.spawn("writer", run(setup, waiting, owner));
+        for seq in [2, 3] {
+            batches.send(batch(seq)).await.unwrap();
+            let report = reports.recv().await;
+            assert!(
+                matches!(report, Some(Written::Failed(AppendError::Fenced { term: Term(2), .. }))),
+                "{report:?}"
+            );
+        }
+        drop(batches);
+        writing.await.unwrap();
+        assert_eq!(Clock.now(), began);
         tasks.finish().await;
     }
 }

@@ -70,7 +70,8 @@ const HELPERS: &[&str] = &[
 const POSTGRES: &[&str] = &[
     // The parts of a home, in a database.
     "lines",
-    "index ownership presence store",
+    "ownership",
+    "index presence store",
     "credentials standing",
     "append",
     // The parts that these share.

@@ -5,6 +5,7 @@ mod credentials;
 mod ends;
 mod homes;
 mod migrate;
+mod taken;
 
 use anyhow::Result;
 use skein_integration_tests::home::{Home, Setup};

@@ -33,6 +33,9 @@ const DURABILITY: &str =
     "select current_setting('fsync') = 'on' and current_setting('synchronous_commit') <> 'off',
   (select count(*) from pg_stat_replication where sync_state = 'async')";
 
+const TAKE_QUESTIONS: &str = "update cluster
+  set questions = greatest(questions, (extract(epoch from now()) * 1000)::int8) + $1 returning questions - $1";
+
 impl Database {
     /// Connects once, and checks the tables.
     ///
@@ -87,6 +90,17 @@ impl Database {
     pub async fn arriving_from(&self) -> Result<Option<String>, SchemaError> {
         let rows = self.pool.read("select arriving_from from cluster", &[]).await?;
         Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    /// Takes a block of numbers for questions, which no other start of a server has. Returns the first:
+    /// at least the time in Unix milliseconds, as in a home, so that threads keep the numbers of their time in files.
+    ///
+    /// # Errors
+    /// [`SchemaError::Away`]
+    pub async fn take_questions(&self) -> Result<i64, SchemaError> {
+        let rows = self.pool.write(TAKE_QUESTIONS, &[(&policy::QUESTION_BLOCK, Type::INT8)]).await?;
+        let first = rows.first().map(|row| row.get(0));
+        first.ok_or_else(|| SchemaError::Away("the database has no row of its cluster".to_owned()))
     }
 
     /// How far this database keeps a commit.

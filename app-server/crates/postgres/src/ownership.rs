@@ -1,23 +1,65 @@
 //! The right to write to threads of a cluster. The number of an ownership is the thread's own, in its row of `heads`.
+//!
+//! A thread is claimed if nobody has it, or a server whose row is dead, which is final. So two servers never have a thread at once,
+//! except one that is dead and does not know it, whose appends the term refuses. A claim whose answer is lost may come after the
+//! next one of the same server, which is then fenced as by another, and loads the thread again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::ThreadId;
 use skein_store::home::Term;
-use skein_store::ownership::Ownership;
-use skein_store::rollout::{Lease, ReadError, RolloutStore};
-use tokio_postgres::types::Type;
+use skein_store::ownership::{ClaimError, Ownership};
+use skein_store::rollout::Lease;
+use tokio::sync::mpsc;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::database::Database;
-use crate::numbers::number;
+use crate::failure::DbFailure;
+use crate::numbers::{int, number};
+use crate::policy;
 use crate::pool::Pool;
+use crate::store::PgStore;
 
 /// Raises the term. The update waits for an append of the former owner, which counts if it came first; after it, that owner
-/// appends nothing more.
-const CLAIM: &str = "update heads set owner = $2, term = term + 1
-  where thread = $1 and seq > 0 and trashed_at is null returning term";
+/// appends nothing more. It changes nothing if the owner is another by then, whose row this view of the rows may lack: it returns
+/// neither a term nor a server, and is tried again. Otherwise it returns the term, or the server that has the thread.
+const CLAIM: &str = "with free as materialized (
+  select h.owner from heads h where h.thread = $1 and h.seq > 0 and h.trashed_at is null and (h.owner is null
+    or h.owner = $2 or not exists (select from nodes n where n.node = h.owner and n.state = 'live'))
+), taken as (
+  update heads h set owner = $2, term = term + 1 from free
+  where h.thread = $1 and h.seq > 0 and h.trashed_at is null and h.owner is not distinct from free.owner
+  returning term
+)
+select term, null::uuid from taken
+union all
+select null, null from free where not exists (select from taken)
+union all
+select null, owner from heads
+  where thread = $1 and seq > 0 and trashed_at is null and not exists (select from free)";
+
+/// Sets the rows of other servers to dead whose time is over.
+const BURY: &str =
+    "update nodes set state = 'dead' where state = 'live' and expires <= now() and node <> $1 returning node";
+
+/// Leaves threads to whoever claims them next. A thread that has another owner or term by now is left alone. Returns those whose
+/// rows somebody holds: no row is waited for while others are locked.
+const GIVE_UP: &str = "with given as materialized (
+  select * from unnest($1::uuid[], $2::int8[]) as g (thread, term)
+), own as materialized (
+  select h.thread from heads h join given g on h.thread = g.thread and h.term = g.term where h.owner = $3
+), locked as materialized (
+  select h.thread from heads h where h.thread in (select thread from own) for update skip locked
+), freed as (
+  update heads h set owner = null from given g
+    where h.thread = g.thread and h.term = g.term and h.owner = $3 and h.thread in (select thread from locked)
+)
+select thread from own where thread not in (select thread from locked)";
 
 /// The first term of each thread.
 const FIRST: Term = Term(1);
@@ -27,14 +69,48 @@ pub struct PgOwnership {
     /// The id of this start.
     node: Uuid,
     pool: Arc<Pool>,
-    store: Arc<dyn RolloutStore>,
+    store: Arc<PgStore>,
+    given_up: mpsc::Sender<Lease>,
 }
 
 impl PgOwnership {
-    /// The ownership of this start of a server. `store` keeps the threads of the same cluster.
-    pub fn new(database: &Database, node: Uuid, store: Arc<dyn RolloutStore>) -> Self {
-        Self { node, pool: database.pool(), store }
+    /// The ownership of this start of a server, which writes to `store`. `stop` ends the task that gives threads up; the end of
+    /// the server's row gives up the others.
+    pub fn new(
+        database: &Database,
+        node: Uuid,
+        store: Arc<PgStore>,
+        (tasks, stop): (&Tasks, CancellationToken),
+    ) -> Self {
+        let (given_up, waiting) = mpsc::channel(policy::GIVE_UPS_WAITING);
+        drop(tasks.spawn("give-up", give_up_all(database.pool(), node, waiting, stop)));
+        Self { node, pool: database.pool(), store, given_up }
     }
+
+    /// Whether the row of a server was set to dead.
+    async fn bury(&self) -> Result<bool, DbFailure> {
+        Ok(!self.pool.write(BURY, &[(&self.node, Type::UUID)]).await?.is_empty())
+    }
+
+    async fn try_claim(&self, thread: ThreadId) -> Result<Attempt, DbFailure> {
+        let rows = self.pool.write(CLAIM, &[(&thread.uuid(), Type::UUID), (&self.node, Type::UUID)]).await?;
+        Ok(match rows.first().map(|row| (row.get::<_, Option<i64>>(0), row.get::<_, Option<Uuid>>(1))) {
+            // The load of a missing thread says that it is missing.
+            None => Attempt::Claimed(FIRST),
+            Some((Some(term), _)) => Attempt::Claimed(Term(number(term))),
+            Some((None, Some(_))) if !self.bury().await? => Attempt::Held,
+            Some((None, _)) => Attempt::Again,
+        })
+    }
+}
+
+/// The outcome of one statement.
+enum Attempt {
+    Claimed(Term),
+    /// A server that lives has the thread.
+    Held,
+    /// The server that had it is dead now, or the thread's owner has changed meanwhile.
+    Again,
 }
 
 impl std::fmt::Debug for PgOwnership {
@@ -45,62 +121,67 @@ impl std::fmt::Debug for PgOwnership {
 
 #[async_trait]
 impl Ownership for PgOwnership {
-    async fn claim(&self, thread: ThreadId) -> Result<Lease, ReadError> {
-        let (id, node) = (thread.uuid(), self.node);
-        let claimed = self.pool.write(CLAIM, &[(&id, Type::UUID), (&node, Type::UUID)]).await;
-        let rows = claimed.map_err(|failure| failure.of_read(thread))?;
-        // The load of a missing thread says that it is missing.
-        let term = rows.first().map_or(FIRST, |row| Term(number(row.get(0))));
-        Ok(Lease { thread, term })
+    async fn claim(&self, thread: ThreadId) -> Result<Lease, ClaimError> {
+        for _ in 0..policy::WRITE_TRIES {
+            match self.try_claim(thread).await.map_err(|failure| failure.of_read(thread))? {
+                Attempt::Claimed(term) => {
+                    let lease = Lease { thread, term };
+                    self.store.note_claim(lease);
+                    return Ok(lease);
+                }
+                Attempt::Held => break,
+                Attempt::Again => {}
+            }
+        }
+        Err(ClaimError::Held(thread))
     }
 
     fn lease_of_new(&self, thread: ThreadId) -> Lease {
         Lease { thread, term: FIRST }
     }
 
-    fn give_up(&self, thread: ThreadId) {
-        self.store.release(thread);
+    fn give_up(&self, lease: Lease) {
+        // A full queue leaves the thread with this server, which claims it again when it is loaded, until its row ends.
+        self.given_up.try_send(lease).ok();
     }
+}
+
+/// Gives threads up until the stop, all that wait at once. It tries again at each beat with those that were not possible.
+async fn give_up_all(
+    pool: Arc<Pool>,
+    node: Uuid,
+    mut waiting: mpsc::Receiver<Lease>,
+    stop: CancellationToken,
+) {
+    let giving = async {
+        let mut leases = Vec::new();
+        loop {
+            if leases.is_empty() && waiting.recv_many(&mut leases, policy::GIVE_UPS_AT_ONCE).await == 0 {
+                return;
+            }
+            match give_up_these(&pool, node, &leases).await {
+                Ok(held) => leases.retain(|lease| held.contains(&lease.thread)),
+                Err(failure) => {
+                    tracing::debug!(reason = failure.reason(), "threads are not given up yet");
+                }
+            }
+            if !leases.is_empty() {
+                tokio::time::sleep(policy::BEAT).await;
+            }
+        }
+    };
+    stop.run_until_cancelled(giving).await;
+}
+
+/// Returns the threads whose rows somebody holds.
+async fn give_up_these(pool: &Pool, node: Uuid, leases: &[Lease]) -> Result<HashSet<ThreadId>, DbFailure> {
+    let threads: Vec<Uuid> = leases.iter().map(|lease| lease.thread.uuid()).collect();
+    let terms: Vec<i64> = leases.iter().map(|lease| int(lease.term.0)).collect();
+    let params: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&threads, Type::UUID_ARRAY), (&terms, Type::INT8_ARRAY), (&node, Type::UUID)];
+    let held = pool.write(GIVE_UP, &params).await?;
+    Ok(held.iter().map(|row| ThreadId::new(row.get(0))).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use skein_base::tasks::Tasks;
-    use skein_protocol::ids::EventSeq;
-    use skein_store::rollout::{AppendError, Keep, LogEntry};
-    use skein_store::testing::{names, opened, thread};
-
-    use super::*;
-    use crate::rows::ThreadRows;
-    use crate::store::PgStore;
-    use crate::testing::TestCluster;
-
-    #[tokio::test]
-    async fn a_claim_fences_the_former_owner_and_no_other_thread() {
-        let at = TestCluster::shared().database().await;
-        let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
-        let tasks = Tasks::new();
-        let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
-        let store: Arc<dyn RolloutStore> =
-            Arc::new(PgStore::open(Arc::clone(&database), rows, tasks.clone()).await.unwrap());
-        let new = |node| PgOwnership::new(&database, Uuid::from_u128(node), Arc::clone(&store));
-        let (one, other) = (new(1), new(2));
-        let (first, beside) = (one.lease_of_new(thread(1)), one.lease_of_new(thread(2)));
-        for lease in [first, beside] {
-            store
-                .append(lease, EventSeq(0), LogEntry::of(vec![opened(1, lease.term.0)], Keep::Power))
-                .await
-                .unwrap();
-        }
-        let second = other.claim(thread(1)).await.unwrap();
-        assert_eq!(second.term, Term(2));
-        let late =
-            store.append(first, EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap_err();
-        assert!(matches!(late, AppendError::Fenced { term: Term(2), .. }), "{late}");
-        store.append(second, EventSeq(1), LogEntry::of(vec![opened(2, 2)], Keep::Power)).await.unwrap();
-        store.append(beside, EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap();
-        assert_eq!(one.claim(thread(9)).await.unwrap().term, FIRST, "its load says that it is missing");
-        drop((one, other, store));
-        tasks.finish().await;
-    }
-}
+mod tests;

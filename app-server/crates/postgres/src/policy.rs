@@ -56,3 +56,11 @@ pub(crate) const BEAT: Duration = Duration::from_secs(1);
 pub(crate) const PRESENCE: Duration = Duration::from_secs(4);
 /// How long a confirmed beat vouches for the database, from its sending. Origin: design; two beats, half of a row's life.
 pub(crate) const DOUBT: Duration = Duration::from_secs(2);
+/// Threads that wait to be given up. Above this a thread stays with its server until that loads it again, or ends. Origin: guess; an
+/// end of all connections at once unloads some thousand threads.
+pub(crate) const GIVE_UPS_WAITING: usize = 10_000;
+/// Threads that one statement gives up. Origin: as one append statement; it bounds the rows that are locked.
+pub(crate) const GIVE_UPS_AT_ONCE: usize = 256;
+/// Numbers for questions that a start of a server takes. Origin: a model that asks ten times a second needs four months for them, and a
+/// number that JavaScript keeps exactly has room for 90,000,000 starts.
+pub(crate) const QUESTION_BLOCK: i64 = 100_000_000;

@@ -16,7 +16,7 @@ use crate::numbers::number;
 use crate::policy;
 
 /// The form of the tables that this version makes and serves.
-const SCHEMA: i32 = 2;
+const SCHEMA: i32 = 3;
 
 /// The form of [`TABLES`].
 const FIRST: i32 = 1;
@@ -68,7 +68,7 @@ create table catalog (
 "#;
 
 /// The additions of each later form. Nothing is removed, so that servers of the form before go on.
-const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS)];
+const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS), (3, QUESTIONS)];
 
 const CREDENTIALS: &str = r#"
 alter table cluster add column if not exists moved_to text;
@@ -78,6 +78,9 @@ create table credentials (id uuid primary key, token text, ended_at bigint, body
 create unique index credentials_token on credentials (token) where ended_at is null;
 create index credentials_changed on credentials (changed);
 "#;
+
+/// The end of the numbers that starts of servers have taken for questions.
+const QUESTIONS: &str = "\nalter table cluster add column questions bigint not null default 0;\n";
 
 /// The tables that a server reads and writes.
 const NAMES: &str =

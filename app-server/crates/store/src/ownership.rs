@@ -2,13 +2,22 @@
 //!
 //! The registry of a server has one owner for each thread already. An ownership keeps other processes away.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use skein_protocol::ids::ThreadId;
 
 use crate::home::Term;
-use crate::rollout::{Lease, ReadError, RolloutStore};
+use crate::rollout::{Lease, ReadError};
+
+/// Why a server does not get a thread.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Another server has it, and lives.
+    #[error("thread {0} is with another server")]
+    Held(ThreadId),
+    /// The place of all claims cannot be asked.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+}
 
 /// The rights of a server to write to threads.
 #[async_trait]
@@ -17,38 +26,32 @@ pub trait Ownership: Send + Sync {
     /// that fails.
     ///
     /// # Errors
-    /// [`ReadError::Away`] if the place of all claims cannot be asked.
-    async fn claim(&self, thread: ThreadId) -> Result<Lease, ReadError>;
+    /// [`ClaimError::Held`] if another server has the thread; [`ReadError::Away`] if the place of all claims cannot be asked.
+    async fn claim(&self, thread: ThreadId) -> Result<Lease, ClaimError>;
 
     /// The lease of a thread that is made now. Nobody else knows its id, so this is instant.
     fn lease_of_new(&self, thread: ThreadId) -> Lease;
 
-    /// Gives a thread up at the end of every load. Drops the writer's state of it, and refused records with it. Instant.
-    fn give_up(&self, thread: ThreadId);
+    /// Gives up a stored thread, or one that got its first record, once nothing of its load works with it any more. Instant.
+    fn give_up(&self, lease: Lease);
 }
 
 /// The ownership of a home. One process has the home, and so all of its threads, in one term.
+#[derive(Debug)]
 pub struct HomeOwnership {
     term: Term,
-    store: Arc<dyn RolloutStore>,
 }
 
 impl HomeOwnership {
-    /// The ownership of the home that `store` is in, in this term of the home.
-    pub fn new(term: Term, store: Arc<dyn RolloutStore>) -> Self {
-        Self { term, store }
-    }
-}
-
-impl std::fmt::Debug for HomeOwnership {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HomeOwnership").field("term", &self.term).finish_non_exhaustive()
+    /// The ownership of a home in this term.
+    pub fn new(term: Term) -> Self {
+        Self { term }
     }
 }
 
 #[async_trait]
 impl Ownership for HomeOwnership {
-    async fn claim(&self, thread: ThreadId) -> Result<Lease, ReadError> {
+    async fn claim(&self, thread: ThreadId) -> Result<Lease, ClaimError> {
         Ok(self.lease_of_new(thread))
     }
 
@@ -56,7 +59,7 @@ impl Ownership for HomeOwnership {
         Lease { thread, term: self.term }
     }
 
-    fn give_up(&self, thread: ThreadId) {
-        self.store.release(thread);
+    fn give_up(&self, _lease: Lease) {
+        // The server has it as long as the home.
     }
 }

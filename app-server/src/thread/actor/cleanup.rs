@@ -29,7 +29,8 @@ impl Owner {
         let is_kept = self.parts().turn_kept() != TurnKept::No;
         self.turns.abort();
         self.log.break_off().await;
-        self.services.ownership.give_up(self.id);
+        self.services.store.release(self.id);
+        self.give_up();
         settle_queue(&self.services, &mut self.log);
         // Without a journal, notifications do not wait for the disk.
         self.log.forget();

@@ -101,7 +101,7 @@ impl Owner {
         // A move sets the row and releases the thread itself.
         if destination.is_none() {
             let marker = self.services.store.open_marker(self.id);
-            self.services.ownership.give_up(self.id);
+            self.services.store.release(self.id);
             if self.machine.is_materialised() && self.log.is_open() && !keeps_marker {
                 let mended = mend_index(Arc::clone(&self.services), self.id, self.log.row(), marker);
                 self.services.tasks.spawn(format!("mend-index/{}", self.id), mended);
@@ -121,7 +121,7 @@ impl Owner {
         // Clients with a queued answer see the abandoned records, as the subscribers do.
         self.send(Send::All);
         self.log.give_up();
-        self.services.ownership.give_up(self.id);
+        self.services.store.release(self.id);
     }
 
     /// Takes a report of the writer.
@@ -132,7 +132,7 @@ impl Owner {
                 // Before another owner can change the rollout.
                 let marker = self.services.store.open_marker(self.id);
                 if self.waiters.destination().is_none() {
-                    self.services.ownership.give_up(self.id);
+                    self.services.store.release(self.id);
                     if *listed == Listed::Yes && !self.parts().is_owed_a_load() {
                         // A full queue only leaves the marker for the next start, which finds the end closed.
                         self.services.closed_rollouts.try_send(marker).ok();
@@ -141,6 +141,7 @@ impl Owner {
                 self.step(Event::RolloutClosed);
             }
             Written::UpTo(..) => self.unpark(),
+            Written::Failed(error) if error.is_final() => self.step(Event::Fenced),
             Written::Failed(error) if self.turns.fail(&error.to_string()) => self.step(Event::Interrupt),
             Written::Failed(_) => self.parts().fail_unsaved_turns(),
         }

@@ -124,7 +124,7 @@ impl Copy {
         })?;
         // The copied records are of earlier owners, whose terms count for the fork as well.
         let claimed = services.ownership.claim(self.id).await;
-        let lease = claimed.map_err(|error| ThreadError::unreadable(error, self.id))?;
+        let lease = claimed.map_err(|error| ThreadError::unclaimed(error, self.id))?;
         let made = load::read(services, lease).await?;
         // A list after the answer shows the fork.
         let (index, row, head) = (Arc::clone(&services.index), made.history.row(), made.head);

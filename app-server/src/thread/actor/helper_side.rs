@@ -203,8 +203,8 @@ impl HelperSide {
     }
 
     pub(super) fn kill(&self) {
-        tracing::error!(thread = %self.thread, "helpers of this thread still live after every stage of their shutdown; killing them again");
         if let Some(set) = &self.set {
+            tracing::warn!(thread = %self.thread, "killing the helpers of this thread, which is overdue or another server's");
             set.kill();
         }
     }

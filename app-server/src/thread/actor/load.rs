@@ -70,7 +70,7 @@ impl Owner {
             self.children.spawn(format!("load/{id}"), async move {
                 let read = match services.ownership.claim(id).await {
                     Ok(lease) => read(&services, lease).await,
-                    Err(error) => Err(ThreadError::unreadable(error, id)),
+                    Err(error) => Err(ThreadError::unclaimed(error, id)),
                 };
                 Child::Loaded(Box::new(with_surroundings(&services, read, &named).await))
             });
@@ -83,7 +83,7 @@ impl Owner {
         let materialised = match result {
             Ok(loaded) => self.open_log(loaded),
             Err(error) => {
-                self.services.ownership.give_up(self.id);
+                self.services.store.release(self.id);
                 // A next owner would only fail to load again.
                 for command in self.waiters.take_deferred() {
                     command.refuse(&self.services, &error.to_wire());
@@ -200,8 +200,16 @@ async fn with_surroundings(
     Ok(loaded)
 }
 
-/// Reads the thread from the store.
+/// Reads a claimed thread from the store, or gives it up.
 pub(super) async fn read(services: &Context, lease: Lease) -> Result<ReadThread, ThreadError> {
+    let read = read_claimed(services, lease).await;
+    if read.is_err() {
+        services.ownership.give_up(lease);
+    }
+    read
+}
+
+async fn read_claimed(services: &Context, lease: Lease) -> Result<ReadThread, ThreadError> {
     let id = lease.thread;
     let loaded = services.store.load(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     if loaded.repair.cut > 0 {

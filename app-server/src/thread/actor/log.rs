@@ -425,7 +425,7 @@ impl Log {
             self.services.subscribers.close_listeners(self.thread);
         }
         let unsaved = self.journal.as_mut().map_or(0, Journal::abandon);
-        tracing::error!(thread = %self.thread, records = unsaved, "the storage did not take records of this thread in time; they are lost");
+        tracing::error!(thread = %self.thread, records = unsaved, "the storage did not take records of this thread; they are lost");
         self.services.counters.unsaved_records.add(u64::try_from(unsaved).unwrap_or(u64::MAX));
     }
 

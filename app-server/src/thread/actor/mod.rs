@@ -376,9 +376,17 @@ impl Owner {
         }
     }
 
+    /// Gives the thread up. No helper of it is left, as the next server starts others.
+    fn give_up(&self) {
+        if let Some(lease) = self.log.lease().filter(|_| self.machine.is_materialised()) {
+            self.services.ownership.give_up(lease);
+        }
+    }
+
     /// Releases the thread: removes the owner from the registry, and hands remaining commands to the next owner.
     async fn release(mut self) {
         self.send(Send::All);
+        self.give_up();
         self.services.registry.forget(&self.slot.handle);
         self.slot.mailbox.close();
         let mut left: Vec<Command> = self.waiters.take_deferred().into();

@@ -77,7 +77,7 @@ impl Owner {
             // release: then another owner may change it.
             self.services.closed_rollouts.try_send(self.services.store.open_marker(self.id)).ok();
         }
-        self.services.ownership.give_up(self.id);
+        self.services.store.release(self.id);
         match outcome.moved {
             Ok(to) => {
                 self.log.set_archived(to == Destination::Archive);
@@ -133,7 +133,7 @@ pub(super) fn refuse_move(services: &Context, log: &Log, asked: Option<Command>,
         }
         MoveRefusal::Failed(why) => ThreadError::NotMoved { id, why },
         MoveRefusal::NoAnswer => {
-            services.ownership.give_up(id);
+            services.store.release(id);
             ThreadError::MoveUnknown { id }
         }
     };

@@ -83,8 +83,13 @@ impl Repair {
     /// Answers the repair: the thread cannot be loaded.
     pub(super) fn fail(&mut self, error: &ThreadError) {
         let Some(done) = self.done.take() else { return };
-        let missing = matches!(error, ThreadError::NotFound { .. });
-        let repaired = if missing { Repaired::Missing } else { Repaired::Failed(error.to_string()) };
+        let repaired = if matches!(error, ThreadError::NotFound { .. }) {
+            Repaired::Missing
+        } else if matches!(error, ThreadError::OwnerUnreachable { .. }) {
+            Repaired::Owned
+        } else {
+            Repaired::Failed(error.to_string())
+        };
         done.send(repaired).ok();
     }
 }
@@ -139,11 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_fails_is_answered_once_and_a_missing_rollout_is_no_failure() {
+    fn a_load_that_fails_is_answered_once_and_a_rollout_that_is_missing_or_anothers_is_no_failure() {
         let (mut repair, mut answer) = begun();
         repair.fail(&ThreadError::NotFound { id: THREAD });
         repair.fail(&ThreadError::BrokeOff { id: THREAD });
         assert!(matches!(answer.try_recv(), Ok(Repaired::Missing)));
+        let (mut repair, mut answer) = begun();
+        repair.fail(&ThreadError::OwnerUnreachable { id: THREAD });
+        assert!(matches!(answer.try_recv(), Ok(Repaired::Owned)));
         let (mut repair, mut answer) = begun();
         repair.fail(&ThreadError::BrokeOff { id: THREAD });
         assert!(matches!(answer.try_recv(), Ok(Repaired::Failed(_))));

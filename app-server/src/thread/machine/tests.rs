@@ -35,6 +35,7 @@ fn act() -> impl Strategy<Value = Act> {
         8 => any::<prop::sample::Index>().prop_map(Act::Happen),
         1 => Just(Act::FailLoad),
         1 => Just(Act::Overdue),
+        1 => Just(Act::Fence),
     ]
 }
 

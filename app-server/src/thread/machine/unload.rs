@@ -2,8 +2,8 @@
 //! rollout closes once no turn writes to it. When all have stopped, the askers are answered. Then the thread is gone, or
 //! loads again for resumes that came meanwhile.
 //!
-//! A rollout that does not close within 5 s is abandoned: its open marker stays, and the lost records are logged and
-//! counted. A process is never abandoned. The snapshot says Gone before `thread/closed` is published, so a client does not
+//! A rollout that does not close within 5 s, or takes nothing of this load any more, is abandoned: its open marker stays, and the
+//! lost records are logged and counted. A process is never abandoned. The snapshot says Gone before `thread/closed` is published, so a client does not
 //! find a closed thread among the loaded ones.
 
 use tokio::time::Instant;
@@ -76,6 +76,22 @@ impl Machine {
         }
     }
 
+    /// The store takes nothing of this load any more. The next owner decides about the turn, so it ends without a record. Helpers
+    /// are killed, as those of the next owner may run already.
+    pub(super) fn fenced(&mut self, now: Instant) -> Vec<Effect> {
+        let mut effects = self.unload(now, UnloadReason::Fenced);
+        let State::Unloading(unloading) = &mut self.state else { return effects };
+        // A report of records that were given up already changes nothing.
+        if unloading.rollout == Rollout::Closed {
+            return effects;
+        }
+        if unloading.reason != UnloadReason::Shutdown {
+            unloading.reason = UnloadReason::Fenced;
+        }
+        effects.extend(self.unload_overdue(now));
+        effects
+    }
+
     /// The one way into a hard shutdown.
     pub(super) fn unload(&mut self, now: Instant, reason: UnloadReason) -> Vec<Effect> {
         let (runs, stopping) = match &self.state {
@@ -93,7 +109,8 @@ impl Machine {
             askers: Vec::new(),
             turn_runs,
             helpers_live: true,
-            rollout: Rollout::Open,
+            // A fenced rollout takes no closing record.
+            rollout: if reason == UnloadReason::Fenced { Rollout::Closing } else { Rollout::Open },
             moving: None,
         });
         let mut effects = Vec::new();
@@ -117,6 +134,7 @@ impl Machine {
         };
         match reason {
             UnloadReason::Parked | UnloadReason::Shutdown | UnloadReason::MemoryPressure => is_kept,
+            UnloadReason::Fenced => self.persistence == Persistence::Durable,
             UnloadReason::Orphaned | UnloadReason::Asked | UnloadReason::Relocate => false,
         }
     }
@@ -151,11 +169,17 @@ impl Machine {
         let askers = std::mem::take(&mut unloading.askers);
         let mut effects: Vec<Effect> = askers.into_iter().map(Effect::AnswerUnload).collect();
         (self.helpers, self.turn) = (HelpersState::NotStarted, TurnKept::No);
+        let is_fenced = unloading.reason == UnloadReason::Fenced;
+        if is_fenced {
+            // The events of the next owner do not reach its subscribers.
+            effects.push(Effect::EndSubscriptions);
+        }
         if waiting.is_empty() {
             self.state = State::Gone;
             effects.extend([Effect::AnnounceNotLoaded, Effect::AnnounceClosed]);
         } else {
             self.state = State::Loading { waiting, stop: false };
+            effects.extend(is_fenced.then_some(Effect::AnnounceClosed));
             effects.push(Effect::Load);
         }
         effects

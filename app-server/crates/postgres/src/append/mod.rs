@@ -16,6 +16,7 @@ use skein_base::tasks::Tasks;
 use skein_protocol::ids::ThreadId;
 use skein_store::rollout::{AppendError, Appended};
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use crate::connection::Link;
 use crate::database::Database;
@@ -34,6 +35,8 @@ use statement::{Omission, has_own, left_out, send};
 #[derive(Debug)]
 pub(crate) struct Appends {
     pub(crate) queue: AppendQueue,
+    /// The owner of the threads that begin here.
+    pub(crate) node: Uuid,
     /// The rows of lists.
     rows: Arc<ThreadRows>,
     /// The durations of the statements, up to their commit.
@@ -47,10 +50,11 @@ pub(crate) struct Appends {
 }
 
 impl Appends {
-    /// No appends yet.
-    pub(crate) fn new(rows: Arc<ThreadRows>) -> Self {
+    /// No appends of this server yet.
+    pub(crate) fn new(node: Uuid, rows: Arc<ThreadRows>) -> Self {
         Self {
             queue: AppendQueue::default(),
+            node,
             rows,
             commits: Durations::default(),
             done: AtomicU64::new(0),
@@ -192,8 +196,9 @@ impl Appender {
     }
 
     async fn send(&mut self, batch: &[AppendJob]) -> Result<HashMap<ThreadId, bool>, DbFailure> {
+        let node = self.appends.node;
         let (link, began) = (self.link().await?, Clock.now());
-        let sent = send(link, batch).await?;
+        let sent = send(link, node, batch).await?;
         self.appends.commits.add(Clock.now() - began);
         Ok(sent)
     }

@@ -24,7 +24,8 @@ use crate::rows::{self, RowColumns};
 ///   time for a wait by `set_config`, which ends with the transaction: a session has no state.
 /// - `moved` counts `locked` first, so that all rows are locked before the first is changed. After a wait for a row,
 ///   PostgreSQL looks at the conditions of `moved` again, on the row as it is then.
-/// - `moved` finds its rows by the primary key, one after the other, and changes no indexed column.
+/// - `moved` finds its rows by the primary key, one after the other, and changes no indexed column, except the owner where only a
+///   marker has been.
 ///
 /// The rows of lists come last, in the same transaction.
 const RECORDS: &str = "with batch as materialized (
@@ -36,14 +37,14 @@ const RECORDS: &str = "with batch as materialized (
   order by h.thread for update
 ), moved as (
   update heads h set seq = b.head, term = greatest(h.term, b.opens), header = greatest(h.header, b.header),
-    open = true, written = now()
+    open = true, written = now(), owner = case b.expected when 0 then $11 else h.owner end
   from batch b
   where h.thread = b.thread and h.term <= b.term and h.seq = b.expected and h.trashed_at is null
     and (select count(*) from locked) >= 0
   returning h.thread
 ), made as (
-  insert into heads (thread, term, seq, header, open)
-  select thread, opens, head, header, true from batch where expected = 0 and head > 0 order by thread
+  insert into heads (thread, owner, term, seq, header, open)
+  select thread, $11, opens, head, header, true from batch where expected = 0 and head > 0 order by thread
   on conflict (thread) do nothing
   returning thread
 ), done as (
@@ -57,10 +58,10 @@ const RECORDS: &str = "with batch as materialized (
 /// Without rows.
 static APPEND: LazyLock<String> = LazyLock::new(|| format!("{RECORDS}\nselect thread, false from done"));
 
-/// With the rows of lists, as parameters from `$11` on. Also returns which of them were set.
+/// With the rows of lists, as parameters from `$12` on. Also returns which of them were set.
 static APPEND_WITH_ROWS: LazyLock<String> = LazyLock::new(|| {
     let upsert = rows::upsert(
-        11,
+        12,
         "r.thread in (select thread from done)",
         "threads.thread in (select thread from made)",
     );
@@ -86,10 +87,11 @@ pub(super) struct AppendColumns<'a> {
     seqs: Vec<i64>,
     lines: Vec<&'a [u8]>,
     lock_wait: String,
+    node: Uuid,
 }
 
 impl<'a> AppendColumns<'a> {
-    pub(super) fn of(jobs: &'a [AppendJob]) -> Self {
+    pub(super) fn of(node: Uuid, jobs: &'a [AppendJob]) -> Self {
         let each = |of: fn(&AppendJob) -> u64| -> Vec<i64> { jobs.iter().map(|job| int(of(job))).collect() };
         let rows = || jobs.iter().flat_map(|job| job.lines.iter().map(move |row| (job.lease.thread, row)));
         Self {
@@ -103,10 +105,11 @@ impl<'a> AppendColumns<'a> {
             seqs: rows().map(|(_, row)| int(row.seq.0)).collect(),
             lines: rows().map(|(_, row)| row.line.as_slice()).collect(),
             lock_wait: policy::LOCK_WAIT_MS.to_string(),
+            node,
         }
     }
 
-    fn params(&self) -> [DbParam<'_>; 10] {
+    fn params(&self) -> [DbParam<'_>; 11] {
         [
             (&self.threads, Type::UUID_ARRAY),
             (&self.terms, Type::INT8_ARRAY),
@@ -118,6 +121,7 @@ impl<'a> AppendColumns<'a> {
             (&self.seqs, Type::INT8_ARRAY),
             (&self.lines, Type::BYTEA_ARRAY),
             (&self.lock_wait, Type::TEXT),
+            (&self.node, Type::UUID),
         ]
     }
 }
@@ -134,9 +138,14 @@ pub(super) fn statement<'c>(
     }
 }
 
-/// Sends the jobs in one statement. Returns the threads whose records were written, and whether the row of each was set.
-pub(super) async fn send(link: &mut Link, jobs: &[AppendJob]) -> Result<HashMap<ThreadId, bool>, DbFailure> {
-    let columns = AppendColumns::of(jobs);
+/// Sends the jobs in one statement. A new thread belongs to `node`. Returns the threads whose records were written, and whether the
+/// row of each was set.
+pub(super) async fn send(
+    link: &mut Link,
+    node: Uuid,
+    jobs: &[AppendJob],
+) -> Result<HashMap<ThreadId, bool>, DbFailure> {
+    let columns = AppendColumns::of(node, jobs);
     let rows = jobs.iter().filter_map(|job| Some((job.row.as_deref()?, job.head())));
     let rows = RowColumns::of(rows);
     let (sql, params) = statement(&columns, &rows);

@@ -31,7 +31,7 @@ async fn begun() -> (TestDatabase, Appender) {
     let at = TestCluster::shared().database().await;
     let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
     let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
-    let mut appender = Appender::new(Arc::clone(&database), Arc::new(Appends::new(rows)));
+    let mut appender = Appender::new(Arc::clone(&database), Arc::new(Appends::new(Uuid::from_u128(1), rows)));
     let jobs = (1..=4).map(|n| job(lease(thread(n)), 0));
     let (jobs, replies): (Vec<_>, Vec<_>) = jobs.unzip();
     appender.write(jobs).await;
@@ -107,7 +107,7 @@ async fn a_batch_finds_its_rows_by_the_primary_key() {
         let of = |n| AppendJob { row: with_rows.then(|| row(n)), ..job(lease(thread(n)), 1).0 };
         let jobs: Vec<AppendJob> = (1..=threads).map(of).collect();
         let rows = RowColumns::of(jobs.iter().filter_map(|job| Some((job.row.as_deref()?, EventSeq(2)))));
-        let columns = AppendColumns::of(&jobs);
+        let columns = AppendColumns::of(Uuid::nil(), &jobs);
         let (sql, params) = statement(&columns, &rows);
         let link = appender.link().await.unwrap();
         let plan = link.read(&format!("explain {sql}"), &params).await.unwrap();

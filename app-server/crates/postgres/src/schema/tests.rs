@@ -34,13 +34,13 @@ async fn tables_of_another_form_are_refused_in_one_sentence() {
     let at = cluster.database().await;
     for (set, says) in [
         ("schema = 1, oldest_schema = 1", "upgrade"),
-        ("schema = 4, oldest_schema = 3", "use the version that made them"),
+        ("schema = 5, oldest_schema = 4", "use the version that made them"),
     ] {
         cluster.run(&at.name, &format!("update cluster set {set}")).await;
         let refused = Database::open(at.address.clone()).await.unwrap_err().to_string();
         assert!(refused.contains(says), "{refused}");
     }
-    cluster.run(&at.name, "update cluster set schema = 3, oldest_schema = 2").await;
+    cluster.run(&at.name, "update cluster set schema = 4, oldest_schema = 3").await;
     assert!(Database::open(at.address).await.is_ok(), "a later form that this version may serve");
 }
 
@@ -156,4 +156,19 @@ async fn a_report_names_the_servers_and_since_when_they_are_silent() {
     cluster.run(&at.name, "update nodes set expires = now() - interval '10 seconds'").await;
     let killed = node().await;
     assert!(!killed.is_live && killed.silent >= Duration::from_secs(10) + policy::PRESENCE, "{killed:?}");
+}
+
+#[tokio::test]
+async fn each_start_of_a_server_has_numbers_for_questions_of_its_own() {
+    let cluster = TestCluster::shared();
+    let at = cluster.database().await;
+    let database = Database::open(at.address.clone()).await.unwrap();
+    let now = Clock.wall().0;
+    let taken = futures_util::future::join_all((0..3).map(|_| database.take_questions())).await;
+    let mut firsts: Vec<i64> = taken.into_iter().map(Result::unwrap).collect();
+    firsts.sort_unstable();
+    assert!((firsts[0] - now).abs() < 600_000, "{firsts:?}: as in a home");
+    for pair in firsts.windows(2) {
+        assert_eq!(pair[1] - pair[0], policy::QUESTION_BLOCK, "{firsts:?}");
+    }
 }

@@ -35,8 +35,8 @@ insert into secrets (thread, \"values\") select $2, \"values\" from secrets wher
 
 /// The last lines and the row that makes all of them a rollout. Nothing is returned if there is one already.
 const FINISH: &str = "with made as (
-  insert into heads (thread, term, seq, header, open) values ($1, $2, $3, $4, true)
-  on conflict (thread) do update set term = greatest(heads.term, excluded.term), seq = excluded.seq,
+  insert into heads (thread, owner, term, seq, header, open) values ($1, $7, $2, $3, $4, true)
+  on conflict (thread) do update set owner = excluded.owner, term = greatest(heads.term, excluded.term), seq = excluded.seq,
     header = excluded.header, open = true, written = now() where heads.seq = 0
   returning thread
 ), wrote as (
@@ -71,8 +71,8 @@ impl PgStore {
             header => EventSeq(header),
         };
         self.copy_pieces(from, thread, up_to).await.map_err(before)?;
-        self.keep_beside(thread, &encoded.texts, &then).await?;
-        self.lock_open().note(thread);
+        self.keep_beside(lease, &encoded.texts, &then).await?;
+        self.lock_open().note(thread, encoded.opens.max(source.term));
         let head = then.last().map_or(up_to, |last| last.seq);
         let made = self.finish(thread, head, header, source.term, &encoded).await;
         match made.map_err(|failure| self.failed(failure).of_append(thread)) {
@@ -126,6 +126,7 @@ impl PgStore {
                     (&header, Type::INT8),
                     (&seqs, Type::INT8_ARRAY),
                     (&lines, Type::BYTEA_ARRAY),
+                    (&self.appends.node, Type::UUID),
                 ],
             )
             .await?;

@@ -13,7 +13,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::rollout::record::{Record, SecretValues};
 use skein_store::rollout::{
     AppendError, Appended, CopyError, Lease, Loaded, Location, LogEntry, MayHold, MoveError, OpenMarker,
-    OpenMarkers, ReadError, RecordPage, RolloutCounts, RolloutStore,
+    ReadError, RecordPage, RolloutCounts, RolloutStore,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -25,9 +25,11 @@ use crate::numbers::number;
 use crate::policy;
 use crate::pool::Pool;
 use crate::rows::ThreadRows;
+use open_markers::OpenMarkerTerms;
 
 mod copies;
 mod encoded;
+mod open_markers;
 mod pages;
 mod places;
 mod texts;
@@ -39,7 +41,7 @@ pub struct PgStore {
     pool: Arc<Pool>,
     appends: Arc<Appends>,
     rows: Arc<ThreadRows>,
-    open: Arc<Mutex<OpenMarkers>>,
+    open: Arc<Mutex<OpenMarkerTerms>>,
     tasks: Tasks,
     counters: PgCounters,
 }
@@ -52,23 +54,29 @@ struct PgCounters {
 }
 
 impl PgStore {
-    /// Opens the store of a cluster: reads its open markers, and starts the tasks that append.
+    /// Opens the store of a cluster: reads its open markers, and starts the tasks that append. New threads belong to `node`, which
+    /// is a start of a server.
     ///
     /// # Errors
     /// If the database does not serve.
-    pub async fn open(database: Arc<Database>, rows: Arc<ThreadRows>, tasks: Tasks) -> io::Result<Self> {
+    pub async fn open(
+        database: Arc<Database>,
+        rows: Arc<ThreadRows>,
+        node: Uuid,
+        tasks: Tasks,
+    ) -> io::Result<Self> {
         let pool = database.pool();
         let store = Self {
             database,
             pool,
-            appends: Arc::new(Appends::new(Arc::clone(&rows))),
+            appends: Arc::new(Appends::new(node, Arc::clone(&rows))),
             rows,
             open: Arc::default(),
             tasks,
             counters: PgCounters::default(),
         };
-        for thread in store.marked().await? {
-            store.lock_open().note(thread);
+        for (thread, term) in store.marked().await? {
+            store.lock_open().note(thread, term);
         }
         for at in 0..policy::APPENDERS {
             let appender = Appender::new(Arc::clone(&store.database), Arc::clone(&store.appends));
@@ -83,12 +91,17 @@ impl PgStore {
         self.appends.queue.close();
     }
 
+    /// Notes a claim of this server.
+    pub(crate) fn note_claim(&self, lease: Lease) {
+        self.lock_open().note_claim(lease.thread, lease.term);
+    }
+
     /// The connections for reads and rare writes.
     pub(crate) fn pool(&self) -> Arc<Pool> {
         Arc::clone(&self.pool)
     }
 
-    fn lock_open(&self) -> MutexGuard<'_, OpenMarkers> {
+    fn lock_open(&self) -> MutexGuard<'_, OpenMarkerTerms> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -239,13 +252,13 @@ impl RolloutStore for PgStore {
 
     async fn set_open_marker(&self, thread: ThreadId) -> io::Result<()> {
         let _turn = self.rows.turn_of(thread).await;
-        self.set_open(thread).await.map_err(|failure| self.failed(failure))?;
-        self.lock_open().note(thread);
+        let term = self.set_open(thread).await.map_err(|failure| self.failed(failure))?;
+        self.lock_open().note(thread, term);
         Ok(())
     }
 
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
-        self.marked().await
+        Ok(self.marked().await?.into_iter().map(|(thread, _)| thread).collect())
     }
 
     fn open_marker(&self, thread: ThreadId) -> OpenMarker {

@@ -7,13 +7,14 @@ use std::io;
 
 use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
+use skein_store::home::Term;
 use skein_store::rollout::{Lease, Location, MoveError, OpenMarker, ReadError};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::PgStore;
 use crate::failure::DbFailure;
-use crate::numbers::int;
+use crate::numbers::{int, number};
 use crate::policy;
 
 /// The numbers of the locations in `heads.shelf`.
@@ -80,7 +81,7 @@ impl PgStore {
     ) -> Result<(), MoveError> {
         let thread = lease.thread;
         let _turn = self.rows.turn_of(thread).await;
-        self.lock_open().note(thread);
+        self.lock_open().note(thread, lease.term);
         let moved = self.pool.write(sql, params).await;
         if matches!(moved, Err(DbFailure::Unknown(_))) {
             self.appends.doubt(thread);
@@ -121,27 +122,34 @@ impl PgStore {
         Ok(rows.iter().map(|row| ThreadId::new(row.get(0))).collect())
     }
 
-    pub(super) async fn marked(&self) -> io::Result<Vec<ThreadId>> {
-        self.ids("select thread from heads where open order by thread").await
+    /// The threads with an open marker, and their terms.
+    pub(super) async fn marked(&self) -> io::Result<Vec<(ThreadId, Term)>> {
+        let sql = "select thread, term from heads where open order by thread";
+        let rows = self.pool.read(sql, &[]).await.map_err(|failure| self.failed(failure))?;
+        Ok(rows.iter().map(|row| (ThreadId::new(row.get(0)), Term(number(row.get(1))))).collect())
     }
 
-    pub(super) async fn set_open(&self, thread: ThreadId) -> Result<(), DbFailure> {
+    /// Sets a marker. Returns the thread's term; 0 without a rollout.
+    pub(super) async fn set_open(&self, thread: ThreadId) -> Result<Term, DbFailure> {
         let sql = "insert into heads (thread, term, seq, header, open) values ($1, 0, 0, 0, true)
-  on conflict (thread) do update set open = true";
-        self.pool.write(sql, &[(&thread.uuid(), Type::UUID)]).await.map(drop)
+  on conflict (thread) do update set open = true returning term";
+        let rows = self.pool.write(sql, &[(&thread.uuid(), Type::UUID)]).await?;
+        Ok(rows.first().map_or(Term(0), |row| Term(number(row.get(0)))))
     }
 
-    /// Removes a marker, unless the rollout has changed since. The thread's turn keeps a change away meanwhile.
+    /// Removes a marker, unless the rollout has changed since. The thread's turn keeps a change of this server away meanwhile, and
+    /// the term one of another server, which has claimed the thread and may have left its marker for a turn that goes on.
     pub(super) async fn clear(&self, marker: OpenMarker) -> Result<bool, DbFailure> {
-        let _turn = self.rows.turn_of(marker.thread).await;
-        if !self.lock_open().take_off(marker) {
-            return Ok(false);
-        }
-        let sql = "with none as (delete from heads where thread = $1 and seq = 0)
-  update heads set open = false where thread = $1 and seq > 0";
-        let cleared = self.pool.write(sql, &[(&marker.thread.uuid(), Type::UUID)]).await;
+        let thread = marker.thread;
+        let _turn = self.rows.turn_of(thread).await;
+        let Some(term) = self.lock_open().take_off(marker) else { return Ok(false) };
+        let sql = "with none as (delete from heads where thread = $1 and seq = 0 and term <= $2)
+  update heads set open = false where thread = $1 and seq > 0 and term <= $2";
+        let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+            [(&thread.uuid(), Type::UUID), (&int(term.0), Type::INT8)];
+        let cleared = self.pool.write(sql, &params).await;
         if cleared.is_err() {
-            self.lock_open().note(marker.thread);
+            self.lock_open().note(thread, term);
         }
         cleared.map(|_| true)
     }

@@ -13,6 +13,9 @@ mod rows;
 mod same;
 mod standby;
 
+/// The owner of the threads that begin in these tests.
+const NODE: Uuid = Uuid::from_u128(1);
+
 /// A store in a database of its own.
 struct Fixture {
     at: TestDatabase,
@@ -42,7 +45,7 @@ impl Fixture {
 async fn open(at: &TestDatabase, tasks: &Tasks) -> PgStore {
     let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
     let rows = ThreadRows::open(&database, Arc::default()).await.unwrap();
-    PgStore::open(database, Arc::new(rows), tasks.clone()).await.unwrap()
+    PgStore::open(database, Arc::new(rows), NODE, tasks.clone()).await.unwrap()
 }
 
 #[tokio::test]

@@ -7,12 +7,14 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 use skein_protocol::ids::ThreadId;
+use skein_store::rollout::Lease;
 use skein_store::rollout::blob::{Blob, BlobName, BlobRef, FoundTexts};
 use skein_store::rollout::record::{Record, SecretValues};
 use tokio_postgres::types::Type;
 
 use super::PgStore;
 use crate::failure::DbFailure;
+use crate::numbers::int;
 use crate::policy;
 
 /// Adds texts and their uses. The order of the names keeps two statements from waiting for each other.
@@ -23,6 +25,12 @@ const KEEP_TEXTS: &str = "with given as materialized (
   on conflict (sha256) do update set touched = now()
 )
 insert into blob_uses (thread, sha256) select $1, sha256 from given order by sha256 on conflict do nothing";
+
+/// Sets the secrets of a thread, unless a later term has it. A claim waits for the lock, or comes first and is seen.
+const KEEP_SECRETS: &str = "with head as materialized (select term from heads where thread = $1 for share)
+insert into secrets (thread, \"values\")
+  select $1, $2::text::json where not exists (select from head where term > $3)
+  on conflict (thread) do update set \"values\" = excluded.\"values\"";
 
 impl PgStore {
     pub(crate) async fn keep_texts(&self, thread: ThreadId, texts: &[Blob]) -> Result<(), DbFailure> {
@@ -60,8 +68,10 @@ impl PgStore {
         Ok(FoundTexts(found))
     }
 
-    /// Adds the secrets of these records to those of the thread. Its turn keeps other writers away.
-    pub(super) async fn keep_secrets(&self, thread: ThreadId, records: &[Record]) -> Result<(), DbFailure> {
+    /// Adds the secrets of these records to those of the thread. Its turn keeps other writers of this server away, and the term a
+    /// server that has lost the thread, whose records are refused as well.
+    pub(super) async fn keep_secrets(&self, lease: Lease, records: &[Record]) -> Result<(), DbFailure> {
+        let thread = lease.thread;
         let new = SecretValues::of(records).0;
         if new.is_empty() {
             return Ok(());
@@ -73,9 +83,9 @@ impl PgStore {
             return Ok(());
         }
         let values = Value::Object(after.0).to_string();
-        let sql = "insert into secrets (thread, \"values\") values ($1, $2::text::json)
-  on conflict (thread) do update set \"values\" = excluded.\"values\"";
-        self.pool.write(sql, &[(&thread.uuid(), Type::UUID), (&values, Type::TEXT)]).await.map(drop)
+        let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+            [(&thread.uuid(), Type::UUID), (&values, Type::TEXT), (&int(lease.term.0), Type::INT8)];
+        self.pool.write(KEEP_SECRETS, &params).await.map(drop)
     }
 
     pub(crate) async fn read_secrets(&self, thread: ThreadId) -> Result<SecretValues, DbFailure> {

@@ -32,8 +32,8 @@ impl PgStore {
             return Err(self.refusal(lease, expected, &records).await);
         }
         let encoded = self.encode(thread, &records)?;
-        self.keep_beside(thread, &encoded.texts, &records).await?;
-        self.lock_open().note(thread);
+        self.keep_beside(lease, &encoded.texts, &records).await?;
+        self.lock_open().note(thread, lease.term);
         let (reply, answer) = oneshot::channel();
         let job = AppendJob {
             lease,
@@ -96,13 +96,14 @@ impl PgStore {
     /// Brings everything to the database that records need beside their lines.
     pub(super) async fn keep_beside(
         &self,
-        thread: ThreadId,
+        lease: Lease,
         texts: &[skein_store::rollout::blob::Blob],
         records: &[Record],
     ) -> Result<(), AppendError> {
+        let thread = lease.thread;
         let texts = self.keep_texts(thread, texts).await;
         let kept = match texts {
-            Ok(()) => self.keep_secrets(thread, records).await,
+            Ok(()) => self.keep_secrets(lease, records).await,
             refused => refused,
         };
         kept.map_err(|failure| self.failed(failure).before_append(thread))

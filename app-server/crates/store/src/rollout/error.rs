@@ -88,6 +88,16 @@ pub enum AppendError {
     },
 }
 
+impl AppendError {
+    /// Whether this lease can never write again, from where its writer stands.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Fenced { .. } => true,
+            Self::Unknown { .. } | Self::Disk { .. } | Self::Away { .. } => false,
+        }
+    }
+}
+
 /// Why a storage on another machine does not serve, and when to ask again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]

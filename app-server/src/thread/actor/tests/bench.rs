@@ -123,7 +123,7 @@ impl Bench {
         bench.soon = SOON;
         bench.disk.set_life(life);
         let services = Arc::get_mut(&mut bench.services).expect("nobody uses the bench yet");
-        services.ownership = Arc::new(HomeOwnership::new(term, Arc::clone(&services.store)));
+        services.ownership = Arc::new(HomeOwnership::new(term));
         // A home gives each of its servers ids of its own.
         let servers = i64::try_from(term.0).unwrap();
         services.questions = QuestionNumbers::from(home.1.first_question() + servers * 1_000_000);
@@ -168,7 +168,7 @@ impl Bench {
             day: DayUse::default(),
             restarts: Arc::new(Semaphore::new(config.restart.at_once)),
             gaps: Gaps::default(),
-            ownership: Arc::new(HomeOwnership::new(Term(1), Arc::clone(&store))),
+            ownership: Arc::new(HomeOwnership::new(Term(1))),
             counters: ServerCounters::default(),
             conversations: Arc::default(),
             question_feed: Arc::default(),

@@ -20,6 +20,7 @@ mod edits;
 mod evictions;
 mod expiry;
 mod failures;
+mod fences;
 mod forks;
 mod going_on;
 mod helper_notes;

@@ -417,6 +417,29 @@ fn the_disk_is_given_up_after_the_limit_and_a_living_helper_never() {
 }
 
 #[test]
+fn a_fenced_thread_ends_at_once_without_a_record_and_is_loaded_again_for_waiting_resumes() {
+    let mut life = Life::subscribed();
+    life.step(Event::Input(I));
+    let given_up = [Effect::LeaveTurn, Effect::EndHelpers, Effect::KillHelpers, Effect::AbandonRollout];
+    assert_eq!(life.step(Event::Fenced), given_up);
+    assert_eq!(life.step(Event::Fenced), [], "the writer says it of each batch");
+    let gone = [Effect::EndSubscriptions, Effect::AnnounceNotLoaded, Effect::AnnounceClosed];
+    assert_eq!(life.step(Event::HelpersEnded), gone);
+    let mut life = Life::subscribed();
+    life.all([Event::Fenced, Event::Resume(V)]);
+    let again = [Effect::EndSubscriptions, Effect::AnnounceClosed, Effect::Load];
+    assert_eq!(life.step(Event::HelpersEnded), again);
+}
+
+#[test]
+fn a_move_under_way_is_not_given_up_by_a_late_report_of_the_writer() {
+    let mut life = moving(Destination::Archive);
+    assert_eq!(life.step(Event::Fenced), []);
+    life.step(Event::Moved);
+    assert_eq!(life.machine.phase(), Phase::Gone);
+}
+
+#[test]
 fn a_claim_for_a_change_starts_no_helper_until_somebody_resumes() {
     let mut life = Life::new(Persistence::Durable, POLICY);
     assert_eq!(life.all([Event::Loaded(Materialised::Yes), NOBODY]), []);

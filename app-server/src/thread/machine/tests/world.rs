@@ -63,6 +63,8 @@ pub(super) enum Act {
     FailLoad,
     /// The machine's deadline comes.
     Overdue,
+    /// The store takes nothing of this load any more.
+    Fence,
 }
 
 /// A pending effect of the machine.
@@ -106,6 +108,10 @@ pub(super) struct World {
     closed_rollout: usize,
     stopping: bool,
     asked_with_right: bool,
+    /// While the writer reports that it can write nothing more.
+    fenced: bool,
+    /// Whether the rollout of the unload under way was given up for such a report.
+    is_cut_off: bool,
     was_loaded: bool,
 }
 
@@ -136,6 +142,8 @@ impl World {
             closed_rollout: 0,
             stopping: false,
             asked_with_right: false,
+            fenced: false,
+            is_cut_off: false,
             was_loaded: false,
         }
     }
@@ -211,6 +219,7 @@ impl World {
                 self.feed(Event::LoadFailed(unreadable()))
             }
             Act::FailLoad => Ok(()),
+            Act::Fence => self.fence(),
         }
     }
 
@@ -312,6 +321,17 @@ impl World {
         self.asked_with_right = !refused;
         self.feed(Event::Unload { waiter, force, others })?;
         self.asked_with_right = false;
+        Ok(())
+    }
+
+    /// The writer reports it, at any time while the thread is loaded, and also behind the end of its unload.
+    fn fence(&mut self) -> TestCaseResult {
+        if !self.on_disk || matches!(self.machine.phase(), Phase::Loading | Phase::Gone) {
+            return Ok(());
+        }
+        self.fenced = true;
+        self.feed(Event::Fenced)?;
+        self.fenced = false;
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use skein_store::rollout::lines::RawLines;
 use skein_store::rollout::record::{Record, ThreadClosed};
 use skein_store::rollout::{Keep, LogEntry, RolloutStore};
 use skein_store::testing::{Happening, RecordedLife, THREAD, lease};
+use uuid::Uuid;
 
 use super::*;
 use crate::database::Database;
@@ -26,7 +27,8 @@ const LARGE: usize = 700_000;
 async fn lines_of(database: &Arc<Database>, tasks: &Tasks) -> PgLines {
     let rows = Arc::new(ThreadRows::open(database, Arc::default()).await.unwrap());
     let index = PgIndex::new(database, Arc::clone(&rows));
-    PgLines::new(PgStore::open(Arc::clone(database), rows, tasks.clone()).await.unwrap(), index)
+    let store = PgStore::open(Arc::clone(database), rows, Uuid::nil(), tasks.clone()).await.unwrap();
+    PgLines::new(store, index)
 }
 
 /// Appends records of the thread, whose row follows them.

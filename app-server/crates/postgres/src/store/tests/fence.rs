@@ -4,6 +4,7 @@ use skein_store::home::Term;
 use skein_store::testing::{lease, names, opened, thread};
 use tokio_postgres::types::Type;
 
+use super::same::with_secrets;
 use super::*;
 use crate::connection::Link;
 use crate::policy;
@@ -149,5 +150,24 @@ async fn an_append_goes_on_when_its_caller_is_gone() {
     let (loaded, ()) = tokio::join!(it.store.load(id), holder.commit("select 1"));
     assert_eq!(loaded.unwrap().end, names(1, 2), "a load waits for it");
     assert_eq!(policy::APPENDERS, it.tasks.count());
+    it.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_lost_a_thread_changes_nothing_beside_its_rollout() {
+    let it = Fixture::new().await;
+    let id = skein_store::testing::THREAD;
+    let with_secret = |value: &str| with_secrets(serde_json::json!({"headers": {"Authorization": value}}));
+    let begun = LogEntry::of(with_secret("old"), Keep::Power);
+    let head = it.store.append(lease(id), EventSeq(0), begun).await.unwrap().head;
+    let (marker, secrets) = (it.store.open_marker(id), it.store.secrets(id).await);
+    TestCluster::shared().run(&it.at.name, "update heads set term = 2").await;
+    it.store.clear_open_markers(vec![marker]).await.unwrap();
+    assert_eq!(it.store.open_markers().await.unwrap(), [id], "its successor has set it again");
+    let mut late = with_secret("late");
+    late.iter_mut().for_each(|record| record.seq = EventSeq(record.seq.0 + head.0));
+    let late = it.store.append(lease(id), head, LogEntry::of(late, Keep::Power)).await.unwrap_err();
+    assert!(matches!(late, AppendError::Fenced { .. }), "{late}");
+    assert_eq!(it.store.secrets(id).await, secrets);
     it.finish().await;
 }

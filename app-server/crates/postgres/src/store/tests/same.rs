@@ -195,7 +195,7 @@ async fn a_store_that_opens_again_knows_the_open_markers_and_has_the_same_life()
 }
 
 /// A thread with these settings.
-fn with_secrets(values: serde_json::Value) -> Vec<Record> {
+pub(super) fn with_secrets(values: serde_json::Value) -> Vec<Record> {
     let serde_json::Value::Object(values) = values else { panic!("an object") };
     let settings = StoredSettings { secrets: SecretValues(values), ..StoredSettings::default() };
     RecordedLife::with(settings).records

@@ -92,8 +92,7 @@ impl World {
         });
         let services = Arc::get_mut(&mut bench.services).unwrap();
         services.questions = QuestionNumbers::from(i64::from(self.servers) * QUESTIONS_OF_A_SERVER);
-        let (term, store) = (Term(self.servers.into()), Arc::clone(&services.store));
-        services.ownership = Arc::new(HomeOwnership::new(term, store));
+        services.ownership = Arc::new(HomeOwnership::new(Term(self.servers.into())));
         bench.disk.set_life(self.life);
         self.trace.note(format!("server {} in life {}", self.servers, self.life.as_u128()));
         bench

@@ -86,11 +86,12 @@ impl World {
             }
         } else if *effect == Effect::LeaveTurn {
             prop_assert!(self.turn_runs && !self.turn_stopped, "leaves a turn that ends, or none");
-            prop_assert!(self.kept != TurnKept::No, "leaves a turn that the next load interrupts");
+            let is_kept = self.kept != TurnKept::No;
+            prop_assert!(is_kept || self.fenced, "leaves a turn that the next load interrupts");
             prop_assert_eq!(self.persistence, Persistence::Durable);
             self.under_way.remove(&Motion::Turn);
             (self.turn_runs, self.questions, self.kept) = (false, 0, TurnKept::No);
-            self.left = true;
+            self.left = is_kept;
         } else if *effect == Effect::StopTurn {
             prop_assert!(self.turn_runs && !self.turn_stopped, "stopped twice, or nothing");
             self.turn_stopped = true;
@@ -113,7 +114,9 @@ impl World {
             self.under_way.insert(Motion::Rollout);
         } else {
             let since = self.unloading_since.unwrap_or(self.now);
-            prop_assert!(self.now >= since + POLICY.unload_limit, "given up too early");
+            let is_due = self.fenced || self.now >= since + POLICY.unload_limit;
+            prop_assert!(is_due, "given up too early");
+            self.is_cut_off |= self.fenced;
             self.under_way.remove(&Motion::Rollout);
             self.under_way.remove(&Motion::Turn);
             (self.turn_runs, self.questions, self.kept) = (false, 0, TurnKept::No);

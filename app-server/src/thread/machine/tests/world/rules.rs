@@ -42,10 +42,10 @@ impl World {
         if enters {
             self.unloading_since = Some(self.now);
             self.has_moved = false;
-            (self.ended_helpers, self.closed_rollout) = (0, 0);
+            (self.ended_helpers, self.closed_rollout, self.is_cut_off) = (0, 0, false);
             let kept = self.counts.subscribers > 0;
             let evicted = *event == Event::Evict;
-            let with_right = self.asked_with_right || self.stopping;
+            let with_right = self.asked_with_right || self.stopping || self.fenced;
             prop_assert!(!kept || with_right || evicted, "taken from its subscribers");
             let active = self.questions + self.requests > 0;
             let idle = before == Phase::Idle && !active && self.on_disk;
@@ -57,8 +57,16 @@ impl World {
                 prop_assert_eq!(ends, 1, "a turn is left without a stop");
             }
         }
+        let is_cut_off = self.is_cut_off || self.fenced && count(Effect::AbandonRollout) > 0;
+        let leaves_others =
+            is_cut_off && before == Phase::Unloading && after != Phase::Unloading && !self.stopping;
+        prop_assert!(
+            !leaves_others || count(Effect::EndSubscriptions) == 1,
+            "waits for the events of others"
+        );
         let closed = count(Effect::AnnounceClosed);
-        prop_assert_eq!(closed, usize::from(after == Phase::Gone && before == Phase::Unloading));
+        let ends = before == Phase::Unloading && after == Phase::Gone || leaves_others;
+        prop_assert_eq!(closed, usize::from(ends));
         Ok(())
     }
 

@@ -1,0 +1,219 @@
+//! Several servers that want the same threads.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use skein_protocol::ids::EventSeq;
+use skein_store::rollout::{AppendError, Keep, LogEntry, RolloutStore};
+use skein_store::testing::{names, opened, thread};
+
+use super::*;
+use crate::rows::ThreadRows;
+use crate::testing::{TestCluster, TestDatabase};
+
+/// A database, and the store of its server 1.
+struct Fixture {
+    at: TestDatabase,
+    database: Arc<Database>,
+    tasks: Tasks,
+    stop: CancellationToken,
+    store: Arc<PgStore>,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let at = TestCluster::shared().database().await;
+        let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
+        let (tasks, stop) = (Tasks::new(), CancellationToken::new());
+        let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
+        let store = PgStore::open(Arc::clone(&database), rows, Uuid::from_u128(1), tasks.clone()).await;
+        Self { at, database, tasks, stop, store: Arc::new(store.unwrap()) }
+    }
+
+    fn ownership(&self, node: u128) -> PgOwnership {
+        let store = Arc::clone(&self.store);
+        PgOwnership::new(&self.database, Uuid::from_u128(node), store, (&self.tasks, self.stop.clone()))
+    }
+
+    /// The ownership of a server whose row lives.
+    async fn live(&self, node: u128) -> PgOwnership {
+        let node_id = Uuid::from_u128(node);
+        let sql = format!(
+            "insert into nodes (node, name, addr, key_sha256, speaks, state, expires)
+  values ('{node_id}', 'server {node}', '', '', '[1,2)', 'live', now() + interval '1 hour')"
+        );
+        TestCluster::shared().run(&self.at.name, &sql).await;
+        self.ownership(node)
+    }
+
+    /// The time of this server's row is over, and nobody has set it to dead yet.
+    async fn expires(&self, node: u128) {
+        let node = Uuid::from_u128(node);
+        let sql = format!("update nodes set expires = now() - interval '1 second' where node = '{node}'");
+        TestCluster::shared().run(&self.at.name, &sql).await;
+    }
+
+    async fn begin(&self, leases: &[Lease]) {
+        for lease in leases {
+            let entry = LogEntry::of(vec![opened(1, lease.term.0)], Keep::Power);
+            self.store.append(*lease, EventSeq(0), entry).await.unwrap();
+        }
+    }
+
+    async fn owner(&self, thread: ThreadId) -> Option<u128> {
+        let sql = "select owner from heads where thread = $1";
+        let rows = self.database.pool().read(sql, &[(&thread.uuid(), Type::UUID)]).await.unwrap();
+        rows[0].get::<_, Option<Uuid>>(0).map(|owner| owner.as_u128())
+    }
+
+    async fn given_up(&self, thread: ThreadId) {
+        let given_up = async { while self.owner(thread).await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(60), given_up).await.expect("the thread is not given up");
+    }
+
+    async fn finish(self) {
+        self.stop.cancel();
+        drop(self.store);
+        self.tasks.finish().await;
+    }
+}
+
+fn is_held(claimed: Result<Lease, ClaimError>) -> bool {
+    match claimed {
+        Ok(_) => false,
+        Err(ClaimError::Held(_)) => true,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_claim_fences_the_former_owner_and_no_other_thread() {
+    let it = Fixture::new().await;
+    let (one, other) = (it.ownership(1), it.live(2).await);
+    let (first, beside) = (one.lease_of_new(thread(1)), one.lease_of_new(thread(2)));
+    it.begin(&[first, beside]).await;
+    let second = other.claim(thread(1)).await.unwrap();
+    assert_eq!(second.term, Term(2), "the row of the first is not there");
+    let late = it.store.append(first, EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap_err();
+    assert!(matches!(late, AppendError::Fenced { term: Term(2), .. }), "{late}");
+    it.store.append(second, EventSeq(1), LogEntry::of(vec![opened(2, 2)], Keep::Power)).await.unwrap();
+    it.store.append(beside, EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap();
+    assert_eq!(one.claim(thread(9)).await.unwrap().term, FIRST, "its load says that it is missing");
+    drop((one, other));
+    it.finish().await;
+}
+
+#[tokio::test]
+async fn a_thread_is_with_its_server_until_the_time_of_that_servers_row_is_over() {
+    let it = Fixture::new().await;
+    let (one, other) = (it.live(1).await, it.live(2).await);
+    it.begin(&[one.lease_of_new(thread(1))]).await;
+    assert_eq!(it.owner(thread(1)).await, Some(1), "with its first record");
+    assert!(is_held(other.claim(thread(1)).await));
+    assert_eq!(one.claim(thread(1)).await.unwrap().term, Term(2), "it may load its own thread again");
+    it.expires(1).await;
+    assert_eq!(other.claim(thread(1)).await.unwrap().term, Term(3));
+    assert!(is_held(one.claim(thread(1)).await), "the death of a row is final");
+    drop((one, other));
+    it.finish().await;
+}
+
+#[tokio::test]
+async fn a_thread_that_was_given_up_is_anybodys_and_a_late_give_up_takes_nothing() {
+    let it = Fixture::new().await;
+    let (one, other) = (it.live(1).await, it.live(2).await);
+    let (first, beside) = (one.lease_of_new(thread(1)), one.lease_of_new(thread(2)));
+    it.begin(&[first, beside]).await;
+    one.give_up(first);
+    it.given_up(thread(1)).await;
+    assert_eq!(it.owner(thread(2)).await, Some(1));
+    let second = other.claim(thread(1)).await.unwrap();
+    let third = other.claim(thread(1)).await.unwrap();
+    assert_eq!((second.term, third.term), (Term(2), Term(3)));
+    for (node, lease) in [(1, first), (1, third), (2, second)] {
+        let given = give_up_these(&it.database.pool(), Uuid::from_u128(node), &[lease, beside]).await;
+        assert_eq!(given.unwrap(), HashSet::new());
+        assert_eq!(it.owner(thread(1)).await, Some(2), "{node} {lease:?}");
+    }
+    assert_eq!(it.owner(thread(2)).await, None);
+    drop((one, other));
+    it.finish().await;
+}
+
+#[tokio::test]
+async fn of_two_servers_that_want_a_thread_at_once_one_gets_it() {
+    let it = Fixture::new().await;
+    let (one, other) = (it.live(1).await, it.live(2).await);
+    for n in 1..=30 {
+        let lease = one.lease_of_new(thread(n));
+        it.begin(&[lease]).await;
+        one.give_up(lease);
+    }
+    let both = async |n| {
+        it.given_up(thread(n)).await;
+        let (first, second) = tokio::join!(one.claim(thread(n)), other.claim(thread(n)));
+        let (owner, won) = (it.owner(thread(n)).await, first.is_ok());
+        assert_eq!(owner, Some(if won { 1 } else { 2 }));
+        let lost = if won { second } else { first };
+        assert!(is_held(lost), "thread {n}");
+    };
+    join_all((1..=30).map(both)).await;
+    drop((one, other));
+    it.finish().await;
+}
+
+#[tokio::test]
+async fn a_row_that_is_held_is_given_up_later_and_delays_no_other() {
+    let it = Fixture::new().await;
+    let one = it.live(1).await;
+    let (held, free) = (one.lease_of_new(thread(1)), one.lease_of_new(thread(2)));
+    it.begin(&[held, free]).await;
+    let mut holder = it.database.connect().await.unwrap();
+    let hold = format!("begin; select 1 from heads where thread = '{}' for update", held.thread);
+    holder.batch(&hold).await.unwrap();
+    one.give_up(held);
+    one.give_up(free);
+    it.given_up(free.thread).await;
+    assert_eq!(it.owner(held.thread).await, Some(1));
+    holder.batch("commit").await.unwrap();
+    it.given_up(held.thread).await;
+    drop(one);
+    it.finish().await;
+}
+
+/// Its marker of the term before is in the new term.
+#[tokio::test]
+async fn a_server_that_claims_its_own_thread_again_can_clear_its_marker() {
+    let it = Fixture::new().await;
+    let one = it.live(1).await;
+    it.begin(&[one.lease_of_new(thread(1))]).await;
+    one.claim(thread(1)).await.unwrap();
+    let marker = it.store.open_marker(thread(1));
+    assert_eq!(it.store.clear_open_markers(vec![marker]).await.unwrap(), 1);
+    assert_eq!(it.store.open_markers().await.unwrap(), []);
+    drop(one);
+    it.finish().await;
+}
+
+/// As an unload whose give-up is on its way when the thread is loaded again.
+#[tokio::test]
+async fn a_claim_beside_a_give_up_of_the_same_server_gets_the_thread() {
+    let it = Fixture::new().await;
+    let one = it.live(1).await;
+    it.begin(&[one.lease_of_new(thread(1))]).await;
+    let mut given_up = it.database.connect().await.unwrap();
+    given_up.batch("begin; update heads set owner = null").await.unwrap();
+    let commit = async {
+        let waits =
+            "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        while given_up.read(waits, &[]).await.unwrap().is_empty() {
+            given_up.read("select pg_stat_clear_snapshot()", &[]).await.unwrap();
+        }
+        given_up.batch("commit").await.unwrap();
+    };
+    let (claimed, ()) = tokio::join!(one.claim(thread(1)), commit);
+    assert_eq!(claimed.unwrap().term, Term(2));
+    assert_eq!(it.owner(thread(1)).await, Some(1));
+    drop(one);
+    it.finish().await;
+}
