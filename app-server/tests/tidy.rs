@@ -185,6 +185,11 @@ fn claims_of_security_name_tests_that_exist() {
 }
 
 #[test]
+fn each_decision_is_in_the_list() {
+    holds(&documents::listed_decisions());
+}
+
+#[test]
 fn scripts_know_the_flags_that_documents_give_them() {
     holds(&documents::flags_of_scripts());
 }

@@ -98,6 +98,20 @@ pub(crate) fn paths() -> Wall {
     }
 }
 
+pub(crate) fn listed_decisions() -> Wall {
+    Wall {
+        why: "a decision stands in the list of docs/decisions/README.md",
+        bad: examples(&[("docs/decisions/999-not-in-the-list.md", "# 999. Not in the list")]),
+        good: examples(&[("docs/decisions/README.md", "# Decisions"), ("docs/events.md", "# Events")]),
+        check: |source| {
+            let list = workspace().iter().find(|other| other.path == "docs/decisions/README.md");
+            let name = source.path.strip_prefix("docs/decisions/").filter(|name| *name != "README.md");
+            let is_listed = |name: &str| list.is_some_and(|list| list.text.contains(&format!("({name})")));
+            name.filter(|name| !is_listed(name)).map(|_| 1).into_iter().collect()
+        },
+    }
+}
+
 pub(crate) fn tests_of_claims() -> Wall {
     Wall {
         why: "a claim of SECURITY.md names tests that exist",
