@@ -14,7 +14,7 @@ use skein_store::home::Term;
 use skein_store::ownership::{ClaimError, Ownership};
 use skein_store::rollout::Lease;
 use tokio::sync::mpsc;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -177,9 +177,9 @@ async fn give_up_all(
 async fn give_up_these(pool: &Pool, node: Uuid, leases: &[Lease]) -> Result<HashSet<ThreadId>, DbFailure> {
     let threads: Vec<Uuid> = leases.iter().map(|lease| lease.thread.uuid()).collect();
     let terms: Vec<i64> = leases.iter().map(|lease| int(lease.term.0)).collect();
-    let params: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&threads, Type::UUID_ARRAY), (&terms, Type::INT8_ARRAY), (&node, Type::UUID)];
-    let held = pool.write(GIVE_UP, &params).await?;
+    let given =
+        [(&threads as _, Type::UUID_ARRAY), (&terms as _, Type::INT8_ARRAY), (&node as _, Type::UUID)];
+    let held = pool.write(GIVE_UP, &given).await?;
     Ok(held.iter().map(|row| ThreadId::new(row.get(0))).collect())
 }
 

@@ -9,7 +9,7 @@ use skein_store::testing::{names, opened, thread};
 
 use super::*;
 use crate::rows::ThreadRows;
-use crate::testing::{TestCluster, TestDatabase};
+use crate::testing::{TestCluster, TestDatabase, until_a_statement_waits};
 
 /// A database, and the store of its server 1.
 struct Fixture {
@@ -204,11 +204,7 @@ async fn a_claim_beside_a_give_up_of_the_same_server_gets_the_thread() {
     let mut given_up = it.database.connect().await.unwrap();
     given_up.batch("begin; update heads set owner = null").await.unwrap();
     let commit = async {
-        let waits =
-            "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-        while given_up.read(waits, &[]).await.unwrap().is_empty() {
-            given_up.read("select pg_stat_clear_snapshot()", &[]).await.unwrap();
-        }
+        until_a_statement_waits(&mut given_up).await;
         given_up.batch("commit").await.unwrap();
     };
     let (claimed, ()) = tokio::join!(one.claim(thread(1)), commit);

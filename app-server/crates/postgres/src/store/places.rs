@@ -145,9 +145,7 @@ impl PgStore {
         let Some(term) = self.lock_open().take_off(marker) else { return Ok(false) };
         let sql = "with none as (delete from heads where thread = $1 and seq = 0 and term <= $2)
   update heads set open = false where thread = $1 and seq > 0 and term <= $2";
-        let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-            [(&thread.uuid(), Type::UUID), (&int(term.0), Type::INT8)];
-        let cleared = self.pool.write(sql, &params).await;
+        let cleared = self.pool.write(sql, &[(&thread.uuid(), Type::UUID), (&int(term.0), Type::INT8)]).await;
         if cleared.is_err() {
             self.lock_open().note(thread, term);
         }

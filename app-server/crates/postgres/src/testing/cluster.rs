@@ -220,3 +220,14 @@ fn free_port() -> u16 {
         .filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
     free.next().unwrap_or_else(|| panic!("no port from {begin} on is free"))
 }
+
+/// Waits until a statement of another connection to the same database waits for a row.
+#[cfg(test)]
+pub(crate) async fn until_a_statement_waits(link: &mut Link) {
+    let sql =
+        "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while link.read(sql, &[]).await.unwrap_or_else(|error| panic!("{error:?}")).is_empty() {
+        // A transaction sees the activity of its first look until it clears it.
+        link.read("select pg_stat_clear_snapshot()", &[]).await.unwrap_or_else(|error| panic!("{error:?}"));
+    }
+}

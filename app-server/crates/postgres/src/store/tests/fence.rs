@@ -8,6 +8,7 @@ use super::same::with_secrets;
 use super::*;
 use crate::connection::Link;
 use crate::policy;
+use crate::testing::until_a_statement_waits;
 
 /// A transaction that holds the row of a thread.
 struct RowHolder(Link);
@@ -23,11 +24,7 @@ impl RowHolder {
 
     /// Waits until another statement waits for the row.
     async fn awaited(&mut self) {
-        let sql =
-            "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-        while self.0.read(sql, &[]).await.unwrap().is_empty() {
-            self.0.read("select pg_stat_clear_snapshot()", &[]).await.unwrap();
-        }
+        until_a_statement_waits(&mut self.0).await;
     }
 
     /// Does this, and lets the row go.
