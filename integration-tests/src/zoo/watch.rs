@@ -1,6 +1,6 @@
 //! Watches the processes of zoo helpers until none is left.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
@@ -16,6 +16,9 @@ const LOOK: Duration = Duration::from_millis(2);
 const EMPTY_LOOKS: u32 = 20;
 /// A process that lives this long after the end counts as left.
 const LEFT_AFTER: Duration = Duration::from_mins(1);
+
+/// Ancestors that are asked for: far more than a process has, as some end meanwhile.
+const ANCESTORS: u32 = 1_000;
 
 /// Watches the processes of all modes.
 #[derive(Debug)]
@@ -66,13 +69,12 @@ impl Watch {
     }
 
     fn look(&mut self) {
-        let all: HashMap<u32, Process> =
-            process::all().into_iter().map(|process| (process.pid, process)).collect();
+        let all = process::all();
         self.left.clear();
         for (mode, tag) in &self.tags {
             let known = |process: &&Process| process.command.contains(tag);
             let killed = self.killed.as_deref();
-            let seen = all.values().filter(known).filter(|process| !is_spared(process, &all, killed)).count();
+            let seen = all.iter().filter(known).filter(|process| !is_spared(process.pid, killed)).count();
             let alive = seen.max(usize::from(self.pipes.signs(mode).held));
             if alive > 0 {
                 self.left.insert(mode, alive);
@@ -82,15 +84,18 @@ impl Watch {
     }
 }
 
-/// Whether the process is below a guard that is not in `killed`.
-fn is_spared(process: &Process, all: &HashMap<u32, Process>, killed: Option<&[u32]>) -> bool {
+/// Whether the process is below a guard that is not in `killed`, or has ended by now. Asks for each ancestor anew: one may end during
+/// the look, and its child has another parent then.
+fn is_spared(pid: u32, killed: Option<&[u32]>) -> bool {
     let Some(killed) = killed else { return false };
-    let mut next = all.get(&process.parent);
-    while let Some(ancestor) = next {
-        if ancestor.is_guard() {
-            return !killed.contains(&ancestor.pid);
-        }
-        next = all.get(&ancestor.parent);
+    let mut next = pid;
+    for _ in 0..ANCESTORS {
+        next = match Process::read(next) {
+            Some(guard) if guard.is_guard() => return !killed.contains(&guard.pid),
+            Some(process) => process.parent,
+            None if next == pid => return true,
+            None => pid,
+        };
     }
     false
 }

@@ -194,7 +194,9 @@ async fn change_of_servers(signal: Signal, busy: Busy, with_numbers: bool) -> Re
     let (b, c) = (tokio::spawn(b.end(PATIENCE)), tokio::spawn(c.end(PATIENCE)));
     b.await??;
     c.await??;
-    assert_eq!(Family::of(one, home.tag()).count(), 0);
+    // The end of the one that served may take longer than its limit on a busy machine. The guards finish it then.
+    let nothing = || (Family::of(one, home.tag()).count() == 0).then_some(());
+    wait_until("no process of the second server left", PATIENCE, nothing).await?;
     home.finish().await?;
     Ok(pause)
 }

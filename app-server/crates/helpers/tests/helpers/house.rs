@@ -48,6 +48,11 @@ impl House {
         Self::at(&Clock.new_id().to_string(), containment, stop_grace, exclusive)
     }
 
+    /// One whose helpers have as long as a busy machine needs for an end of their own.
+    pub(crate) fn patient(containment: Containment) -> Self {
+        Self::with(containment, BOUND, false)
+    }
+
     /// One that has a home in common with others of the same `name`.
     pub(crate) fn at(name: &str, containment: Containment, stop_grace: Duration, exclusive: bool) -> Self {
         let home = HomeTag::of(&[name.as_bytes()]);

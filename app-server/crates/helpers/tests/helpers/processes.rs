@@ -21,7 +21,7 @@ const OF_THE_C_LIBRARY: u64 = 0x1_8000_0000;
 
 #[tokio::test]
 async fn a_polite_helper_ends_with_its_input() {
-    let house = House::new(Containment::Auto);
+    let house = House::patient(Containment::Auto);
     let mut helper = house.start(&house.script("echo $$; exec cat"));
     let pid = helper.pid().await;
     assert_eq!(helper.life("it runs", |life| life.pid.is_some()).await.pid, Some(pid));
@@ -73,7 +73,7 @@ async fn the_default_grace_leaves_time_to_kill_within_one_and_a_half_seconds() {
 
 #[tokio::test]
 async fn a_server_in_a_hurry_waits_for_no_grace() {
-    let house = House::with(Containment::Auto, BOUND, false);
+    let house = House::patient(Containment::Auto);
     let mut helper = house.start(&house.script(STUBBORN));
     let pids = [helper.pid().await, helper.pid().await];
     let (report, ()) = tokio::join!(helper.stop(), async { house.host.kill_all() });
@@ -188,7 +188,9 @@ async fn a_helper_that_ends_by_itself_is_reported_and_its_children_stay_until_th
     assert!(exists(child));
     helper.stop().await;
     assert!(!exists(child));
+    house.finish().await;
 
+    let house = House::patient(Containment::Auto);
     let helper = house.start(&house.script("kill -SEGV $$"));
     let life = helper.life("it ended", |life| life.ended.is_some()).await;
     assert_eq!(life.ended.as_deref(), Some("it ended with SIGSEGV"));
@@ -409,6 +411,9 @@ async fn in_a_namespace_the_end_of_a_helper_is_reported_as_usual() {
         "{ended:?}"
     );
 
+    house.finish().await;
+
+    let house = House::patient(Containment::Namespace);
     let mut helper = house.start(&house.script("echo up; exec cat"));
     assert_eq!(helper.line().await, "up");
     let report = helper.stop().await;

@@ -43,7 +43,10 @@ pub(crate) struct Thread {
 
 impl Thread {
     pub(crate) fn start(specs: impl FnOnce(&House) -> Vec<HelperSpec>) -> Self {
-        let house = House::new(Containment::Auto);
+        Self::start_in(House::new(Containment::Auto), specs)
+    }
+
+    fn start_in(house: House, specs: impl FnOnce(&House) -> Vec<HelperSpec>) -> Self {
         let (sender, events) = mpsc::channel(64);
         let thread = ThreadId::new(Clock.new_id());
         let set = house.helpers.of_thread(thread, specs(&house), "/".into(), sender);
@@ -112,7 +115,8 @@ fn says_ok(house: &House, name: &str) -> HelperSpec {
 
 #[tokio::test]
 async fn helpers_start_list_their_tools_take_calls_and_end() {
-    let mut thread = Thread::start(|house| vec![says_ok(house, "a")]);
+    let house = House::patient(Containment::Auto);
+    let mut thread = Thread::start_in(house, |house| vec![says_ok(house, "a")]);
     let tools = thread.set.tools().await.expect("nothing is required");
     let names: Vec<_> = tools.iter().map(|tool| (tool.server.as_str(), tool.tool.name.as_str())).collect();
     assert_eq!(names, [("a", "first"), ("a", "second")], "from both pages");

@@ -38,6 +38,9 @@ use crate::rollout::{Location, OpenMarker, OpenMarkers};
 
 mod across;
 
+/// Bytes of a rollout that are read at once in the search for the end of its first line.
+const BEGINNING: usize = 4096;
+
 /// The suffix of rollouts that are not whole yet.
 const PART: &str = "part";
 
@@ -391,15 +394,27 @@ impl RolloutPaths {
         Ok(())
     }
 
-    /// Removes the open marker, unless the rollout has changed since. Returns whether it was removed.
+    /// Removes the open marker, unless the rollout has changed since. Returns whether it was removed. A rollout that was only begun
+    /// goes with it.
     pub(crate) fn clear_open_markers(&self, marker: OpenMarker) -> io::Result<bool> {
         let mut marked = lock(&self.marked);
         if !marked.contains(&marker.thread) || self.open_marker(marker.thread) != marker {
             return Ok(false);
         }
+        self.remove_begun(marker.thread);
         self.layer.remove(&self.marker(marker.thread))?;
         marked.remove(&marker.thread);
         Ok(lock(&self.changes).take_off(marker))
+    }
+
+    /// Removes a rollout without one whole line, as a kill in the first write leaves it: nobody was told of it. One that cannot be
+    /// read or removed stays.
+    fn remove_begun(&self, thread: ThreadId) {
+        let path = self.rollout(thread);
+        let opened = self.layer.open(&path, OpenMode::Read);
+        if opened.and_then(|file| has_a_line(&*file)).is_ok_and(|has_a_line| !has_a_line) {
+            self.layer.remove(&path).ok();
+        }
     }
 
     /// The open marker as of the last change. Waits for nothing.
@@ -424,6 +439,21 @@ impl RolloutPaths {
 
     fn marker(&self, thread: ThreadId) -> PathBuf {
         self.open_markers.join(thread.to_string())
+    }
+}
+
+/// Whether a rollout has the end of a line. Its first line is short, so this reads no more than its beginning as a rule.
+fn has_a_line(file: &dyn LayerFile) -> io::Result<bool> {
+    let (mut bytes, mut offset) = ([0; BEGINNING], 0);
+    loop {
+        let count = file.read_at(&mut bytes, offset)?;
+        if bytes.iter().take(count).any(|byte| *byte == b'\n') {
+            return Ok(true);
+        }
+        if count < BEGINNING {
+            return Ok(false);
+        }
+        offset += count as u64;
     }
 }
 

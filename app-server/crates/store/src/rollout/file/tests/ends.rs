@@ -200,3 +200,23 @@ async fn a_rollout_that_an_editor_has_saved_with_other_line_ends_loses_nothing()
     fixture.store.release(id);
     assert_eq!(fixture.store.load(id).await.unwrap().end.last(), Some(&next));
 }
+
+#[tokio::test]
+async fn a_rollout_that_was_only_begun_goes_with_its_marker() {
+    let fixture = Fixture::new();
+    let [empty, torn, whole] = [1, 2, 3].map(thread);
+    let long = [b"{\"v\":1,".as_slice(), &[b'x'; 10_000]].concat();
+    fixture.write(empty, b"");
+    fixture.write(torn, &long);
+    fixture.write(whole, &[&long[..], b"\n"].concat());
+    for id in [empty, torn, whole, thread(4)] {
+        fixture.store.set_open_marker(id).await.unwrap();
+    }
+    let before = fixture.store.open_marker(torn);
+    fixture.store.set_open_marker(torn).await.unwrap();
+    assert_eq!(fixture.store.clear_open_markers(vec![before]).await.unwrap(), 0);
+    assert!(fixture.path(torn).exists(), "it was changed since");
+    let markers = [empty, torn, whole, thread(4)].map(|id| fixture.store.open_marker(id));
+    assert_eq!(fixture.store.clear_open_markers(markers.to_vec()).await.unwrap(), 4);
+    assert_eq!([empty, torn, whole].map(|id| fixture.path(id).exists()), [false, false, true]);
+}
