@@ -1,11 +1,12 @@
 //! Repairs threads that were open when the server last ended uncleanly, while clients are served. A thread that is
 //! loaded already has been repaired by its load. Any other is loaded and unloaded on the usual paths, without
-//! helpers. Threads left by a stop are repaired by the next start.
+//! helpers. Threads left by a stop are repaired by the next start. A server among others also repairs those of others that have ended.
 //!
 //! A repair starts no helper and publishes only the records that it adds. An open marker goes with the flush of the index that
 //! covers its thread, unless the rollout has changed since. The marker of a rollout that cannot be read or written stays, and the
 //! next start reports it again. A stop waits for the thread under way.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skein_protocol::extension::{RepairCounts, RepairState, SkeinRepairUpdatedNotification};
@@ -13,6 +14,7 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::notifications::SkeinRepairUpdated;
 use skein_protocol::table::Recipients;
 use skein_store::rollout::OpenMarker;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -33,12 +35,19 @@ struct StartupRepairState {
     counts: RepairCounts,
     /// The time of the last notification.
     notified: Option<Instant>,
+    /// The threads that were not repaired.
+    failed: HashSet<ThreadId>,
 }
 
 impl StartupRepair {
-    /// Sets the number of open threads. Sends nothing: no client is connected.
+    /// Adds to the number of open threads. Sends nothing: the start of the repair does.
     pub(crate) fn schedule(&self, threads: usize) {
-        self.progress().counts.total = u64::try_from(threads).unwrap_or(u64::MAX);
+        let counts = &mut self.progress().counts;
+        counts.total = counts.total.saturating_add(u64::try_from(threads).unwrap_or(u64::MAX));
+    }
+
+    fn has_failed(&self, thread: ThreadId) -> bool {
+        self.progress().failed.contains(&thread)
     }
 
     pub(crate) fn counts(&self) -> RepairCounts {
@@ -78,6 +87,27 @@ fn broadcast(context: &Context, repair: RepairCounts) -> Broadcast {
     Notice::new::<SkeinRepairUpdated>(Recipients::All, &params, context.clock.wall(), None).broadcast
 }
 
+/// Repairs the threads that the last end of this server has left open, then those of other servers of its database as they are found.
+pub(crate) async fn run_all(
+    context: Arc<Context>,
+    repair: Arc<StartupRepair>,
+    first: Vec<ThreadId>,
+    mut later: mpsc::Receiver<Vec<ThreadId>>,
+    stop: CancellationToken,
+) {
+    run(Arc::clone(&context), Arc::clone(&repair), first, stop.clone()).await;
+    while let Some(Some(found)) = stop.run_until_cancelled(later.recv()).await {
+        // A failed one is tried again when somebody loads it.
+        let is_new =
+            |thread: &ThreadId| !repair.has_failed(*thread) && context.registry.handle(*thread).is_none();
+        let found: Vec<ThreadId> = found.into_iter().filter(is_new).collect();
+        if !found.is_empty() {
+            repair.schedule(found.len());
+            run(Arc::clone(&context), Arc::clone(&repair), found, stop.clone()).await;
+        }
+    }
+}
+
 /// Repairs these threads one after the other, until `stop`, which waits for the current one.
 pub(crate) async fn run(
     context: Arc<Context>,
@@ -104,12 +134,7 @@ pub(crate) async fn run(
     repair.change(&context, |counts| counts.state = RepairState::Complete);
     let RepairCounts { total, mended, failed, .. } = repair.counts();
     if total > 0 {
-        tracing::info!(
-            total,
-            mended,
-            failed,
-            "threads that an earlier end of the server left open were looked at"
-        );
+        tracing::info!(total, mended, failed, "threads that the end of a server left open were looked at");
     }
 }
 
@@ -125,6 +150,7 @@ fn take_note((context, repair): (&Context, &StartupRepair), mark: OpenMarker, re
         }
         Repaired::Failed(why) => {
             tracing::error!(%thread, why, "a thread was not repaired; the next start tries again");
+            repair.progress().failed.insert(thread);
         }
     }
     repair.change(context, |counts| {

@@ -11,6 +11,7 @@ use skein_base::tasks::{DedicatedRuntime, Tasks};
 use skein_config::access::{AccessError, Credentials, warn_if_open_to_others};
 use skein_config::{GuardProgram, ServerConfig, SharedConfig, StoreUrl};
 use skein_helpers::{Helpers, HostOptions};
+use skein_postgres::presence::PresenceEvents;
 use skein_postgres::standing::NodePlace;
 use skein_protocol::extension::SkeinStoppingNotification;
 use skein_protocol::ids::ThreadId;
@@ -40,7 +41,9 @@ use crate::thread::question_feed;
 use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::Subscribers;
-use crate::{approved, eviction, expiry, handlers, models, open_markers, policy, reload, repair, trash};
+use crate::{
+    approved, eviction, expiry, handlers, lost_place, models, open_markers, policy, reload, repair, trash,
+};
 use skein_store::texts::{Sources, TextIndex};
 
 use self::serving::{OpenPlaces, ServedPlaces};
@@ -109,6 +112,12 @@ pub enum StartError {
         #[source]
         source: DatabaseError,
     },
+    /// The server has a name among those of a database, and no database.
+    #[error(
+        "the server {0} has a name among the servers of a database, and no database; name it (`--store`), or leave the name out \
+         (`--node-name`, cluster.node_name)"
+    )]
+    NameWithoutDatabase(String),
     /// The system refuses a second runtime.
     #[error(
         "the threads for requests to the disk cannot be started: {0}; raise the limits of open files (ulimit -n) and of \
@@ -143,12 +152,13 @@ impl Server {
         // 2. The shared parts. The index opens in the background.
         let dedicated = DedicatedRuntime::start(policy::DEDICATED_THREADS).map_err(StartError::Threads)?;
         let (tasks, stop_index) = (dedicated.tasks(), CancellationToken::new());
-        let storage = Storage::open(&config.store, &home, &tasks, stop_index.clone()).await?;
+        let mut storage = Storage::open(&config, &home, &tasks, stop_index.clone()).await?;
         if let Some(url) = &config.store.url {
             home.note_database(&url.to_string())?;
             home.set_credentials_aside()?;
         }
-        let displaced = storage.displaced.clone();
+        let presence = storage.presence.take();
+        let displaced = presence.as_ref().map(|presence| presence.displaced.clone()).unwrap_or_default();
         let credentials = credentials(&config, &home, &storage).await?;
         let (services, background) = services(config, &home, (storage, credentials), (tasks, stop_index))?;
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
@@ -163,7 +173,9 @@ impl Server {
         let places = places.serve(&web, &accept);
         models::refresh_default(&services.context);
         // 5. Threads left open by an earlier end are repaired in the background.
-        start_repair(&services, left_open, &background);
+        let accepts = accept.clone();
+        let later = presence.map(|presence| while_it_has_a_row(&services, presence, accepts));
+        start_repair(&services, left_open, later, &background);
         let addresses = services.served_at.addresses().join(" ");
         tracing::info!(addresses, home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
@@ -333,10 +345,32 @@ fn announce_stop(services: &App) {
     }
 }
 
-/// Starts the repair of these threads.
-fn start_repair(services: &App, left_open: Vec<ThreadId>, background: &Background) {
+/// Starts the task that ends all threads when the server's row in the database may be dead. Returns the threads that other servers
+/// leave open.
+fn while_it_has_a_row(
+    services: &App,
+    PresenceEvents { losses, left_open, .. }: PresenceEvents,
+    stop: CancellationToken,
+) -> mpsc::Receiver<Vec<ThreadId>> {
+    services.tasks.spawn("lost place", lost_place::run(Arc::clone(&services.context), losses, stop));
+    left_open
+}
+
+/// Starts the repair of these threads, and of those that come later.
+fn start_repair(
+    services: &App,
+    left_open: Vec<ThreadId>,
+    later: Option<mpsc::Receiver<Vec<ThreadId>>>,
+    background: &Background,
+) {
     let (context, repair) = (Arc::clone(&services.context), Arc::clone(&services.repair));
-    let repair = repair::run(context, repair, left_open, background.repair.clone());
+    let stop = background.repair.clone();
+    let repair = async move {
+        match later {
+            Some(later) => repair::run_all(context, repair, left_open, later, stop).await,
+            None => repair::run(context, repair, left_open, stop).await,
+        }
+    };
     let repair = services.tasks.spawn("repair", repair);
     *background.repair_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(repair);
 }
@@ -446,6 +480,7 @@ fn background(
         store: Arc::clone(&store),
         index: Arc::clone(&index),
         changes: Arc::clone(&storage.changes),
+        has_other_writers: storage.is_shared,
         tasks: tasks.clone(),
         stop: stop_markers.clone(),
     });

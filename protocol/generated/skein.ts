@@ -856,8 +856,10 @@ export type ClusterCounts = {
   database: DatabaseCounts;
   /** The id of the cluster, which its database has. */
   id: string;
-  /** The id of this start of the server. */
+  /** The id of the server's row in the database. */
   node: string;
+  /** The servers whose rows live, this one included, as of the newest confirmed beat; 0 before the first. */
+  nodes: number;
   /** Whether the database answers. */
   standing: NodeStanding;
 };
@@ -2458,7 +2460,7 @@ export type NextTry = {
 };
 
 /** How a server stands with its database. */
-export type NodeStanding = "sure" | "doubtful";
+export type NodeStanding = "sure" | "doubtful" | "lost";
 
 /** Kinds of turn that take no further input. */
 export type NonSteerableTurnKind = "review" | "compact";

@@ -10,6 +10,7 @@ use skein_config::{Flags, ServerConfig, StoreRules};
 use skein_postgres::address::DbAddress;
 use skein_postgres::database::Database;
 use skein_postgres::index::PgIndex;
+use skein_postgres::node::NodeId;
 use skein_postgres::rows::ThreadRows;
 use skein_postgres::store::PgStore;
 use skein_store::home::HomePaths;
@@ -32,7 +33,7 @@ pub(super) async fn threads(database: &Arc<Database>, tasks: &Tasks) -> anyhow::
     let rows = Arc::new(ThreadRows::open(database, Arc::default()).await?);
     let index = PgIndex::new(database, Arc::clone(&rows));
     // A command appends nothing, so no thread comes to belong to it.
-    let nobody = Clock.new_id();
+    let nobody = NodeId::new(Clock.new_id());
     Ok((PgStore::open(Arc::clone(database), rows, nobody, tasks.clone()).await?, index))
 }
 

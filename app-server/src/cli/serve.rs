@@ -96,6 +96,10 @@ pub(super) struct StartArgs {
     /// postgres:///skein?host=/run/postgresql [default: $SKEIN_STORE, or store.url in config.toml].
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+    /// The name of this server among others of the same database [default: cluster.node_name in config.toml; without one the server
+    /// has the database alone].
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
     #[command(flatten)]
     pub auth: WsAuthArgs,
     /// Serve the method that waits until every thread has caught up; for tests.
@@ -127,10 +131,22 @@ impl StartArgs {
 
     /// The settings of the command line, without `--ws-auth`.
     pub(super) fn flags(self, listen: ListenArgs) -> Flags {
-        let Self { home, settings, store, test_fences, guard, passed, auth: _ } = self;
+        let Self { home, settings, store, node_name, test_fences, guard, passed, auth: _ } = self;
         let (tls_cert, tls_key) = (listen.tls_cert.clone(), listen.tls_key.clone());
         let listen = listen.places();
-        Flags { home, listen, tls_cert, tls_key, passed, guard, test_fences, store, settings, ws_auth: None }
+        Flags {
+            home,
+            listen,
+            tls_cert,
+            tls_key,
+            passed,
+            guard,
+            test_fences,
+            store,
+            node_name,
+            settings,
+            ws_auth: None,
+        }
     }
 }
 

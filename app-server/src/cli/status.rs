@@ -85,18 +85,24 @@ fn day_budget(BudgetState { limit, used, .. }: &BudgetState) -> String {
 
 /// That the database does not answer.
 fn doubt(status: &SkeinStatusResponse) -> Option<String> {
-    let cluster = status.cluster.as_ref().filter(|cluster| cluster.standing == NodeStanding::Doubtful)?;
+    let cluster = status.cluster.as_ref().filter(|cluster| cluster.standing != NodeStanding::Sure)?;
     Some(one_line(&format!("the database {}", database(cluster))).into_owned())
 }
 
 /// When the database answered last.
-fn database(ClusterCounts { standing, beat_age_ms, database, .. }: &ClusterCounts) -> String {
+fn database(ClusterCounts { standing, beat_age_ms, nodes, database, .. }: &ClusterCounts) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a beat of 200,000 years ago may be rounded")]
     let (age, took) = (*beat_age_ms as f64 / 1e3, database.beat_micros as f64 / 1e3);
     let why = database.failure.as_deref().map_or_else(String::new, |why| format!(": {why}"));
     match standing {
+        NodeStanding::Sure if *nodes > 1 => {
+            format!("answered in {took:.1} ms, {age:.1} s ago, to {nodes} servers{why}")
+        }
         NodeStanding::Sure => format!("answered in {took:.1} ms, {age:.1} s ago{why}"),
         NodeStanding::Doubtful => format!("has not answered for {age:.1} s{why}"),
+        NodeStanding::Lost => {
+            format!("has not answered for {age:.1} s, so the server has ended its threads{why}")
+        }
     }
 }
 

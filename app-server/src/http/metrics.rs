@@ -217,10 +217,11 @@ fn store(page: &mut MetricsPage<'_>, store: &StoreCounts) -> fmt::Result {
 }
 
 fn cluster(page: &mut MetricsPage<'_>, cluster: Option<&ClusterCounts>) -> fmt::Result {
-    let Some(ClusterCounts { standing, beat_age_ms, database, .. }) = cluster else { return Ok(()) };
+    let Some(ClusterCounts { standing, beat_age_ms, nodes, database, .. }) = cluster else { return Ok(()) };
     let DatabaseCounts { beat_micros, connections_busy, callers_waiting, .. } = database;
     let is_sure = u64::from(*standing == NodeStanding::Sure);
     page.gauge("cluster_sure", "1 while the database has confirmed a beat of the last two seconds", is_sure)?;
+    page.gauge("cluster_nodes", "Servers of the database that live, this one included", *nodes)?;
     #[expect(clippy::cast_precision_loss, reason = "a beat of 200,000 years ago may be rounded")]
     let (age, took) = (*beat_age_ms as f64 / 1e3, *beat_micros as f64 / 1e6);
     page.seconds("cluster_beat_age_seconds", "Since the last confirmed beat was sent", age)?;
@@ -277,7 +278,7 @@ fn repair(page: &mut MetricsPage<'_>, repair: &RepairCounts) -> fmt::Result {
         ("complete", is(RepairState::Complete)),
     ];
     page.gauges("repair_state", "1 for how far the repair after the start is", "state", &states)?;
-    page.gauge("repair_threads_found", "Threads that were open at the start", *total)?;
+    page.gauge("repair_threads_found", "Threads that the end of a server left open", *total)?;
     page.gauge("repair_threads_done", "Those that were looked at", *done)?;
     page.gauge("repair_threads_mended", "Those that were mended", *mended)?;
     page.gauge("repair_threads_failed", "Those that could not be read or written", *failed)

@@ -131,6 +131,9 @@ async fn ready(State(web): State<Arc<WebState>>) -> (StatusCode, &'static str) {
     match standing.unwrap_or_default() {
         NodeStanding::Sure => (StatusCode::OK, "ready\n"),
         NodeStanding::Doubtful => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+        NodeStanding::Lost => {
+            (StatusCode::SERVICE_UNAVAILABLE, "other servers may have the threads of this one\n")
+        }
     }
 }
 

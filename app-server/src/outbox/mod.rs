@@ -86,6 +86,8 @@ pub(crate) enum CloseReason {
     Fault,
     /// 1013: the client does not take its messages.
     SlowClient,
+    /// 1013: other servers may have the threads of this one.
+    LostPlace,
 }
 
 impl CloseReason {
@@ -105,15 +107,18 @@ impl CloseReason {
             CloseReason::TooLarge => Some((1009, "the message is above the limit")),
             CloseReason::Fault => Some((1011, "internal error")),
             CloseReason::SlowClient => Some((1013, "too slow: connect again and resume")),
+            CloseReason::LostPlace => Some((1013, "the database does not answer: connect again and resume")),
         }
     }
 
     /// Whether the server closes the connection because of its client, which may still be sending.
     pub(crate) fn is_refusal(self) -> bool {
         match self {
-            CloseReason::ClientLeft | CloseReason::Silent | CloseReason::ServerStops | CloseReason::Fault => {
-                false
-            }
+            CloseReason::ClientLeft
+            | CloseReason::Silent
+            | CloseReason::ServerStops
+            | CloseReason::Fault
+            | CloseReason::LostPlace => false,
             CloseReason::ProtocolViolation
             | CloseReason::NotText
             | CloseReason::NotUtf8

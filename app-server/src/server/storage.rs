@@ -6,13 +6,14 @@ use std::sync::Arc;
 use nix::unistd::gethostname;
 use skein_base::tasks::Tasks;
 use skein_config::access::{AccessError, CredentialFile, CredentialStore, carry};
-use skein_config::{StorePasswordError, StoreRules, StoreUrl};
+use skein_config::{ClusterRules, ServerConfig, StorePasswordError, StoreUrl};
 use skein_postgres::address::{AddressError, DbAddress};
-use skein_postgres::credentials::CredentialRows;
+use skein_postgres::credentials::{CredentialBeats, CredentialRows};
 use skein_postgres::database::Database;
 use skein_postgres::index::PgIndex;
+use skein_postgres::node::{NodeCompany, NodeProfile};
 use skein_postgres::ownership::PgOwnership;
-use skein_postgres::presence::{NodePresence, PresenceError};
+use skein_postgres::presence::{NodePresence, PresenceError, PresenceEvents};
 use skein_postgres::rows::ThreadRows;
 use skein_postgres::schema::SchemaError;
 use skein_postgres::standing::NodePlace;
@@ -41,14 +42,16 @@ pub(super) struct Storage {
     pub(super) index: Arc<dyn ThreadIndex>,
     /// The rows of the index that have changed.
     pub(super) changes: Arc<Changes>,
+    /// Whether other servers write to the threads, too.
+    pub(super) is_shared: bool,
     /// The sessions and tokens, which nobody has read yet.
     pub(super) credentials: Arc<dyn CredentialStore>,
     /// The numbers of questions.
     pub(super) questions: QuestionNumbers,
     /// The place in its cluster, if a database has the threads.
     pub(super) cluster: Option<NodePlace>,
-    /// Ends once another server has taken the database.
-    pub(super) displaced: CancellationToken,
+    /// The events of its row in the database, if a database has the threads.
+    pub(super) presence: Option<PresenceEvents>,
 }
 
 /// Why a database does not serve.
@@ -83,15 +86,18 @@ impl Storage {
     /// # Errors
     /// The files of the home, or the database, cannot be reached.
     pub(super) async fn open(
-        rules: &StoreRules,
+        config: &ServerConfig,
         home: &Home,
         tasks: &Tasks,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
-        match &rules.url {
+        match &config.store.url {
             Some(url) => {
-                let opened = Self::in_database(url, rules, home, (tasks, stop)).await;
+                let opened = Self::in_database(url, config, home, (tasks, stop)).await;
                 opened.map_err(|source| StartError::Database { url: url.clone(), source })
+            }
+            None if let Some(name) = &config.cluster.node_name => {
+                Err(StartError::NameWithoutDatabase(name.clone()))
             }
             None => Self::in_home(home, tasks, stop),
         }
@@ -104,38 +110,34 @@ impl Storage {
         let noted = Arc::clone(&changes);
         let index = SledIndex::start(home.paths().clone(), Arc::clone(&store), tasks, noted, stop);
         let ownership = Arc::new(HomeOwnership::new(home.term()));
-        let displaced = CancellationToken::new();
         let credentials = Arc::new(CredentialFile::new(home.paths().access(), tasks.clone()));
-        let (cluster, questions) = (None, QuestionNumbers::from(home.first_question()));
+        let (cluster, presence, is_shared) = (None, None, false);
+        let questions = QuestionNumbers::from(home.first_question());
         let index = Arc::new(index);
-        Ok(Self { store, ownership, index, changes, credentials, questions, cluster, displaced })
+        Ok(Self { store, ownership, index, changes, is_shared, credentials, questions, cluster, presence })
     }
 
     async fn in_database(
         url: &StoreUrl,
-        rules: &StoreRules,
+        config: &ServerConfig,
         home: &Home,
         (tasks, stop): (&Tasks, CancellationToken),
     ) -> Result<Self, DatabaseError> {
-        let password = rules.password()?;
+        let password = config.store.password()?;
         let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
         let database = Arc::new(Database::open(address).await?);
-        let (name, tag, node) = (name_of(home), home.tag()?, home.start_id());
+        let profile = profile(&config.cluster, home)?;
+        let is_shared = profile.company == NodeCompany::Others;
         let questions = QuestionNumbers::beside_others(database.take_questions().await?);
-        let presence = NodePresence::take(Arc::clone(&database), &name, tag, node).await?;
-        let (displaced, newest) = (presence.lost(), presence.credentials());
+        let taken = NodePresence::take(Arc::clone(&database), profile, home.start_id()).await?;
+        let (presence, events) = taken;
+        let (node, newest) = (presence.node(), presence.credentials());
         let cluster = Some(presence.place());
-        // Those of the home's time without the database.
-        let file = CredentialFile::new(home.paths().access(), tasks.clone());
-        let came = carry(&file, &DatabaseCredentials::new(CredentialRows::new(&database, None))).await?;
-        if came > 0 {
-            tracing::info!(count = came, "tokens and sessions of the home are in the database now");
-        }
-        let credentials = Arc::new(DatabaseCredentials::new(CredentialRows::new(&database, Some(newest))));
+        let credentials = credentials(&database, home, tasks, newest).await?;
         let changes = Arc::new(Changes::default());
         let rows = Arc::new(ThreadRows::open(&database, Arc::clone(&changes)).await?);
         let index = PgIndex::new(&database, Arc::clone(&rows));
-        let store = Arc::new(PgStore::open(Arc::clone(&database), rows, node, tasks.clone()).await?);
+        let store = Arc::new(PgStore::open(Arc::clone(&database), rows, node.clone(), tasks.clone()).await?);
         tasks.spawn("presence", presence.beat(stop.clone()));
         let (closing, closed) = (Arc::clone(&store), stop.clone());
         tasks.spawn("store", async move {
@@ -143,9 +145,33 @@ impl Storage {
             closing.close();
         });
         let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store), (tasks, stop)));
-        let index = Arc::new(index);
-        Ok(Self { store, ownership, index, changes, credentials, questions, cluster, displaced })
+        let (index, presence) = (Arc::new(index), Some(events));
+        Ok(Self { store, ownership, index, changes, is_shared, credentials, questions, cluster, presence })
     }
+}
+
+/// The sessions and tokens in the database, with those of the home's time without it.
+async fn credentials(
+    database: &Arc<Database>,
+    home: &Home,
+    tasks: &Tasks,
+    newest: CredentialBeats,
+) -> Result<Arc<DatabaseCredentials>, AccessError> {
+    let file = CredentialFile::new(home.paths().access(), tasks.clone());
+    let came = carry(&file, &DatabaseCredentials::new(CredentialRows::new(database, None))).await?;
+    if came > 0 {
+        tracing::info!(count = came, "tokens and sessions of the home are in the database now");
+    }
+    Ok(Arc::new(DatabaseCredentials::new(CredentialRows::new(database, Some(newest)))))
+}
+
+/// The server of this home, as others see it.
+fn profile(rules: &ClusterRules, home: &Home) -> io::Result<NodeProfile> {
+    let (name, company) = match &rules.node_name {
+        Some(name) => (name.to_string(), NodeCompany::Others),
+        None => (name_of(home), NodeCompany::Alone),
+    };
+    Ok(NodeProfile { name, home: home.tag()?, company })
 }
 
 /// The name by which another server's error calls this one.

@@ -107,9 +107,9 @@ pub(crate) enum ThreadError {
     StoreUnavailable { id: ThreadId, why: StoreAway },
     /// Another server of the cluster has the thread.
     #[error(
-        "{id} is with another server, which has not given it up; try again in a moment, or ask that server"
+        "{id} is with the server {owner}, which has not given it up; try again in a moment, or ask that server"
     )]
-    OwnerUnreachable { id: ThreadId },
+    OwnerUnreachable { id: ThreadId, owner: String },
     /// The thread is not on disk, so it cannot be archived.
     #[error(
         "nobody has said anything in {id} yet, so there is nothing to archive; begin a turn, or unsubscribe to drop it"
@@ -181,7 +181,7 @@ impl ThreadError {
     /// The error of a thread that this server did not get.
     pub(crate) fn unclaimed(error: ClaimError, id: ThreadId) -> Self {
         match error {
-            ClaimError::Held(id) => Self::OwnerUnreachable { id },
+            ClaimError::Held { thread: id, owner } => Self::OwnerUnreachable { id, owner },
             ClaimError::Unreadable(error) => Self::unreadable(error, id),
         }
     }
@@ -205,7 +205,7 @@ impl ThreadError {
             Self::StoreUnavailable { id, why } => {
                 WireError::overloaded("storeUnavailable", text, why.retry_after).thread(*id)
             }
-            Self::OwnerUnreachable { id } => overloaded("ownerUnreachable", text, *id),
+            Self::OwnerUnreachable { id, .. } => overloaded("ownerUnreachable", text, *id),
             Self::BrokeOff { id } => failed("brokeOff", id, text),
             Self::Busy { id } => overloaded("busy", text, *id),
             Self::Ephemeral { id, .. } => refused("ephemeral", id, text),

@@ -165,6 +165,11 @@ impl ThreadHandle {
         self.urgent(|urgent| urgent.shutdown = true);
     }
 
+    /// Whether the hard shutdown was asked for, because the server stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).shutdown
+    }
+
     /// Counts a request of a live connection to the thread's helpers, until the guard is dropped.
     pub(crate) fn begin_request(&self) -> RequestGuard {
         self.0.requests.fetch_add(1, Ordering::AcqRel);

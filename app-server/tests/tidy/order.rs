@@ -30,7 +30,7 @@ const APP_SERVER: &[&str] = &[
     "approved",
     "reload",
     // Background tasks, and programs that work on a home.
-    "eviction expiry export feedback models open_markers repair search trash",
+    "eviction expiry export feedback lost_place models open_markers repair search trash",
     // Owner, machine, subscribers, event delivery.
     "thread",
     // The memory that the limits of clients allow.
@@ -82,7 +82,7 @@ const POSTGRES: &[&str] = &[
     "connector",
     "schema",
     "connection",
-    "address failure numbers turns",
+    "address failure node numbers turns",
     "tls",
     "policy",
 ];

@@ -23,12 +23,22 @@ async fn serve(home: &std::path::Path, url: &str) -> Result<Output> {
 }
 
 #[tokio::test]
+async fn a_name_among_the_servers_of_a_database_needs_a_database() -> Result<()> {
+    let home = tempdir()?;
+    let refused =
+        run_skein(home.path(), ["serve", "--listen", "ws://127.0.0.1:0", "--node-name", "a"]).await?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("and no database"), "{}", stderr(&refused));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_second_server_is_refused_until_the_first_has_ended() -> Result<()> {
     let (mut home, database) = one().await?;
     let other = tempdir()?;
     let refused = serve(&other.path().join("home"), &database.url()).await?;
     assert_eq!(refused.status.code(), Some(1));
-    assert!(stderr(&refused).contains("one server at a time"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("wants it alone"), "{}", stderr(&refused));
     home.stop().await?;
     let next = stored_in(&database).start().await?;
     next.finish().await?;

@@ -5,6 +5,7 @@ mod credentials;
 mod ends;
 mod homes;
 mod migrate;
+mod nodes;
 mod taken;
 
 use anyhow::Result;

@@ -431,8 +431,10 @@ class ClusterCounts(TypedDict):
     database: DatabaseCounts
     # The id of the cluster, which its database has.
     id: str
-    # The id of this start of the server.
+    # The id of the server's row in the database.
     node: str
+    # The servers whose rows live, this one included, as of the newest confirmed beat; 0 before the first.
+    nodes: int
     # Whether the database answers.
     standing: NodeStanding
 
@@ -5339,7 +5341,7 @@ MultiAgentVersion: TypeAlias = Literal["disabled", "v1", "v2"]
 NetworkAccess: TypeAlias = Literal["restricted", "enabled"]
 
 # How a server stands with its database.
-NodeStanding: TypeAlias = Literal["sure"] | Literal["doubtful"]
+NodeStanding: TypeAlias = Literal["sure"] | Literal["doubtful"] | Literal["lost"]
 
 # Kinds of turn that take no further input.
 NonSteerableTurnKind: TypeAlias = Literal["review", "compact"]

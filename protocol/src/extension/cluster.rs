@@ -10,8 +10,10 @@ use serde_with::skip_serializing_none;
 pub struct ClusterCounts {
     /// The id of the cluster, which its database has.
     pub id: String,
-    /// The id of this start of the server.
+    /// The id of the server's row in the database.
     pub node: String,
+    /// The servers whose rows live, this one included, as of the newest confirmed beat; 0 before the first.
+    pub nodes: u64,
     /// Whether the database answers.
     pub standing: NodeStanding,
     /// Milliseconds since the server sent the last beat that the database has confirmed. It sends one each second.
@@ -29,6 +31,8 @@ pub enum NodeStanding {
     Sure,
     /// It has not: `/readyz` answers 503.
     Doubtful,
+    /// Others may have the server's threads, so it has ended them. It goes on once the database confirms a beat.
+    Lost,
 }
 
 /// A database, as a server sees it.

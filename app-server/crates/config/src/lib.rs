@@ -5,6 +5,7 @@
 
 pub mod access;
 mod client;
+mod cluster;
 mod context;
 pub mod desktop;
 pub mod edit;
@@ -49,6 +50,7 @@ use skein_provider::spec::ProviderSpec;
 use skein_store::home::{Variable, default_home};
 
 pub use client::{ClientSettings, FlagOverrides};
+pub use cluster::ClusterRules;
 pub use context::{ContextConfig, ContextOverride, DocsPolicy};
 pub use keys::harmful_key;
 pub use listen::{ListenAt, ListenHost, ListenRules, PublicUrl, TlsFiles};
@@ -171,6 +173,8 @@ pub struct ServerConfig {
     pub metrics: MetricsRules,
     /// A database for the threads.
     pub store: StoreRules,
+    /// Other servers at that database.
+    pub cluster: ClusterRules,
     /// The access of programs without a credential.
     pub auth: Auth,
     /// The pages that may connect.
@@ -217,6 +221,8 @@ pub struct Flags {
     pub test_fences: bool,
     /// `--store`.
     pub store: Option<String>,
+    /// `--node-name`.
+    pub node_name: Option<String>,
     /// `--ws-auth` and its flags.
     pub ws_auth: Option<WsAuth>,
     /// Each `-c KEY=VALUE`, as in the file with a dotted key; they win over the file.
@@ -274,6 +280,7 @@ impl Default for ServerConfig {
             listen_rules: ListenRules::default(),
             metrics: MetricsRules::default(),
             store: StoreRules::default(),
+            cluster: ClusterRules::default(),
             auth: Auth::default(),
             browser: Browser::default(),
             warnings: Vec::new(),
@@ -311,6 +318,10 @@ impl ServerConfig {
         config = keys::apply(config, settings, &mut problems);
         match storage::of_start(flags.store.as_deref(), &|name| std::env::var_os(name)) {
             Ok(url) => config.store.url = url.or(config.store.url),
+            Err(error) => problems.push(error),
+        }
+        match cluster::of_start(flags.node_name.as_deref()) {
+            Ok(name) => config.cluster.node_name = name.or(config.cluster.node_name),
             Err(error) => problems.push(error),
         }
         if let Some(error) = listen::unused_certificate(&config) {

@@ -89,6 +89,7 @@ impl ServerConfig {
         keep("listen.plain", self.listen_rules != running.listen_rules);
         keep("metrics", self.metrics != running.metrics);
         keep("store", self.store != running.store);
+        keep("cluster", self.cluster != running.cluster);
         keep("guard", self.guard != running.guard);
         keep("test_fences", self.test_fences != running.test_fences);
         keep("helpers.containment", self.helper_rules.containment != running.helper_rules.containment);
@@ -102,6 +103,7 @@ impl ServerConfig {
         self.listen_rules = running.listen_rules;
         self.metrics.clone_from(&running.metrics);
         self.store.clone_from(&running.store);
+        self.cluster.clone_from(&running.cluster);
         self.guard.clone_from(&running.guard);
         self.test_fences = running.test_fences;
         self.helper_rules = running.helper_rules;

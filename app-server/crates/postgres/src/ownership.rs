@@ -20,14 +20,16 @@ use uuid::Uuid;
 
 use crate::database::Database;
 use crate::failure::DbFailure;
+use crate::node::NodeId;
 use crate::numbers::{int, number};
 use crate::policy;
 use crate::pool::Pool;
+use crate::presence::entry;
 use crate::store::PgStore;
 
 /// Raises the term. The update waits for an append of the former owner, which counts if it came first; after it, that owner
 /// appends nothing more. It changes nothing if the owner is another by then, whose row this view of the rows may lack: it returns
-/// neither a term nor a server, and is tried again. Otherwise it returns the term, or the server that has the thread.
+/// neither a term nor a server, and is tried again. Otherwise it returns the term, or the name of the server that has the thread.
 const CLAIM: &str = "with free as materialized (
   select h.owner from heads h where h.thread = $1 and h.seq > 0 and h.trashed_at is null and (h.owner is null
     or h.owner = $2 or not exists (select from nodes n where n.node = h.owner and n.state = 'live'))
@@ -36,16 +38,12 @@ const CLAIM: &str = "with free as materialized (
   where h.thread = $1 and h.seq > 0 and h.trashed_at is null and h.owner is not distinct from free.owner
   returning term
 )
-select term, null::uuid from taken
+select term, null::text from taken
 union all
 select null, null from free where not exists (select from taken)
 union all
-select null, owner from heads
-  where thread = $1 and seq > 0 and trashed_at is null and not exists (select from free)";
-
-/// Sets the rows of other servers to dead whose time is over.
-const BURY: &str =
-    "update nodes set state = 'dead' where state = 'live' and expires <= now() and node <> $1 returning node";
+select null, coalesce((select n.name from nodes n where n.node = h.owner), 'another server') from heads h
+  where h.thread = $1 and h.seq > 0 and h.trashed_at is null and not exists (select from free)";
 
 /// Leaves threads to whoever claims them next. A thread that has another owner or term by now is left alone. Returns those whose
 /// rows somebody holds: no row is waited for while others are locked.
@@ -61,44 +59,47 @@ const GIVE_UP: &str = "with given as materialized (
 )
 select thread from own where thread not in (select thread from locked)";
 
+/// The sentence of a server that may not claim.
+const LOST: &str = "the server has no row in the database at the moment; it tries again each second";
+
 /// The first term of each thread.
 const FIRST: Term = Term(1);
 
-/// The ownership of one start of a server.
+/// The ownership of a server.
 pub struct PgOwnership {
-    /// The id of this start.
-    node: Uuid,
+    node: NodeId,
     pool: Arc<Pool>,
     store: Arc<PgStore>,
     given_up: mpsc::Sender<Lease>,
 }
 
 impl PgOwnership {
-    /// The ownership of this start of a server, which writes to `store`. `stop` ends the task that gives threads up; the end of
+    /// The ownership of a server, which writes to `store`. `stop` ends the task that gives threads up; the end of
     /// the server's row gives up the others.
     pub fn new(
         database: &Database,
-        node: Uuid,
+        node: NodeId,
         store: Arc<PgStore>,
         (tasks, stop): (&Tasks, CancellationToken),
     ) -> Self {
         let (given_up, waiting) = mpsc::channel(policy::GIVE_UPS_WAITING);
-        drop(tasks.spawn("give-up", give_up_all(database.pool(), node, waiting, stop)));
+        drop(tasks.spawn("give-up", give_up_all(database.pool(), node.clone(), waiting, stop)));
         Self { node, pool: database.pool(), store, given_up }
     }
 
     /// Whether the row of a server was set to dead.
-    async fn bury(&self) -> Result<bool, DbFailure> {
-        Ok(!self.pool.write(BURY, &[(&self.node, Type::UUID)]).await?.is_empty())
+    async fn bury(&self, node: Uuid) -> Result<bool, DbFailure> {
+        Ok(!self.pool.write(&entry::BURY, &[(&node, Type::UUID)]).await?.is_empty())
     }
 
     async fn try_claim(&self, thread: ThreadId) -> Result<Attempt, DbFailure> {
-        let rows = self.pool.write(CLAIM, &[(&thread.uuid(), Type::UUID), (&self.node, Type::UUID)]).await?;
-        Ok(match rows.first().map(|row| (row.get::<_, Option<i64>>(0), row.get::<_, Option<Uuid>>(1))) {
+        let node = self.node.of_claims().ok_or_else(|| DbFailure::refused(LOST))?;
+        let rows = self.pool.write(CLAIM, &[(&thread.uuid(), Type::UUID), (&node, Type::UUID)]).await?;
+        Ok(match rows.first().map(|row| (row.get::<_, Option<i64>>(0), row.get::<_, Option<String>>(1))) {
             // The load of a missing thread says that it is missing.
             None => Attempt::Claimed(FIRST),
             Some((Some(term), _)) => Attempt::Claimed(Term(number(term))),
-            Some((None, Some(_))) if !self.bury().await? => Attempt::Held,
+            Some((None, Some(owner))) if !self.bury(node).await? => Attempt::Held(owner),
             Some((None, _)) => Attempt::Again,
         })
     }
@@ -107,21 +108,22 @@ impl PgOwnership {
 /// The outcome of one statement.
 enum Attempt {
     Claimed(Term),
-    /// A server that lives has the thread.
-    Held,
+    /// The server with this name lives, and has the thread.
+    Held(String),
     /// The server that had it is dead now, or the thread's owner has changed meanwhile.
     Again,
 }
 
 impl std::fmt::Debug for PgOwnership {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PgOwnership").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("PgOwnership").field("node", &self.node.id()).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
 impl Ownership for PgOwnership {
     async fn claim(&self, thread: ThreadId) -> Result<Lease, ClaimError> {
+        let mut holder = "another server".to_owned();
         for _ in 0..policy::WRITE_TRIES {
             match self.try_claim(thread).await.map_err(|failure| failure.of_read(thread))? {
                 Attempt::Claimed(term) => {
@@ -129,11 +131,14 @@ impl Ownership for PgOwnership {
                     self.store.note_claim(lease);
                     return Ok(lease);
                 }
-                Attempt::Held => break,
+                Attempt::Held(owner) => {
+                    holder = owner;
+                    break;
+                }
                 Attempt::Again => {}
             }
         }
-        Err(ClaimError::Held(thread))
+        Err(ClaimError::Held { thread, owner: holder })
     }
 
     fn lease_of_new(&self, thread: ThreadId) -> Lease {
@@ -149,7 +154,7 @@ impl Ownership for PgOwnership {
 /// Gives threads up until the stop, all that wait at once. It tries again at each beat with those that were not possible.
 async fn give_up_all(
     pool: Arc<Pool>,
-    node: Uuid,
+    node: NodeId,
     mut waiting: mpsc::Receiver<Lease>,
     stop: CancellationToken,
 ) {
@@ -159,7 +164,7 @@ async fn give_up_all(
             if leases.is_empty() && waiting.recv_many(&mut leases, policy::GIVE_UPS_AT_ONCE).await == 0 {
                 return;
             }
-            match give_up_these(&pool, node, &leases).await {
+            match give_up_these(&pool, node.id(), &leases).await {
                 Ok(held) => leases.retain(|lease| held.contains(&lease.thread)),
                 Err(failure) => {
                     tracing::debug!(reason = failure.reason(), "threads are not given up yet");

@@ -56,6 +56,17 @@ pub(crate) const BEAT: Duration = Duration::from_secs(1);
 pub(crate) const PRESENCE: Duration = Duration::from_secs(4);
 /// How long a confirmed beat vouches for the database, from its sending. Origin: design; two beats, half of a row's life.
 pub(crate) const DOUBT: Duration = Duration::from_secs(2);
+/// How long a confirmed beat protects the threads of a server among others, from its sending. Origin: design; half a second before the
+/// end of its row.
+pub(crate) const TRUST: Duration = Duration::from_millis(3_500);
+/// Seconds without a beat of any server after which no row dies for a while: the database was away. Origin: design; two beats.
+pub(crate) const SILENCE: u64 = 2;
+/// Seconds in which no row dies then. Origin: as the life of a row, so that each server can beat first.
+pub(crate) const GRACE: u64 = 4;
+/// The time between two looks for threads that a server has left open and nobody noticed. Origin: guess.
+pub(crate) const LEFT_OPEN_PAUSE: Duration = Duration::from_secs(10);
+/// Threads of one look. Origin: guess; the next look finds the others.
+pub(crate) const LEFT_OPEN_AT_ONCE: i64 = 1_000;
 /// Threads that wait to be given up. Above this a thread stays with its server until that loads it again, or ends. Origin: guess; an
 /// end of all connections at once unloads some thousand threads.
 pub(crate) const GIVE_UPS_WAITING: usize = 10_000;

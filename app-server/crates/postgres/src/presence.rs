@@ -1,15 +1,19 @@
-//! The one server of a database. While its row lives, the database refuses another server.
+//! The row of a server in its database. A server alone keeps every other one away while its row lives; one among others has its threads
+//! that long.
 //!
 //! The row lives for some seconds from each beat, by the database's clock. A row whose time is over may be set to dead by
 //! another server, and is dead for good then. Nothing depends on the time between an end and its discovery: the term of each
 //! append is checked in its transaction.
+//!
+//! A server among others also counts by its own clock, and ends its threads before another server can have them. Their records would be
+//! refused, but not what their helpers do.
 
 use std::sync::Arc;
 
 use skein_base::clock::Clock;
-use skein_base::home_tag::HomeTag;
-use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use skein_protocol::ids::ThreadId;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,29 +22,36 @@ use crate::connection::Link;
 use crate::credentials::{ChangeNumber, CredentialBeats};
 use crate::database::Database;
 use crate::failure::DbFailure;
+use crate::node::{NodeCompany, NodeId, NodeProfile};
 use crate::policy;
 use crate::standing::{Beats, NodePlace};
 
-/// Prolongs the row, if nobody has set it to dead. Brings the number of the newest change of credentials.
-const BEAT: &str = "update nodes set expires = now() + $2::float8 * interval '1 second'
-  where node = $1 and state = 'live' returning (select credentials from cluster)";
+use self::entry::enter;
+use self::left_open::LeftOpen;
 
-/// The others are told at once.
-const RETIRE: &str = "update nodes set state = 'gone' where node = $1";
-
-/// The server that lives.
-const HOLDER: &str =
-    "select name, ceil(extract(epoch from expires - now()))::int4 from nodes where state = 'live' limit 1";
+pub(crate) mod entry;
+mod left_open;
+#[cfg(test)]
+mod tests;
 
 /// Why a server does not get the database.
 #[derive(Debug, thiserror::Error)]
 pub enum PresenceError {
     /// Another server has it.
     #[error(
-        "{name} serves this database, and one server at a time may; stop that one, or give this one another database"
+        "{name} serves this database, and one of the two wants it alone; stop that one, give this one another database, or start both \
+         with a name among others (`--node-name`)"
     )]
     Held {
         /// The other server's name.
+        name: String,
+    },
+    /// Another server among others has the name.
+    #[error(
+        "another server with the name {name} serves this database; give this one another name (`--node-name`)"
+    )]
+    SameName {
+        /// The name.
         name: String,
     },
     /// It has a part of the threads of another place.
@@ -62,32 +73,60 @@ impl From<DbFailure> for PresenceError {
     }
 }
 
+/// A server's row may be dead. The receiver ends every thread and helper, and then drops this.
+#[derive(Debug)]
+pub struct LostPlace {
+    _ends: oneshot::Sender<()>,
+}
+
+/// The events of a server's row.
+#[derive(Debug)]
+pub struct PresenceEvents {
+    /// The threads of the server must end. Until they have, the server gets no new row.
+    pub losses: mpsc::Receiver<LostPlace>,
+    /// Threads that servers have left open which no longer live.
+    pub left_open: mpsc::Receiver<Vec<ThreadId>>,
+    /// Ends once another server has the database, and this one must stop.
+    pub displaced: CancellationToken,
+}
+
 /// The row of this server.
 #[derive(Debug)]
 pub struct NodePresence {
     database: Arc<Database>,
-    node: Uuid,
-    lost: CancellationToken,
+    profile: NodeProfile,
+    node: NodeId,
+    displaced: CancellationToken,
     credentials: watch::Sender<ChangeNumber>,
     beats: watch::Sender<Beats>,
+    losses: mpsc::Sender<LostPlace>,
+    left_open: mpsc::Sender<Vec<ThreadId>>,
+}
+
+/// The outcome of a beat.
+enum Beat {
+    /// The row lives, perhaps again for this server, which had lost it.
+    Confirmed { regained: bool },
+    /// The row is dead.
+    Dead,
 }
 
 impl NodePresence {
-    /// Takes the database for the server of this home, called `name`. An earlier server of the same home has ended, as this one has
-    /// the home. Waits a moment for the end of the row of another server that was killed.
+    /// Takes the database for a server. An earlier server of the same home has ended, as this one has the home. A server alone waits a
+    /// moment for the end of the row of another server that was killed.
     ///
     /// # Errors
-    /// [`PresenceError::Held`] if another server lives, [`PresenceError::Arriving`] if threads are on their way into the database.
+    /// [`PresenceError::Held`] if another server lives that does not share, [`PresenceError::Arriving`] if threads are on their way into
+    /// the database.
     pub async fn take(
         database: Arc<Database>,
-        name: &str,
-        home: HomeTag,
+        profile: NodeProfile,
         node: Uuid,
-    ) -> Result<Self, PresenceError> {
-        let taken = Self::take_for_migration(database, name, home, node).await?;
+    ) -> Result<(Self, PresenceEvents), PresenceError> {
+        let (taken, events) = Self::take_for_migration(database, profile, node).await?;
         let arriving = taken.database.arriving_from().await;
         match arriving.map_err(|error| PresenceError::Away(error.to_string()))? {
-            None => Ok(taken),
+            None => Ok((taken, events)),
             Some(from) => {
                 taken.retire(&mut None).await?;
                 Err(PresenceError::Arriving { from })
@@ -101,34 +140,45 @@ impl NodePresence {
     /// [`PresenceError::Held`] if a server lives.
     pub async fn take_for_migration(
         database: Arc<Database>,
-        name: &str,
-        home: HomeTag,
+        profile: NodeProfile,
         node: Uuid,
-    ) -> Result<Self, PresenceError> {
+    ) -> Result<(Self, PresenceEvents), PresenceError> {
         let mut link = database.connect().await?;
         // A dead row lives at most this long, and a server that lives prolongs its row meanwhile.
-        for _ in 0..=policy::PRESENCE.as_secs() {
+        for _ in 0..=policy::PRESENCE.as_secs() + 1 {
             let sent = Clock.now();
-            if enter(&mut link, name, home, node).await? {
-                let beats = watch::Sender::new(Beats::new(sent, Clock.now()));
-                let (lost, credentials) = (CancellationToken::new(), watch::Sender::default());
-                return Ok(Self { database, node, lost, credentials, beats });
+            if enter(&mut link, &profile, node).await? {
+                return Ok(Self::new(database, profile, node, sent));
             }
             tokio::time::sleep(policy::BEAT).await;
         }
-        let held = link.read(HOLDER, &[]).await?;
-        let name = held.first().map_or_else(|| "another server".to_owned(), |row| row.get(0));
-        Err(PresenceError::Held { name })
+        Err(entry::refusal(&mut link, &profile).await?)
     }
 
-    /// Ends once another server has set this one's row to dead.
-    pub fn lost(&self) -> CancellationToken {
-        self.lost.clone()
+    /// The row that was made with a statement that was sent at `sent`.
+    fn new(
+        database: Arc<Database>,
+        profile: NodeProfile,
+        node: Uuid,
+        sent: Instant,
+    ) -> (Self, PresenceEvents) {
+        let beats = watch::Sender::new(Beats::new(profile.company, sent, Clock.now()));
+        let (losses, lost) = mpsc::channel(1);
+        let (left_open, found) = mpsc::channel(1);
+        let (displaced, credentials) = (CancellationToken::new(), watch::Sender::default());
+        let events = PresenceEvents { losses: lost, left_open: found, displaced: displaced.clone() };
+        let node = NodeId::new(node);
+        (Self { database, profile, node, displaced, credentials, beats, losses, left_open }, events)
+    }
+
+    /// The id of the row.
+    pub fn node(&self) -> NodeId {
+        self.node.clone()
     }
 
     /// The server's place in the cluster, as its beats find it.
     pub fn place(&self) -> NodePlace {
-        NodePlace::new(self.node, &self.database, self.beats.subscribe())
+        NodePlace::new(&self.node, &self.database, self.beats.subscribe())
     }
 
     /// The newest change of credentials, as of the last beat.
@@ -136,34 +186,36 @@ impl NodePresence {
         CredentialBeats(self.credentials.subscribe())
     }
 
-    /// Beats until the stop, then gives the database up. While the database is away it tries again at each beat.
+    /// Beats until the stop, then gives the row up. While the database is away it tries again at each beat.
     pub async fn beat(self, stop: CancellationToken) {
-        let mut link = None;
+        let (mut link, mut left_open) = (None, LeftOpen::default());
         let mut beats = tokio::time::interval(policy::BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                () = self.trust_ends() => {
+                    self.lose("the database has confirmed no beat in time").await;
+                    continue;
+                }
                 _ = beats.tick() => {}
             }
-            let was_away = self.beats.borrow().have_failed();
-            match self.beat_once(&mut link).await {
-                Ok(true) if was_away => tracing::info!("the database answers again"),
-                Ok(true) => {}
-                Ok(false) => {
-                    tracing::error!("another server has taken the database; this one stops");
-                    self.lost.cancel();
-                    return;
+            let beat = tokio::select! {
+                biased;
+                () = self.trust_ends() => {
+                    // The statement under way has its connection.
+                    link = None;
+                    continue;
                 }
+                beat = self.beat_once(&mut link) => beat,
+            };
+            match beat {
+                Ok(Beat::Confirmed { regained }) => left_open.look(&self, &mut link, regained).await,
+                Ok(Beat::Dead) if self.go_on(&mut link).await => {}
+                Ok(Beat::Dead) => return self.displaced.cancel(),
                 Err(failure) => {
-                    self.beats.send_modify(|beats| beats.fail(failure.reason()));
-                    if !was_away {
-                        tracing::warn!(
-                            reason = failure.reason(),
-                            "the database does not answer; it is asked again each second"
-                        );
-                    }
+                    self.note_failure(&failure);
                     link = None;
                 }
             }
@@ -173,27 +225,103 @@ impl NodePresence {
         }
     }
 
-    /// Whether the row lives.
-    async fn beat_once(&self, link: &mut Option<Link>) -> Result<bool, DbFailure> {
-        let seconds = policy::PRESENCE.as_secs_f64();
-        let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-            [(&self.node, Type::UUID), (&seconds, Type::FLOAT8)];
+    fn note_failure(&self, failure: &DbFailure) {
+        let mut was_away = false;
+        self.beats.send_modify(|beats| {
+            was_away = beats.have_failed();
+            beats.fail(failure.reason());
+        });
+        if !was_away {
+            let reason = failure.reason();
+            tracing::warn!(reason, "the database does not answer; it is asked again each second");
+        }
+    }
+
+    /// Ends when the row may be dead without another beat. Never ends for a server that is alone, or has lost its row.
+    async fn trust_ends(&self) {
+        let until = self.beats.borrow().trusted_until();
+        match until {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends every thread of the server, as another server may have them in a moment.
+    async fn lose(&self, why: &str) {
+        tracing::error!(why, "other servers may take the threads of this one, so it ends them");
+        self.node.lose();
+        self.beats.send_modify(Beats::lose);
+        let (ends, ended) = oneshot::channel();
+        if self.losses.send(LostPlace { _ends: ends }).await.is_ok() {
+            // Nobody sends; the drop is the message.
+            ended.await.ok();
+        }
+    }
+
+    /// Goes on after the death of the row: under another row, without threads. Returns whether the server may. The log says why not.
+    async fn go_on(&self, link: &mut Option<Link>) -> bool {
+        const STOPS: &str = "another server has taken the database; this one stops";
+        if self.profile.company == NodeCompany::Alone {
+            tracing::error!(STOPS);
+            return false;
+        }
+        if self.beats.borrow().trusted_until().is_some() {
+            self.lose("another server has set the row of this one to dead").await;
+        }
+        let (node, sent) = (Clock.new_id(), Clock.now());
+        let entered = match self.connected(link).await {
+            Ok(link) => enter(link, &self.profile, node).await,
+            Err(failure) => Err(failure),
+        };
+        match entered {
+            Ok(true) => {
+                self.node.enter(node);
+                self.beats.send_modify(|beats| beats.confirm(sent, Clock.now(), vec![node]));
+                tracing::info!(%node, "the server has a row again, and takes threads");
+                true
+            }
+            Ok(false) => {
+                tracing::error!(STOPS);
+                false
+            }
+            // The next beat finds the dead row again.
+            Err(failure) => {
+                self.note_failure(&failure);
+                true
+            }
+        }
+    }
+
+    async fn beat_once(&self, link: &mut Option<Link>) -> Result<Beat, DbFailure> {
+        let node = self.node.id();
         let link = self.connected(link).await?;
         let sent = Clock.now();
-        let rows = link.write(BEAT, &params, policy::WRITE_DEADLINE).await?;
-        if !rows.is_empty() {
-            self.beats.send_replace(Beats::new(sent, Clock.now()));
+        let rows = link.write(&entry::BEAT, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await?;
+        let Some(row) = rows.first() else { return Ok(Beat::Dead) };
+        let (regained, mut was_away) = (self.node.of_claims().is_none(), false);
+        if regained {
+            tracing::info!("the row of the server still lives, and it takes threads again");
+            self.node.enter(node);
         }
-        if let Some(number) = rows.first().and_then(|row| row.get::<_, Option<i64>>(0)) {
+        self.beats.send_modify(|beats| {
+            was_away = beats.have_failed();
+            beats.confirm(sent, Clock.now(), row.get(1));
+        });
+        if was_away {
+            tracing::info!("the database answers again");
+        }
+        if let Some(number) = row.get::<_, Option<i64>>(0) {
             let newest = (self.database.life(), number);
             self.credentials.send_if_modified(|known| std::mem::replace(known, newest) != newest);
         }
-        Ok(!rows.is_empty())
+        Ok(Beat::Confirmed { regained })
     }
 
+    /// The others are told at once.
     async fn retire(&self, link: &mut Option<Link>) -> Result<(), DbFailure> {
+        let node = self.node.id();
         let link = self.connected(link).await?;
-        link.write(RETIRE, &[(&self.node, Type::UUID)], policy::WRITE_DEADLINE).await.map(drop)
+        link.write(entry::RETIRE, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await.map(drop)
     }
 
     async fn connected<'l>(&self, link: &'l mut Option<Link>) -> Result<&'l mut Link, DbFailure> {
@@ -202,75 +330,5 @@ impl NodePresence {
             None => self.database.connect().await?,
         };
         Ok(link.insert(there))
-    }
-}
-
-/// Makes the row of this server, unless another one lives. Returns whether it is there. Two servers at once: the second sees the
-/// first.
-async fn enter(link: &mut Link, name: &str, home: HomeTag, node: Uuid) -> Result<bool, DbFailure> {
-    let seconds = policy::PRESENCE.as_secs();
-    let addr = home.number();
-    link.batch(&format!(
-        "begin;
-select pg_advisory_xact_lock(7307219);
-update nodes set state = 'dead' where state = 'live' and (expires <= now() or addr = '{addr}');
-insert into nodes (node, name, addr, key_sha256, speaks, state, expires)
-  select '{node}', '', '{addr}', '', '[1,2)', 'live', now() + interval '{seconds} seconds'
-  where not exists (select from nodes where state = 'live');
-delete from nodes where state <> 'live' and expires < now() - interval '1 day';
-commit;"
-    ))
-    .await?;
-    let named = "update nodes set name = $2 where node = $1 and state = 'live' returning node";
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-        [(&node, Type::UUID), (&name, Type::TEXT)];
-    Ok(!link.write(named, &params, policy::WRITE_DEADLINE).await?.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::testing::TestCluster;
-
-    #[tokio::test]
-    async fn a_server_of_the_same_home_takes_over_at_once_and_the_first_hears_of_it() {
-        let at = TestCluster::shared().database().await;
-        let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
-        let take = |home: &str, node| {
-            let home = HomeTag::of(&[home.as_bytes()]);
-            NodePresence::take(Arc::clone(&database), "a server", home, Uuid::from_u128(node))
-        };
-        let first = take("home", 1).await.unwrap();
-        let second = take("home", 2).await.unwrap();
-        let (first_lost, second_lost) = (first.lost(), second.lost());
-        let heard = tokio::time::timeout(Duration::from_secs(60), first.beat(CancellationToken::new())).await;
-        assert!(heard.is_ok(), "it beats on");
-        assert!(first_lost.is_cancelled(), "its row is dead");
-        // A stop gives the database up, so another home need not wait.
-        let stop = CancellationToken::new();
-        stop.cancel();
-        second.beat(stop).await;
-        assert!(!second_lost.is_cancelled());
-        take("another home", 3).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_database_with_a_part_of_the_threads_is_for_their_move_alone() {
-        let at = TestCluster::shared().database().await;
-        let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
-        let (home, node) = (HomeTag::of(&[b"home"]), Uuid::from_u128);
-        let taken = |n| NodePresence::take(Arc::clone(&database), "a server", home, node(n));
-        let moved = |n| NodePresence::take_for_migration(Arc::clone(&database), "a move", home, node(n));
-        let first = moved(1).await.unwrap();
-        assert!(database.note_arriving(Some("home:/a"), node(1)).await.unwrap());
-        let refused = taken(2).await.unwrap_err();
-        assert!(matches!(&refused, PresenceError::Arriving { from } if from == "home:/a"), "{refused}");
-        let second = moved(3).await.unwrap();
-        assert!(!database.note_arriving(None, node(1)).await.unwrap(), "its row is dead");
-        assert_eq!(database.arriving_from().await.unwrap().as_deref(), Some("home:/a"));
-        assert!(database.note_arriving(None, node(3)).await.unwrap());
-        drop((first, second, taken(4).await.unwrap()));
     }
 }

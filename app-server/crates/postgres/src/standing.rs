@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::database::Database;
+use crate::node::{NodeCompany, NodeId};
 use crate::policy;
 
 /// The beats of a server.
@@ -20,12 +21,44 @@ pub(crate) struct Beats {
     took: Duration,
     /// Why the beats since then failed.
     failure: Option<String>,
+    /// How long a confirmed beat protects the server's threads; `None` for a server alone, which nobody else can bury.
+    trust: Option<Duration>,
+    /// Whether the row may be dead.
+    lost: bool,
+    /// The servers whose rows live, this one included.
+    members: Vec<Uuid>,
 }
 
 impl Beats {
     /// The beats of a server whose row was made with a statement that was sent at `sent` and answered at `answered`.
-    pub(crate) fn new(sent: Instant, answered: Instant) -> Self {
-        Self { confirmed: sent, took: answered.saturating_duration_since(sent), failure: None }
+    pub(crate) fn new(company: NodeCompany, sent: Instant, answered: Instant) -> Self {
+        let trust = match company {
+            NodeCompany::Alone => None,
+            NodeCompany::Others => Some(policy::TRUST),
+        };
+        let took = answered.saturating_duration_since(sent);
+        Self { confirmed: sent, took, failure: None, trust, lost: false, members: Vec::new() }
+    }
+
+    /// Notes a beat that was confirmed, and the servers whose rows live.
+    pub(crate) fn confirm(&mut self, sent: Instant, answered: Instant, members: Vec<Uuid>) {
+        let took = answered.saturating_duration_since(sent);
+        *self = Self { confirmed: sent, took, failure: None, trust: self.trust, lost: false, members };
+    }
+
+    /// Notes that the row may be dead.
+    pub(crate) fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    /// The servers whose rows lived at the newest confirmed beat.
+    pub(crate) fn members(&self) -> &[Uuid] {
+        &self.members
+    }
+
+    /// When the row may be dead without another beat. `None` if it may be already, or the server is alone.
+    pub(crate) fn trusted_until(&self) -> Option<Instant> {
+        self.trust.filter(|_| !self.lost).map(|trust| self.confirmed + trust)
     }
 
     /// Notes a beat without an answer, or with a refusal.
@@ -40,9 +73,13 @@ impl Beats {
 
     /// Whether the server may rely on the database. Asks the time and not the tasks: a process that was stopped and wakes up finds itself in doubt.
     pub(crate) fn standing(&self, now: Instant) -> NodeStanding {
-        match self.age(now) > policy::DOUBT {
-            true => NodeStanding::Doubtful,
-            false => NodeStanding::Sure,
+        let age = self.age(now);
+        if self.lost || self.trust.is_some_and(|trust| age > trust) {
+            NodeStanding::Lost
+        } else if age > policy::DOUBT {
+            NodeStanding::Doubtful
+        } else {
+            NodeStanding::Sure
         }
     }
 
@@ -54,14 +91,22 @@ impl Beats {
 /// A server's place in its cluster.
 #[derive(Debug, Clone)]
 pub struct NodePlace {
-    node: Uuid,
+    node: NodeId,
     database: Arc<Database>,
     beats: watch::Receiver<Beats>,
 }
 
 impl NodePlace {
-    pub(crate) fn new(node: Uuid, database: &Arc<Database>, beats: watch::Receiver<Beats>) -> Self {
-        Self { node, database: Arc::clone(database), beats }
+    pub(crate) fn new(node: &NodeId, database: &Arc<Database>, beats: watch::Receiver<Beats>) -> Self {
+        Self { node: node.clone(), database: Arc::clone(database), beats }
+    }
+
+    /// Waits until its beats are like this.
+    #[cfg(test)]
+    pub(crate) async fn until(&self, holds: impl FnMut(&Beats) -> bool) {
+        let mut beats = self.beats.clone();
+        let waited = tokio::time::timeout(Duration::from_secs(60), beats.wait_for(holds)).await;
+        assert!(waited.is_ok_and(|waited| waited.is_ok()), "{:?}", self.beats.borrow());
     }
 
     /// Whether the database has confirmed a beat lately. Waits for nothing.
@@ -75,7 +120,8 @@ impl NodePlace {
         let (connections_busy, callers_waiting) = self.database.load();
         ClusterCounts {
             id: self.database.cluster().id.to_string(),
-            node: self.node.to_string(),
+            node: self.node.id().to_string(),
+            nodes: whole(beats.members().len() as u128),
             standing: beats.standing(now),
             beat_age_ms: whole(beats.age(now).as_millis()),
             database: DatabaseCounts {
@@ -104,19 +150,35 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_server_is_in_doubt_by_the_time_since_it_sent_its_last_confirmed_beat() {
         let began = Clock.now();
-        let mut beats = Beats::new(began, began + 500 * MS);
+        let mut beats = Beats::new(NodeCompany::Alone, began, began + 500 * MS);
         assert_eq!(beats.took, 500 * MS);
         for (after, expected) in [
             (Duration::ZERO, NodeStanding::Sure),
             (policy::DOUBT, NodeStanding::Sure),
             (policy::DOUBT + MS, NodeStanding::Doubtful),
+            (policy::DOUBT * 1_000, NodeStanding::Doubtful),
         ] {
             assert_eq!(beats.standing(began + after), expected, "{after:?}");
         }
         // A refusal takes nothing away, and a late answer gives no more than its beat.
         beats.fail("away");
         assert_eq!(beats.standing(began + policy::DOUBT), NodeStanding::Sure);
-        let late = Beats::new(began, began + policy::DOUBT + MS);
-        assert_eq!(late.standing(began + policy::DOUBT + MS), NodeStanding::Doubtful);
+        beats.confirm(began, began + policy::DOUBT + MS, Vec::new());
+        assert_eq!(beats.standing(began + policy::DOUBT + MS), NodeStanding::Doubtful);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_among_others_has_lost_its_threads_by_its_own_clock_until_a_beat_is_confirmed() {
+        let began = Clock.now();
+        let mut beats = Beats::new(NodeCompany::Others, began, began);
+        assert_eq!(beats.trusted_until(), Some(began + policy::TRUST));
+        assert_eq!(beats.standing(began + policy::TRUST), NodeStanding::Doubtful);
+        assert_eq!(beats.standing(began + policy::TRUST + MS), NodeStanding::Lost);
+        beats.lose();
+        assert_eq!((beats.standing(began), beats.trusted_until()), (NodeStanding::Lost, None));
+        let again = began + policy::TRUST * 2;
+        beats.confirm(again, again, vec![Uuid::nil()]);
+        assert_eq!((beats.standing(again), beats.members().len()), (NodeStanding::Sure, 1));
+        assert_eq!(beats.trusted_until(), Some(again + policy::TRUST));
     }
 }

@@ -12,8 +12,13 @@ use crate::rollout::{Lease, ReadError};
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// Another server has it, and lives.
-    #[error("thread {0} is with another server")]
-    Held(ThreadId),
+    #[error("thread {thread} is with {owner}")]
+    Held {
+        /// The thread.
+        thread: ThreadId,
+        /// The name of that server.
+        owner: String,
+    },
     /// The place of all claims cannot be asked.
     #[error(transparent)]
     Unreadable(#[from] ReadError),

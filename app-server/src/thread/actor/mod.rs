@@ -376,9 +376,11 @@ impl Owner {
         }
     }
 
-    /// Gives the thread up. No helper of it is left, as the next server starts others.
-    fn give_up(&self) {
-        if let Some(lease) = self.log.lease().filter(|_| self.machine.is_materialised()) {
+    /// Gives the thread up. No helper of it is left, as the next server starts others. A server that stops keeps a thread that a load
+    /// goes on with: other servers of its database look for such threads once it has ended.
+    fn give_up(&mut self) {
+        let stays = self.slot.handle.is_stopping() && self.parts().is_owed_a_load();
+        if let Some(lease) = self.log.lease().filter(|_| self.machine.is_materialised() && !stays) {
             self.services.ownership.give_up(lease);
         }
     }

@@ -150,7 +150,7 @@ mod tests {
         repair.fail(&ThreadError::BrokeOff { id: THREAD });
         assert!(matches!(answer.try_recv(), Ok(Repaired::Missing)));
         let (mut repair, mut answer) = begun();
-        repair.fail(&ThreadError::OwnerUnreachable { id: THREAD });
+        repair.fail(&ThreadError::OwnerUnreachable { id: THREAD, owner: "another".to_owned() });
         assert!(matches!(answer.try_recv(), Ok(Repaired::Owned)));
         let (mut repair, mut answer) = begun();
         repair.fail(&ThreadError::BrokeOff { id: THREAD });

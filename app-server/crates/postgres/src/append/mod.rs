@@ -16,11 +16,11 @@ use skein_base::tasks::Tasks;
 use skein_protocol::ids::ThreadId;
 use skein_store::rollout::{AppendError, Appended};
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::connection::Link;
 use crate::database::Database;
 use crate::failure::DbFailure;
+use crate::node::NodeId;
 use crate::policy;
 use crate::rows::ThreadRows;
 
@@ -36,7 +36,7 @@ use statement::{Omission, has_own, left_out, send};
 pub(crate) struct Appends {
     pub(crate) queue: AppendQueue,
     /// The owner of the threads that begin here.
-    pub(crate) node: Uuid,
+    pub(crate) node: NodeId,
     /// The rows of lists.
     rows: Arc<ThreadRows>,
     /// The durations of the statements, up to their commit.
@@ -51,7 +51,7 @@ pub(crate) struct Appends {
 
 impl Appends {
     /// No appends of this server yet.
-    pub(crate) fn new(node: Uuid, rows: Arc<ThreadRows>) -> Self {
+    pub(crate) fn new(node: NodeId, rows: Arc<ThreadRows>) -> Self {
         Self {
             queue: AppendQueue::default(),
             node,
@@ -196,7 +196,7 @@ impl Appender {
     }
 
     async fn send(&mut self, batch: &[AppendJob]) -> Result<HashMap<ThreadId, bool>, DbFailure> {
-        let node = self.appends.node;
+        let node = self.appends.node.id();
         let (link, began) = (self.link().await?, Clock.now());
         let sent = send(link, node, batch).await?;
         self.appends.commits.add(Clock.now() - began);

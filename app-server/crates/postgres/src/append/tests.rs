@@ -5,6 +5,7 @@ use skein_store::index::conformance::row;
 use skein_store::rollout::Lease;
 use skein_store::testing::{lease, thread};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::statement::{AppendColumns, statement};
 use super::*;
@@ -31,7 +32,8 @@ async fn begun() -> (TestDatabase, Appender) {
     let at = TestCluster::shared().database().await;
     let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
     let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
-    let mut appender = Appender::new(Arc::clone(&database), Arc::new(Appends::new(Uuid::from_u128(1), rows)));
+    let mut appender =
+        Appender::new(Arc::clone(&database), Arc::new(Appends::new(NodeId::new(Uuid::from_u128(1)), rows)));
     let jobs = (1..=4).map(|n| job(lease(thread(n)), 0));
     let (jobs, replies): (Vec<_>, Vec<_>) = jobs.unzip();
     appender.write(jobs).await;

@@ -26,13 +26,15 @@ impl Fixture {
         let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
         let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
-        let store = PgStore::open(Arc::clone(&database), rows, Uuid::from_u128(1), tasks.clone()).await;
+        let store =
+            PgStore::open(Arc::clone(&database), rows, NodeId::new(Uuid::from_u128(1)), tasks.clone()).await;
         Self { at, database, tasks, stop, store: Arc::new(store.unwrap()) }
     }
 
     fn ownership(&self, node: u128) -> PgOwnership {
         let store = Arc::clone(&self.store);
-        PgOwnership::new(&self.database, Uuid::from_u128(node), store, (&self.tasks, self.stop.clone()))
+        let node = NodeId::new(Uuid::from_u128(node));
+        PgOwnership::new(&self.database, node, store, (&self.tasks, self.stop.clone()))
     }
 
     /// The ownership of a server whose row lives.
@@ -49,7 +51,9 @@ impl Fixture {
     /// The time of this server's row is over, and nobody has set it to dead yet.
     async fn expires(&self, node: u128) {
         let node = Uuid::from_u128(node);
-        let sql = format!("update nodes set expires = now() - interval '1 second' where node = '{node}'");
+        let sql = format!(
+            "update nodes set expires = now() - interval '1 second' where node = '{node}'; update cluster set last_beat = now()"
+        );
         TestCluster::shared().run(&self.at.name, &sql).await;
     }
 
@@ -81,7 +85,7 @@ impl Fixture {
 fn is_held(claimed: Result<Lease, ClaimError>) -> bool {
     match claimed {
         Ok(_) => false,
-        Err(ClaimError::Held(_)) => true,
+        Err(ClaimError::Held { .. }) => true,
         Err(error) => panic!("{error}"),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use skein_base::home_tag::HomeTag;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::database::Database;
+use crate::node::{NodeCompany, NodeProfile};
 use crate::presence::NodePresence;
 use crate::testing::{TestCluster, TestDatabase};
 
@@ -129,8 +129,8 @@ async fn a_copy_in_another_instance_serves_nobody_until_it_has_an_id_of_its_own(
     let served = Arc::new(Database::open(at.address.clone()).await.unwrap());
     assert_ne!(served.life(), before.life());
     // It refuses to do that to a server.
-    let home = HomeTag::of(&[b"home"]);
-    let presence = NodePresence::take(served, "a server", home, Uuid::from_u128(1)).await.unwrap();
+    let profile = NodeProfile::of("a server", NodeCompany::Alone);
+    let (presence, _events) = NodePresence::take(served, profile, Uuid::from_u128(1)).await.unwrap();
     let refused = restored(&at.address).await.unwrap_err();
     assert!(matches!(&refused, SchemaError::Served(name) if name == "a server"), "{refused}");
     // A dump has the row of a server that serves the original.
@@ -148,8 +148,8 @@ async fn a_report_names_the_servers_and_since_when_they_are_silent() {
     let at = cluster.database().await;
     let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
     assert_eq!(report(&at.address).await.unwrap().nodes, []);
-    let home = HomeTag::of(&[b"home"]);
-    let _presence = NodePresence::take(database, "a server", home, Uuid::from_u128(1)).await.unwrap();
+    let profile = NodeProfile::of("a server", NodeCompany::Alone);
+    let _presence = NodePresence::take(database, profile, Uuid::from_u128(1)).await.unwrap();
     let node = async || report(&at.address).await.unwrap().nodes.remove(0);
     let live = node().await;
     assert!(live.is_live && live.name == "a server", "{live:?}");

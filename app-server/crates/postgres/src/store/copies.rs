@@ -126,7 +126,7 @@ impl PgStore {
                     (&header, Type::INT8),
                     (&seqs, Type::INT8_ARRAY),
                     (&lines, Type::BYTEA_ARRAY),
-                    (&self.appends.node, Type::UUID),
+                    (&self.appends.node.id(), Type::UUID),
                 ],
             )
             .await?;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::append::{Appender, Appends};
 use crate::database::Database;
 use crate::failure::DbFailure;
+use crate::node::NodeId;
 use crate::numbers::number;
 use crate::policy;
 use crate::pool::Pool;
@@ -54,15 +55,14 @@ struct PgCounters {
 }
 
 impl PgStore {
-    /// Opens the store of a cluster: reads its open markers, and starts the tasks that append. New threads belong to `node`, which
-    /// is a start of a server.
+    /// Opens the store of a cluster: reads its open markers, and starts the tasks that append. New threads belong to `node`.
     ///
     /// # Errors
     /// If the database does not serve.
     pub async fn open(
         database: Arc<Database>,
         rows: Arc<ThreadRows>,
-        node: Uuid,
+        node: NodeId,
         tasks: Tasks,
     ) -> io::Result<Self> {
         let pool = database.pool();
@@ -258,7 +258,7 @@ impl RolloutStore for PgStore {
     }
 
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
-        Ok(self.marked().await?.into_iter().map(|(thread, _)| thread).collect())
+        self.left_open().await
     }
 
     fn open_marker(&self, thread: ThreadId) -> OpenMarker {

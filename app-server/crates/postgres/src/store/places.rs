@@ -122,6 +122,16 @@ impl PgStore {
         Ok(rows.iter().map(|row| ThreadId::new(row.get(0))).collect())
     }
 
+    /// The threads with an open marker that no other server has which lives.
+    pub(super) async fn left_open(&self) -> io::Result<Vec<ThreadId>> {
+        let sql = "select thread from heads h where open and (owner is null or owner = $1
+  or not exists (select from nodes n where n.node = h.owner and n.state = 'live')) order by thread";
+        let node = self.appends.node.id();
+        let read = self.pool.read(sql, &[(&node, Type::UUID)]).await;
+        let rows = read.map_err(|failure| self.failed(failure))?;
+        Ok(rows.iter().map(|row| ThreadId::new(row.get(0))).collect())
+    }
+
     /// The threads with an open marker, and their terms.
     pub(super) async fn marked(&self) -> io::Result<Vec<(ThreadId, Term)>> {
         let sql = "select thread, term from heads where open order by thread";

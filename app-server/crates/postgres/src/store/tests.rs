@@ -45,7 +45,7 @@ impl Fixture {
 async fn open(at: &TestDatabase, tasks: &Tasks) -> PgStore {
     let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
     let rows = ThreadRows::open(&database, Arc::default()).await.unwrap();
-    PgStore::open(database, Arc::new(rows), NODE, tasks.clone()).await.unwrap()
+    PgStore::open(database, Arc::new(rows), NodeId::new(NODE), tasks.clone()).await.unwrap()
 }
 
 #[tokio::test]

@@ -68,6 +68,9 @@ pub struct Sources {
     pub index: Arc<dyn ThreadIndex>,
     /// The changed rows.
     pub changes: Arc<Changes>,
+    /// Whether other servers change the histories, too. Their changes are in no `changes`, so nothing is indexed, and a search looks at
+    /// every thread.
+    pub has_other_writers: bool,
     /// Runs the task that builds the index, and its reads.
     pub tasks: Tasks,
     /// The end of the server.
@@ -111,7 +114,7 @@ impl TextIndex {
         let (home, stop) = (HomePaths::new("/proc/nowhere".as_ref()), CancellationToken::new());
         let (changes, tasks) = (Arc::default(), tasks.clone());
         stop.cancel();
-        Self::new(Sources { home, store, index, changes, tasks, stop })
+        Self::new(Sources { home, store, index, changes, has_other_writers: false, tasks, stop })
     }
 
     /// Starts the task, once.
@@ -135,6 +138,9 @@ impl TextIndex {
     /// have newer messages. `None`: search all threads, because the index is incomplete, the term is too short, or
     /// there are too many candidates.
     pub async fn candidates(&self, term: &SearchTerm, loaded: Vec<ThreadId>) -> Option<Candidates> {
+        if self.shared.sources.has_other_writers {
+            return None;
+        }
         self.begin();
         let query = db::query(term.folded())?;
         // Before the index: a thread added meanwhile is searched twice rather than not at all.

@@ -73,7 +73,7 @@ struct OthersHave(Arc<dyn Ownership>);
 #[async_trait]
 impl Ownership for OthersHave {
     async fn claim(&self, thread: ThreadId) -> Result<Lease, ClaimError> {
-        Err(ClaimError::Held(thread))
+        Err(ClaimError::Held { thread, owner: "another".to_owned() })
     }
 
     fn lease_of_new(&self, thread: ThreadId) -> Lease {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::*;
 use crate::database::Database;
 use crate::index::PgIndex;
+use crate::node::NodeId;
 use crate::rows::ThreadRows;
 use crate::store::PgStore;
 use crate::testing::{TestCluster, TestDatabase};
@@ -27,7 +28,8 @@ const LARGE: usize = 700_000;
 async fn lines_of(database: &Arc<Database>, tasks: &Tasks) -> PgLines {
     let rows = Arc::new(ThreadRows::open(database, Arc::default()).await.unwrap());
     let index = PgIndex::new(database, Arc::clone(&rows));
-    let store = PgStore::open(Arc::clone(database), rows, Uuid::nil(), tasks.clone()).await.unwrap();
+    let store =
+        PgStore::open(Arc::clone(database), rows, NodeId::new(Uuid::nil()), tasks.clone()).await.unwrap();
     PgLines::new(store, index)
 }
 

@@ -1,0 +1,111 @@
+//! The statements on the rows of servers.
+
+use std::sync::LazyLock;
+
+use skein_protocol::ids::ThreadId;
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+use super::PresenceError;
+use crate::connection::Link;
+use crate::failure::DbFailure;
+use crate::node::NodeProfile;
+use crate::policy;
+
+/// Notes that somebody has reached the database. When nobody had for a while, it was away, and no row dies until each server had time to
+/// beat.
+static REACHED: LazyLock<String> = LazyLock::new(|| {
+    let (silence, grace) = (policy::SILENCE, policy::GRACE);
+    format!(
+        "update cluster set last_beat = now(), grace_until =
+    case when last_beat > now() - interval '{silence} seconds' then grace_until else now() + interval '{grace} seconds' end"
+    )
+});
+
+/// Whether rows may die whose time is over.
+static MAY_DIE: LazyLock<String> = LazyLock::new(|| {
+    let silence = policy::SILENCE;
+    format!(
+        "exists (select from cluster where last_beat > now() - interval '{silence} seconds'
+    and coalesce(grace_until, now()) <= now())"
+    )
+});
+
+/// Prolongs a row, if nobody has set it to dead. Returns the number of the newest change of credentials, and the rows that live.
+pub(super) static BEAT: LazyLock<String> = LazyLock::new(|| {
+    let (reached, seconds) = (&*REACHED, policy::PRESENCE.as_secs());
+    format!(
+        "with beat as (
+  update nodes set expires = now() + interval '{seconds} seconds' where node = $1 and state = 'live' returning node
+), reached as (
+  {reached} where exists (select from beat) returning credentials
+)
+select (select credentials from reached), array(select node from nodes where state = 'live') from beat"
+    )
+});
+
+/// Sets the rows of other servers to dead whose time is over.
+pub(crate) static BURY: LazyLock<String> = LazyLock::new(|| {
+    let may_die = &*MAY_DIE;
+    format!(
+        "update nodes set state = 'dead' where state = 'live' and expires <= now() and node <> $1 and {may_die} returning node"
+    )
+});
+
+/// The others are told at once.
+pub(super) const RETIRE: &str = "update nodes set state = 'gone' where node = $1";
+
+/// The server that lives and does not share, else one that has the name.
+const HOLDER: &str = "select name, speaks && $1::text::int4range from nodes
+  where state = 'live' and (not speaks && $1::text::int4range or name = $2) order by 2 limit 1";
+
+/// Threads that are open, and that a server has which no longer lives, or the one with the id `$1`.
+const LEFT_OPEN: &str =
+    "select thread from heads h where h.open and h.trashed_at is null and h.owner is not null
+    and (h.owner = $1 or not exists (select from nodes n where n.node = h.owner and n.state = 'live'))
+  order by h.written desc limit $2";
+
+/// Makes the row of a server, unless another one lives that does not share, or has its name. Returns whether it is there. Two servers at
+/// once: the second sees the first.
+pub(super) async fn enter(link: &mut Link, profile: &NodeProfile, node: Uuid) -> Result<bool, DbFailure> {
+    let (reached, may_die, seconds) = (&*REACHED, &*MAY_DIE, policy::PRESENCE.as_secs());
+    let (home, speaks, name) = (profile.home.number(), profile.company.speaks(), literal(&profile.name));
+    link.batch(&format!(
+        "begin;
+select pg_advisory_xact_lock(7307219);
+{reached};
+update nodes set state = 'dead' where state = 'live' and (addr = '{home}' or expires <= now() and {may_die});
+insert into nodes (node, name, addr, key_sha256, speaks, state, expires)
+  select '{node}', {name}, '{home}', '', '{speaks}', 'live', now() + interval '{seconds} seconds'
+  where not exists (select from nodes where state = 'live' and (not speaks && '{speaks}'::int4range or name = {name}));
+delete from nodes where state <> 'live' and expires < now() - interval '1 day';
+commit;"
+    ))
+    .await?;
+    let there = "select 1 from nodes where node = $1 and state = 'live'";
+    Ok(!link.read(there, &[(&node, Type::UUID)]).await?.is_empty())
+}
+
+/// Why a server did not enter.
+pub(super) async fn refusal(link: &mut Link, profile: &NodeProfile) -> Result<PresenceError, DbFailure> {
+    let (speaks, name) = (profile.company.speaks(), profile.name.as_str());
+    let rows = link.read(HOLDER, &[(&speaks, Type::TEXT), (&name, Type::TEXT)]).await?;
+    Ok(match rows.first() {
+        Some(row) if row.get(1) => PresenceError::SameName { name: name.to_owned() },
+        Some(row) => PresenceError::Held { name: row.get(0) },
+        None => PresenceError::Held { name: "another server".to_owned() },
+    })
+}
+
+/// Threads that servers have left open which no longer live, and those of `node`.
+pub(super) async fn find_left_open(link: &mut Link, node: Option<Uuid>) -> Result<Vec<ThreadId>, DbFailure> {
+    let params: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&node, Type::UUID), (&policy::LEFT_OPEN_AT_ONCE, Type::INT8)];
+    let rows = link.read(LEFT_OPEN, &params).await?;
+    Ok(rows.iter().map(|row| ThreadId::new(row.get(0))).collect())
+}
+
+/// A text in a statement without parameters.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\0', "").replace('\'', "''"))
+}

@@ -1,0 +1,62 @@
+//! Threads that servers leave open which no longer live. Each server among others looks for them.
+
+use skein_base::clock::Clock;
+use tokio::time::Instant;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::{NodePresence, entry};
+use crate::connection::Link;
+use crate::failure::DbFailure;
+use crate::node::NodeCompany;
+use crate::policy;
+
+/// The state between two looks.
+#[derive(Debug, Default)]
+pub(super) struct LeftOpen {
+    /// The servers of the beat before.
+    members: Vec<Uuid>,
+    /// The time of the last look.
+    looked: Option<Instant>,
+}
+
+impl LeftOpen {
+    /// Sets rows to dead whose time is over, and looks for threads if a server has gone, or from time to time. A server that had lost
+    /// its row, and has it again, also looks for those that it has ended. A server alone has nobody to look for: it finds such threads
+    /// when it starts.
+    pub(super) async fn look(&mut self, presence: &NodePresence, link: &mut Option<Link>, regained: bool) {
+        if presence.profile.company == NodeCompany::Alone {
+            return;
+        }
+        if let Err(failure) = self.try_look(presence, link, regained).await {
+            presence.note_failure(&failure);
+            *link = None;
+        }
+    }
+
+    async fn try_look(
+        &mut self,
+        presence: &NodePresence,
+        link: &mut Option<Link>,
+        regained: bool,
+    ) -> Result<(), DbFailure> {
+        let node = presence.node.id();
+        let link = presence.connected(link).await?;
+        let buried = link.write(&entry::BURY, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await?;
+        let members = presence.beats.borrow().members().to_vec();
+        let has_gone = self.members.iter().any(|member| !members.contains(member));
+        self.members = members;
+        let now = Clock.now();
+        let is_due = self.looked.is_none_or(|looked| now >= looked + policy::LEFT_OPEN_PAUSE);
+        if buried.is_empty() && !has_gone && !is_due && !regained {
+            return Ok(());
+        }
+        let found = entry::find_left_open(link, regained.then_some(node)).await?;
+        self.looked = Some(now);
+        if !found.is_empty() {
+            // A full queue: the server still works on those of an earlier look.
+            presence.left_open.try_send(found).ok();
+        }
+        Ok(())
+    }
+}

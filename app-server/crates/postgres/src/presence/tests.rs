@@ -1,0 +1,228 @@
+//! Servers that come, end, and lose their rows.
+
+use std::time::Duration;
+
+use skein_base::tasks::Tasks;
+use skein_protocol::extension::NodeStanding;
+use skein_store::testing::thread;
+
+use super::*;
+use crate::testing::{TestCluster, TestDatabase};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Fixture {
+    at: TestDatabase,
+    database: Arc<Database>,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let at = TestCluster::shared().database().await;
+        let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
+        Self { at, database }
+    }
+
+    async fn take(
+        &self,
+        profile: NodeProfile,
+        node: u128,
+    ) -> Result<(NodePresence, PresenceEvents), PresenceError> {
+        NodePresence::take(Arc::clone(&self.database), profile, Uuid::from_u128(node)).await
+    }
+
+    async fn run(&self, sql: &str) {
+        TestCluster::shared().run(&self.at.name, sql).await;
+    }
+
+    /// The state of each row, in the order of their names.
+    async fn states(&self) -> Vec<(String, String)> {
+        let sql = "select name, state from nodes order by name, state";
+        let rows = self.database.pool().read(sql, &[]).await.unwrap();
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+}
+
+fn alone(name: &str) -> NodeProfile {
+    NodeProfile::of(name, NodeCompany::Alone)
+}
+
+fn member(name: &str) -> NodeProfile {
+    NodeProfile::of(name, NodeCompany::Others)
+}
+
+fn states(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    of.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
+}
+
+/// A presence that beats until the test drops it.
+struct Beating {
+    stop: CancellationToken,
+    place: NodePlace,
+    events: PresenceEvents,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Beating {
+    fn of((presence, events): (NodePresence, PresenceEvents)) -> Self {
+        let (stop, place) = (CancellationToken::new(), presence.place());
+        let task = Tasks::new().spawn("presence", presence.beat(stop.clone()));
+        Self { stop, place, events, task }
+    }
+
+    async fn until_members(&self, count: usize) {
+        self.place.until(|beats| beats.members().len() == count).await;
+    }
+
+    async fn until_sure(&self) {
+        self.place.until(|beats| beats.standing(Clock.now()) == NodeStanding::Sure).await;
+    }
+
+    async fn finish(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_the_same_home_takes_over_at_once_and_the_first_hears_of_it() {
+    let it = Fixture::new().await;
+    let (first, of_first) = it.take(alone("home"), 1).await.unwrap();
+    let (second, of_second) = it.take(alone("home"), 2).await.unwrap();
+    let heard = tokio::time::timeout(LIMIT, first.beat(CancellationToken::new())).await;
+    assert!(heard.is_ok(), "it beats on");
+    assert!(of_first.displaced.is_cancelled(), "its row is dead");
+    // A stop gives the database up, so another home need not wait.
+    let stop = CancellationToken::new();
+    stop.cancel();
+    second.beat(stop).await;
+    assert!(!of_second.displaced.is_cancelled());
+    it.take(alone("another home"), 3).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_with_a_part_of_the_threads_is_for_their_move_alone() {
+    let it = Fixture::new().await;
+    let database = &it.database;
+    let node = Uuid::from_u128;
+    let moved = |n| NodePresence::take_for_migration(Arc::clone(database), alone("home"), node(n));
+    let first = moved(1).await.unwrap();
+    assert!(database.note_arriving(Some("home:/a"), node(1)).await.unwrap());
+    let refused = it.take(alone("home"), 2).await.unwrap_err();
+    assert!(matches!(&refused, PresenceError::Arriving { from } if from == "home:/a"), "{refused}");
+    let second = moved(3).await.unwrap();
+    assert!(!database.note_arriving(None, node(1)).await.unwrap(), "its row is dead");
+    assert_eq!(database.arriving_from().await.unwrap().as_deref(), Some("home:/a"));
+    assert!(database.note_arriving(None, node(3)).await.unwrap());
+    drop((first, second, it.take(alone("home"), 4).await.unwrap()));
+}
+
+#[tokio::test]
+async fn servers_share_a_database_only_if_all_of_them_do_and_each_has_a_name() {
+    let it = Fixture::new().await;
+    let one = Beating::of(it.take(member("one"), 1).await.unwrap());
+    let two = Beating::of(it.take(member("two"), 2).await.unwrap());
+    one.until_members(2).await;
+    two.until_members(2).await;
+    let twin = NodeProfile { home: alone("elsewhere").home, ..member("one") };
+    let (refused, same) = tokio::join!(it.take(alone("three"), 3), it.take(twin, 4));
+    let (refused, same) = (refused.unwrap_err(), same.unwrap_err());
+    assert!(
+        matches!(&refused, PresenceError::Held { name } if ["one", "two"].contains(&&**name)),
+        "{refused}"
+    );
+    assert!(matches!(&same, PresenceError::SameName { name } if name == "one"), "{same}");
+    two.finish().await;
+    one.until_members(1).await;
+    one.finish().await;
+    let last = Beating::of(it.take(alone("three"), 5).await.unwrap());
+    let refused = it.take(member("one"), 6).await.unwrap_err();
+    assert!(matches!(&refused, PresenceError::Held { name } if name == "three"), "{refused}");
+    last.finish().await;
+}
+
+#[tokio::test]
+async fn after_a_silence_of_the_database_no_row_dies_until_each_server_had_time_to_beat() {
+    let it = Fixture::new().await;
+    let _silent = it.take(member("silent"), 1).await.unwrap();
+    // All of them: the database was away.
+    let expired = "update nodes set expires = now() - interval '1 second'";
+    it.run(&format!(
+        "{expired}; update cluster set last_beat = now() - interval '3 seconds', grace_until = null"
+    ))
+    .await;
+    let (first, _events) = it.take(member("first"), 2).await.unwrap();
+    let mut link = it.database.connect().await.unwrap();
+    let beat = async |link: &mut Link| {
+        let node = Uuid::from_u128(2);
+        link.write(&entry::BEAT, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await.unwrap();
+        link.write(&entry::BURY, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await.unwrap().len()
+    };
+    assert_eq!(beat(&mut link).await, 0);
+    assert_eq!(it.states().await, states(&[("first", "live"), ("silent", "live")]));
+    it.run("update cluster set grace_until = now()").await;
+    assert_eq!(beat(&mut link).await, 1);
+    assert_eq!(it.states().await, states(&[("first", "live"), ("silent", "dead")]));
+    drop(first);
+}
+
+#[tokio::test]
+async fn a_server_whose_row_is_dead_ends_its_threads_and_comes_back_under_another() {
+    let it = Fixture::new().await;
+    let mut one = Beating::of(it.take(member("one"), 1).await.unwrap());
+    one.until_members(1).await;
+    it.run("update nodes set state = 'dead'").await;
+    let lost = tokio::time::timeout(LIMIT, one.events.losses.recv()).await.unwrap().unwrap();
+    assert_eq!(one.place.standing(Clock.now()), NodeStanding::Lost);
+    assert_eq!(it.states().await, states(&[("one", "dead")]), "its threads have not ended yet");
+    drop(lost);
+    one.until_sure().await;
+    assert_eq!(it.states().await, states(&[("one", "dead"), ("one", "live")]));
+    assert_ne!(one.place.counts(Clock.now()).node, Uuid::from_u128(1).to_string());
+    assert!(!one.events.displaced.is_cancelled());
+    one.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_without_a_confirmed_beat_ends_its_threads_by_its_own_clock_and_keeps_a_row_that_lives() {
+    let it = Fixture::new().await;
+    let mut one = Beating::of(it.take(member("one"), 1).await.unwrap());
+    one.until_members(1).await;
+    let mut holder = it.database.connect().await.unwrap();
+    holder.batch("begin; select 1 from nodes for update").await.unwrap();
+    let lost = tokio::time::timeout(LIMIT, one.events.losses.recv()).await.unwrap().unwrap();
+    assert_eq!(one.place.standing(Clock.now()), NodeStanding::Lost);
+    holder.batch("commit").await.unwrap();
+    drop(lost);
+    one.until_sure().await;
+    assert_eq!(
+        one.place.counts(Clock.now()).node,
+        Uuid::from_u128(1).to_string(),
+        "nobody has set it to dead"
+    );
+    one.finish().await;
+}
+
+#[tokio::test]
+async fn the_threads_that_a_dead_server_has_left_open_are_found_by_another() {
+    let it = Fixture::new().await;
+    let _killed = it.take(member("killed"), 1).await.unwrap();
+    let head = |n: u128, owner: &str| {
+        let id = thread(n).uuid();
+        format!(
+            "insert into heads (thread, owner, term, seq, header, open) values ('{id}', {owner}, 1, 1, 1, true)"
+        )
+    };
+    let (killed, lives) = (format!("'{}'", Uuid::from_u128(1)), format!("'{}'", Uuid::from_u128(2)));
+    for (n, owner) in [(1, &*killed), (2, &*lives), (3, "null"), (4, "gen_random_uuid()")] {
+        it.run(&head(n, owner)).await;
+    }
+    let mut other = Beating::of(it.take(member("lives"), 2).await.unwrap());
+    let mut found =
+        async || tokio::time::timeout(LIMIT, other.events.left_open.recv()).await.unwrap().unwrap();
+    assert_eq!(found().await, [thread(4)], "the row of the killed server still lives");
+    let all = async { while found().await != [thread(4), thread(1)] {} };
+    tokio::time::timeout(LIMIT, all).await.expect("the killed server's thread is not found");
+    assert_eq!(it.states().await, states(&[("killed", "dead"), ("lives", "live")]));
+    other.finish().await;
+}

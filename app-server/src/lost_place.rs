@@ -1,0 +1,41 @@
+//! A server among others whose row in the database may be dead ends its threads, before another server takes them. It takes
+//! threads again once it has a row.
+//!
+//! Records that the database does not take are not waited for: the next owner decides about an open turn.
+
+use std::sync::Arc;
+
+use skein_postgres::presence::LostPlace;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::outbox::CloseReason;
+use crate::thread::Context;
+
+/// Ends every thread at each loss, until the stop, which does the same.
+pub(crate) async fn run(
+    context: Arc<Context>,
+    mut losses: mpsc::Receiver<LostPlace>,
+    stop: CancellationToken,
+) {
+    while let Some(Some(lost)) = stop.run_until_cancelled(losses.recv()).await {
+        end_all(&context).await;
+        drop(lost);
+    }
+}
+
+/// Ends the threads that are loaded now, with all helpers, and closes all connections.
+async fn end_all(context: &Context) {
+    let handles = context.registry.handles();
+    for handle in &handles {
+        handle.shut_down();
+    }
+    context.helpers.host().kill_all();
+    for outbox in context.subscribers.outboxes() {
+        outbox.close(CloseReason::LostPlace);
+    }
+    for handle in &handles {
+        // The snapshots end with the owner.
+        handle.watch().wait_for(|_| false).await.ok();
+    }
+}
