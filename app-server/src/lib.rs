@@ -16,6 +16,7 @@ pub(crate) mod http;
 pub(crate) mod lost_place;
 pub(crate) mod memory;
 pub(crate) mod models;
+pub(crate) mod news;
 pub(crate) mod open_markers;
 pub(crate) mod outbox;
 pub mod policy;

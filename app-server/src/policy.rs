@@ -140,6 +140,9 @@ pub(crate) const HISTORY_PAGE_BYTES: usize = 1 << 20;
 pub(crate) const HISTORY_READ_BYTES: usize = 8 << 20;
 // --- connection ---
 
+/// The time between two looks for what other servers of the database have changed. Origin: guess; less than a person notices, and a
+/// look that finds nothing reads a page of an index.
+pub(crate) const NEWS_PAUSE: Duration = Duration::from_millis(250);
 /// How long more than its bound may wait in the outbox of a client that takes nothing, before the connection is
 /// closed. Origin: guess; a client that reads makes room within milliseconds, and the memory is bounded, too.
 pub(crate) const OUTBOX_PATIENCE: Duration = Duration::from_secs(1);

@@ -11,6 +11,7 @@ use skein_base::tasks::{DedicatedRuntime, Tasks};
 use skein_config::access::{AccessError, Credentials, warn_if_open_to_others};
 use skein_config::{GuardProgram, ServerConfig, SharedConfig, StoreUrl};
 use skein_helpers::{Helpers, HostOptions};
+use skein_postgres::news::RowNews;
 use skein_postgres::presence::PresenceEvents;
 use skein_postgres::standing::NodePlace;
 use skein_protocol::extension::SkeinStoppingNotification;
@@ -42,8 +43,10 @@ use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::Subscribers;
 use crate::{
-    approved, eviction, expiry, handlers, lost_place, models, open_markers, policy, reload, repair, trash,
+    approved, eviction, expiry, handlers, lost_place, models, news, open_markers, policy, reload, repair,
+    trash,
 };
+use skein_store::index::OtherWriters;
 use skein_store::texts::{Sources, TextIndex};
 
 use self::serving::{OpenPlaces, ServedPlaces};
@@ -157,7 +160,7 @@ impl Server {
             home.note_database(&url.to_string())?;
             home.set_credentials_aside()?;
         }
-        let presence = storage.presence.take();
+        let (presence, news) = (storage.presence.take(), storage.news.clone());
         let displaced = presence.as_ref().map(|presence| presence.displaced.clone()).unwrap_or_default();
         let credentials = credentials(&config, &home, &storage).await?;
         let (services, background) = services(config, &home, (storage, credentials), (tasks, stop_index))?;
@@ -173,8 +176,7 @@ impl Server {
         let places = places.serve(&web, &accept);
         models::refresh_default(&services.context);
         // 5. Threads left open by an earlier end are repaired in the background.
-        let accepts = accept.clone();
-        let later = presence.map(|presence| while_it_has_a_row(&services, presence, accepts));
+        let later = beside_others(&services, presence, news, &accept);
         start_repair(&services, left_open, later, &background);
         let addresses = services.served_at.addresses().join(" ");
         tracing::info!(addresses, home = %services.config().home.display(), "serving");
@@ -345,15 +347,20 @@ fn announce_stop(services: &App) {
     }
 }
 
-/// Starts the task that ends all threads when the server's row in the database may be dead. Returns the threads that other servers
-/// leave open.
-fn while_it_has_a_row(
+/// Starts the tasks of a server whose threads are in a database. Returns the threads that other servers leave open.
+fn beside_others(
     services: &App,
-    PresenceEvents { losses, left_open, .. }: PresenceEvents,
-    stop: CancellationToken,
-) -> mpsc::Receiver<Vec<ThreadId>> {
-    services.tasks.spawn("lost place", lost_place::run(Arc::clone(&services.context), losses, stop));
-    left_open
+    presence: Option<PresenceEvents>,
+    news: Option<Arc<RowNews>>,
+    stop: &CancellationToken,
+) -> Option<mpsc::Receiver<Vec<ThreadId>>> {
+    let context = || Arc::clone(&services.context);
+    if let Some(news) = news {
+        services.tasks.spawn("news", news::run(context(), news, stop.clone()));
+    }
+    let PresenceEvents { losses, left_open, .. } = presence?;
+    services.tasks.spawn("lost place", lost_place::run(context(), losses, stop.clone()));
+    Some(left_open)
 }
 
 /// Starts the repair of these threads, and of those that come later.
@@ -480,7 +487,7 @@ fn background(
         store: Arc::clone(&store),
         index: Arc::clone(&index),
         changes: Arc::clone(&storage.changes),
-        has_other_writers: storage.is_shared,
+        others: storage.news.clone().map(|news| news as Arc<dyn OtherWriters>),
         tasks: tasks.clone(),
         stop: stop_markers.clone(),
     });

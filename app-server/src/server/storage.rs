@@ -11,6 +11,7 @@ use skein_postgres::address::{AddressError, DbAddress};
 use skein_postgres::credentials::{CredentialBeats, CredentialRows};
 use skein_postgres::database::Database;
 use skein_postgres::index::PgIndex;
+use skein_postgres::news::RowNews;
 use skein_postgres::node::{NodeCompany, NodeProfile};
 use skein_postgres::ownership::PgOwnership;
 use skein_postgres::presence::{NodePresence, PresenceError, PresenceEvents};
@@ -42,8 +43,8 @@ pub(super) struct Storage {
     pub(super) index: Arc<dyn ThreadIndex>,
     /// The rows of the index that have changed.
     pub(super) changes: Arc<Changes>,
-    /// Whether other servers write to the threads, too.
-    pub(super) is_shared: bool,
+    /// The changes by other servers, if there may be some.
+    pub(super) news: Option<Arc<RowNews>>,
     /// The sessions and tokens, which nobody has read yet.
     pub(super) credentials: Arc<dyn CredentialStore>,
     /// The numbers of questions.
@@ -111,10 +112,10 @@ impl Storage {
         let index = SledIndex::start(home.paths().clone(), Arc::clone(&store), tasks, noted, stop);
         let ownership = Arc::new(HomeOwnership::new(home.term()));
         let credentials = Arc::new(CredentialFile::new(home.paths().access(), tasks.clone()));
-        let (cluster, presence, is_shared) = (None, None, false);
+        let (cluster, presence, news) = (None, None, None);
         let questions = QuestionNumbers::from(home.first_question());
         let index = Arc::new(index);
-        Ok(Self { store, ownership, index, changes, is_shared, credentials, questions, cluster, presence })
+        Ok(Self { store, ownership, index, changes, news, credentials, questions, cluster, presence })
     }
 
     async fn in_database(
@@ -127,7 +128,7 @@ impl Storage {
         let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
         let database = Arc::new(Database::open(address).await?);
         let profile = profile(&config.cluster, home)?;
-        let is_shared = profile.company == NodeCompany::Others;
+        let company = profile.company;
         let questions = QuestionNumbers::beside_others(database.take_questions().await?);
         let taken = NodePresence::take(Arc::clone(&database), profile, home.start_id()).await?;
         let (presence, events) = taken;
@@ -137,6 +138,8 @@ impl Storage {
         let changes = Arc::new(Changes::default());
         let rows = Arc::new(ThreadRows::open(&database, Arc::clone(&changes)).await?);
         let index = PgIndex::new(&database, Arc::clone(&rows));
+        let news = RowNews::new(&database, Arc::clone(&rows), node.clone());
+        let news = (company == NodeCompany::Others).then(|| Arc::new(news));
         let store = Arc::new(PgStore::open(Arc::clone(&database), rows, node.clone(), tasks.clone()).await?);
         tasks.spawn("presence", presence.beat(stop.clone()));
         let (closing, closed) = (Arc::clone(&store), stop.clone());
@@ -146,7 +149,7 @@ impl Storage {
         });
         let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store), (tasks, stop)));
         let (index, presence) = (Arc::new(index), Some(events));
-        Ok(Self { store, ownership, index, changes, is_shared, credentials, questions, cluster, presence })
+        Ok(Self { store, ownership, index, changes, news, credentials, questions, cluster, presence })
     }
 }
 

@@ -30,7 +30,7 @@ const APP_SERVER: &[&str] = &[
     "approved",
     "reload",
     // Background tasks, and programs that work on a home.
-    "eviction expiry export feedback lost_place models open_markers repair search trash",
+    "eviction expiry export feedback lost_place models news open_markers repair search trash",
     // Owner, machine, subscribers, event delivery.
     "thread",
     // The memory that the limits of clients allow.
@@ -71,7 +71,7 @@ const POSTGRES: &[&str] = &[
     // The parts of a home, in a database.
     "lines",
     "ownership",
-    "index presence store",
+    "index news presence store",
     "credentials standing",
     "append",
     // The parts that these share.

@@ -1,13 +1,18 @@
 //! Several servers at one database.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::home::{Helper, Home, PATIENCE, Setup};
 use skein_integration_tests::process::wait_until;
-use skein_integration_tests::requests::resume_params;
+use skein_integration_tests::requests::{resume_params, search_params};
 use skein_postgres::testing::{TestCluster, TestDatabase};
+use skein_protocol::extension::TextsState;
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::ThreadResume;
+use skein_protocol::methods::{SkeinQuestionsList, ThreadResume, ThreadSearch};
+use skein_protocol::notifications::SkeinQuestionsChanged;
+use skein_protocol::question::SkeinQuestionsListParams;
 use skein_protocol::thread::ThreadListParams;
 use skein_protocol::turn::TurnStatus;
 
@@ -54,6 +59,33 @@ async fn a_thread_is_with_one_server_at_a_time_and_the_other_lists_it_and_names_
     other.turn(thread, "/tool helper pid").await?;
     assert_eq!((first.family().count(), second.family().helpers.len()), (0, 1));
     assert_eq!(other.until_status("both live", |status| nodes(status) == Some(2)).await?.repair.total, 0);
+    first.finish().await?;
+    second.finish().await
+}
+
+#[tokio::test]
+async fn the_questions_and_texts_of_one_server_are_found_at_the_other() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(first, mut one), (second, mut other)] = two(&database).await?;
+    let found = async |client: &mut Client| -> Result<BTreeSet<ThreadId>> {
+        let found = client.call::<ThreadSearch>(search_params("needle")).await?;
+        Ok(found.data.iter().map(|found| found.thread.id).collect())
+    };
+    let before = one.start_thread_with("a needle").await?;
+    assert_eq!(found(&mut other).await?, BTreeSet::from([before]));
+    other.until_status("its index is ready", |status| status.texts.state == TextsState::Ready).await?;
+    let behind = one.start_thread_with("another needle").await?;
+    assert_eq!(found(&mut other).await?, BTreeSet::from([before, behind]), "as soon as it is acknowledged");
+
+    let mut other = Client::numbered(second.address()).await?;
+    let turn = one.start_turn(behind, "/ask Which needle?").await?;
+    let asked = other.next::<SkeinQuestionsChanged>(|changed| changed.thread_id == behind).await?;
+    assert_eq!((asked.open.len(), asked.needs_you.questions), (1, 1));
+    let listed = other.call::<SkeinQuestionsList>(SkeinQuestionsListParams::default()).await?.data;
+    assert_eq!(listed.iter().map(|question| question.thread_id).collect::<Vec<_>>(), [behind]);
+    one.interrupt_and_wait(behind, &turn).await?;
+    let settled = other.next::<SkeinQuestionsChanged>(|changed| changed.thread_id == behind).await?;
+    assert_eq!((settled.open.len(), settled.needs_you.questions), (0, 0));
     first.finish().await?;
     second.finish().await
 }

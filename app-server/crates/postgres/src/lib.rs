@@ -9,6 +9,7 @@ pub mod database;
 mod failure;
 pub mod index;
 pub mod lines;
+pub mod news;
 pub mod node;
 mod numbers;
 pub mod ownership;

@@ -13,6 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::database::Database;
+use crate::failure::DbFailure;
 use crate::numbers::int;
 use crate::policy;
 use crate::turns::{WriteTurn, WriteTurns};
@@ -23,7 +24,12 @@ pub struct ThreadRows {
     waiting: WaitingThreads,
     /// Notifies the rows' listeners.
     changes: Arc<Changes>,
+    /// A transaction: the rows were read after every one before it had ended.
+    opened_at: String,
 }
+
+/// The oldest transaction that has not ended.
+const PLACE: &str = "select pg_snapshot_xmin(pg_current_snapshot())::text";
 
 impl ThreadRows {
     /// Reads the questions that wait.
@@ -31,10 +37,14 @@ impl ThreadRows {
     /// # Errors
     /// [`IndexError::Unavailable`].
     pub async fn open(database: &Database, changes: Arc<Changes>) -> Result<Self, IndexError> {
-        let rows = Self { turns: WriteTurns::default(), waiting: WaitingThreads::default(), changes };
+        let unavailable = |failure: DbFailure| IndexError::Unavailable(failure.reason().to_owned());
+        let place = database.pool().read(PLACE, &[]).await.map_err(unavailable)?;
+        let opened_at = place.first().map_or_else(|| "0".to_owned(), |row| row.get(0));
+        let (turns, waiting) = (WriteTurns::default(), WaitingThreads::default());
+        let rows = Self { turns, waiting, changes, opened_at };
         let sql = "select \"row\"::text, as_of from threads where asked is not null";
         let read = database.pool().read(sql, &[]).await;
-        for row in read.map_err(|failure| IndexError::Unavailable(failure.reason().to_owned()))? {
+        for row in read.map_err(unavailable)? {
             if let Some(row) = parsed(&row) {
                 rows.note(row.id, Some(row));
             }
@@ -47,10 +57,17 @@ impl ThreadRows {
         self.turns.of(thread).await
     }
 
-    /// Notes a row that is in the database, or its removal. The caller has the thread's turn.
-    pub(crate) fn note(&self, thread: ThreadId, row: Option<ThreadRow>) {
-        let Ok(()) = self.waiting.note(thread, || Ok::<_, Infallible>(row));
+    /// Notes a row that is in the database, or its removal. The caller has the thread's turn. Returns whether other questions wait than
+    /// before.
+    pub(crate) fn note(&self, thread: ThreadId, row: Option<ThreadRow>) -> bool {
+        let Ok(is_other) = self.waiting.note(thread, || Ok::<_, Infallible>(row));
         self.changes.note(thread);
+        is_other
+    }
+
+    /// The place for the first look at the news.
+    pub(crate) fn opened_at(&self) -> &str {
+        &self.opened_at
     }
 
     /// The questions that wait for the users.
@@ -71,14 +88,15 @@ impl std::fmt::Debug for ThreadRows {
 pub(crate) fn upsert(first: usize, and: &str, begins: &str) -> String {
     let params = arrays(first);
     format!("insert into threads
-  (thread, as_of, \"row\", created, updated, archived, cwd, provider, originator, interactive, asked)
-select r.thread, r.as_of, r.json::json, r.created, r.updated, r.archived, r.cwd, r.provider, r.originator, r.interactive, r.asked
+  (thread, as_of, \"row\", created, updated, archived, cwd, provider, originator, interactive, asked, changed)
+select r.thread, r.as_of, r.json::json, r.created, r.updated, r.archived, r.cwd, r.provider, r.originator, r.interactive, r.asked,
+  pg_current_xact_id()
 from unnest({params})
   as r (thread, as_of, json, created, updated, archived, cwd, provider, originator, interactive, asked)
 where {and} order by r.thread
 on conflict (thread) do update set as_of = excluded.as_of, \"row\" = excluded.\"row\", created = excluded.created,
   updated = excluded.updated, archived = excluded.archived, cwd = excluded.cwd, provider = excluded.provider,
-  originator = excluded.originator, interactive = excluded.interactive, asked = excluded.asked
+  originator = excluded.originator, interactive = excluded.interactive, asked = excluded.asked, changed = excluded.changed
 where threads.as_of < excluded.as_of or (threads.as_of = excluded.as_of and threads.\"row\" is not null) or {begins}
 returning thread")
 }

@@ -16,7 +16,7 @@ use crate::numbers::number;
 use crate::policy;
 
 /// The form of the tables that this version makes and serves.
-const SCHEMA: i32 = 3;
+const SCHEMA: i32 = 4;
 
 /// The form of [`TABLES`].
 const FIRST: i32 = 1;
@@ -68,7 +68,7 @@ create table catalog (
 "#;
 
 /// The additions of each later form. Nothing is removed, so that servers of the form before go on.
-const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS), (3, QUESTIONS)];
+const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS), (3, QUESTIONS), (4, CHANGED)];
 
 const CREDENTIALS: &str = r#"
 alter table cluster add column if not exists moved_to text;
@@ -81,6 +81,12 @@ create index credentials_changed on credentials (changed);
 
 /// The end of the numbers that starts of servers have taken for questions.
 const QUESTIONS: &str = "\nalter table cluster add column questions bigint not null default 0;\n";
+
+/// The transaction that has changed a row of a list, for the other servers.
+const CHANGED: &str = r#"
+alter table threads add column changed xid8;
+create index threads_changed on threads (changed);
+"#;
 
 /// The tables that a server reads and writes.
 const NAMES: &str =
@@ -261,6 +267,7 @@ pub async fn restored(address: &DbAddress) -> Result<Cluster, SchemaError> {
     link.batch(&format!(
         "begin; {ALONE}
 update cluster set id = '{id}', sysid = null;
+update threads set changed = null where changed is not null;
 do $skein$ {NOTE_SYSTEM} $skein$;
 update nodes set state = 'dead' where state = 'live';
 commit;"

@@ -65,8 +65,8 @@ impl std::fmt::Debug for PgIndex {
     }
 }
 
-const REMOVE: &str = "insert into threads (thread, as_of) values ($1, $2)
-on conflict (thread) do update set as_of = excluded.as_of, \"row\" = null, created = null, updated = null, archived = null,
+const REMOVE: &str = "insert into threads (thread, as_of, changed) values ($1, $2, pg_current_xact_id())
+on conflict (thread) do update set as_of = excluded.as_of, changed = excluded.changed, \"row\" = null, created = null, updated = null, archived = null,
   cwd = null, provider = null, originator = null, interactive = null, asked = null";
 
 fn unavailable(failure: DbFailure) -> IndexError {

@@ -75,7 +75,7 @@ impl Fixture {
             store: Arc::new(store),
             index: Arc::new(index),
             changes: Arc::clone(&changes),
-            has_other_writers: false,
+            others: None,
             tasks: tasks.clone(),
             stop: stop.clone(),
         });

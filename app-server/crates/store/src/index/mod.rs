@@ -135,6 +135,14 @@ pub fn page_size(asked: Option<u32>) -> usize {
     asked.clamp(1, policy::LIST_MOST)
 }
 
+/// The servers that change rows and rollouts besides this one.
+#[async_trait]
+pub trait OtherWriters: Send + Sync {
+    /// Notes every change of a row that was committed before the call. Returns the threads that other servers have loaded, which may be
+    /// ahead of their rows; `None` if nobody knows.
+    async fn take_in(&self) -> Option<Vec<ThreadId>>;
+}
+
 /// Lists threads. All callers share it.
 #[async_trait]
 pub trait ThreadIndex: Send + Sync {

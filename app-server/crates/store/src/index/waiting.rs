@@ -13,18 +13,20 @@ use crate::history::{ThreadRow, WaitingQuestion};
 pub struct WaitingThreads(Mutex<HashMap<ThreadId, Vec<WaitingQuestion>>>);
 
 impl WaitingThreads {
-    /// Takes the row of a thread, as `read` finds it now. Of two changes of a thread the later call sees both.
+    /// Takes the row of a thread, as `read` finds it now. Of two changes of a thread the later call sees both. Returns whether other
+    /// questions wait than before.
     pub fn note<E>(
         &self,
         thread: ThreadId,
         read: impl FnOnce() -> Result<Option<ThreadRow>, E>,
-    ) -> Result<(), E> {
+    ) -> Result<bool, E> {
         let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match read()?.map(|row| row.waiting).filter(|waiting| !waiting.is_empty()) {
-            Some(waiting) => drop(threads.insert(thread, waiting)),
-            None => drop(threads.remove(&thread)),
-        }
-        Ok(())
+        let waiting = read()?.map(|row| row.waiting).unwrap_or_default();
+        let before = match waiting.is_empty() {
+            true => threads.remove(&thread),
+            false => threads.insert(thread, waiting.clone()),
+        };
+        Ok(before.unwrap_or_default() != waiting)
     }
 
     /// Whether a question of the thread waits.

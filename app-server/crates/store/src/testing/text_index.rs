@@ -57,7 +57,7 @@ impl IndexedThreads {
             store: Arc::clone(&disk) as _,
             index: Arc::clone(&index) as _,
             changes: Arc::clone(&changes),
-            has_other_writers: false,
+            others: None,
             tasks: tasks.clone(),
             stop: stop.clone(),
         };

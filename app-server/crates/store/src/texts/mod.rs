@@ -24,8 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::home::{HomePaths, folders};
-use crate::index::ThreadIndex;
 use crate::index::changes::Changes;
+use crate::index::{OtherWriters, ThreadIndex};
 use crate::rollout::RolloutStore;
 use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::extension::{TextsCounts, TextsState};
@@ -68,9 +68,8 @@ pub struct Sources {
     pub index: Arc<dyn ThreadIndex>,
     /// The changed rows.
     pub changes: Arc<Changes>,
-    /// Whether other servers change the histories, too. Their changes are in no `changes`, so nothing is indexed, and a search looks at
-    /// every thread.
-    pub has_other_writers: bool,
+    /// The other servers of the histories, if there may be some. Their changes come into `changes`, too.
+    pub others: Option<Arc<dyn OtherWriters>>,
     /// Runs the task that builds the index, and its reads.
     pub tasks: Tasks,
     /// The end of the server.
@@ -114,7 +113,7 @@ impl TextIndex {
         let (home, stop) = (HomePaths::new("/proc/nowhere".as_ref()), CancellationToken::new());
         let (changes, tasks) = (Arc::default(), tasks.clone());
         stop.cancel();
-        Self::new(Sources { home, store, index, changes, has_other_writers: false, tasks, stop })
+        Self::new(Sources { home, store, index, changes, others: None, tasks, stop })
     }
 
     /// Starts the task, once.
@@ -138,14 +137,15 @@ impl TextIndex {
     /// have newer messages. `None`: search all threads, because the index is incomplete, the term is too short, or
     /// there are too many candidates.
     pub async fn candidates(&self, term: &SearchTerm, loaded: Vec<ThreadId>) -> Option<Candidates> {
-        if self.shared.sources.has_other_writers {
-            return None;
-        }
         self.begin();
         let query = db::query(term.folded())?;
+        let elsewhere = match &self.shared.sources.others {
+            Some(others) => others.take_in().await?,
+            None => Vec::new(),
+        };
         // Before the index: a thread added meanwhile is searched twice rather than not at all.
         let mut behind = self.shared.sources.changes.behind();
-        behind.extend(loaded);
+        behind.extend(loaded.into_iter().chain(elsewhere));
         if !self.shared.is_complete() || behind.len() > policy::TEXTS_CANDIDATES {
             return None;
         }

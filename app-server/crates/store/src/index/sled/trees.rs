@@ -164,7 +164,7 @@ impl Trees {
 
     /// Counts the waiting questions of a thread anew.
     fn note_waiting(&self, thread: ThreadId) -> Result<(), Broken> {
-        self.waiting.note(thread, || Ok(self.get(thread)?.map(|(row, _)| row)))
+        self.waiting.note(thread, || Ok(self.get(thread)?.map(|(row, _)| row))).map(drop)
     }
 
     pub(crate) fn needs_you(&self) -> NeedsYou {

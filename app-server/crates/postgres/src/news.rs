@@ -1,0 +1,125 @@
+//! The rows of lists that other servers change. A server asks for them from time to time, and before a read that must know them.
+//!
+//! Each change of a row stands in `threads.changed` with its transaction. A look returns the changes from the oldest transaction on that
+//! had not ended at the look before. So it misses none, whatever the order of commits, and returns some again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use skein_protocol::ids::ThreadId;
+use skein_store::index::OtherWriters;
+use tokio::sync::Semaphore;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::database::Database;
+use crate::failure::DbFailure;
+use crate::node::NodeId;
+use crate::policy;
+use crate::pool::Pool;
+use crate::rows::{ThreadRows, parsed};
+
+/// The place for the next look, and the changes since the place `$1`. Without changes it is one row.
+const NEWS: &str = "with place as (select pg_snapshot_xmin(pg_current_snapshot())::text as next)
+select place.next, t.thread, t.changed::text from place left join threads t on t.changed >= $1::text::xid8";
+
+/// The threads that another server has loaded, or had when it ended.
+const LOADED_BY_OTHERS: &str = "select thread from heads where owner is not null and owner <> $1";
+
+/// The news of one server.
+pub struct RowNews {
+    pool: Arc<Pool>,
+    rows: Arc<ThreadRows>,
+    node: NodeId,
+    /// One look at a time.
+    looks: Semaphore,
+    taken: Mutex<TakenNews>,
+}
+
+/// The changes that were taken in.
+#[derive(Clone)]
+struct TakenNews {
+    /// A transaction: every one before it has ended.
+    place: String,
+    /// The changes from there on, each with its transaction.
+    changes: HashMap<ThreadId, String>,
+}
+
+impl RowNews {
+    /// The news for a server that knows these rows.
+    pub fn new(database: &Database, rows: Arc<ThreadRows>, node: NodeId) -> Self {
+        let taken = TakenNews { place: rows.opened_at().to_owned(), changes: HashMap::new() };
+        Self { pool: database.pool(), rows, node, looks: Semaphore::new(1), taken: Mutex::new(taken) }
+    }
+
+    /// Takes in every change that was committed before the call. Returns the threads whose waiting questions are others now.
+    ///
+    /// # Errors
+    /// If the database does not serve. The next look takes the same changes in.
+    pub async fn take_in(&self) -> std::io::Result<Vec<ThreadId>> {
+        Ok(self.look().await?)
+    }
+
+    async fn look(&self) -> Result<Vec<ThreadId>, DbFailure> {
+        // The semaphore is never closed.
+        let _look = self.looks.acquire().await.ok();
+        let before = self.taken().clone();
+        let found = self.pool.read(NEWS, &[(&before.place, Type::TEXT)]).await?;
+        let Some(place) = found.first().map(|row| row.get::<_, String>(0)) else { return Ok(Vec::new()) };
+        let changes = found.iter().filter_map(|row| {
+            Some((ThreadId::new(row.get::<_, Option<Uuid>>(1)?), row.get::<_, Option<String>>(2)?))
+        });
+        let changes: HashMap<ThreadId, String> = changes.collect();
+        let is_new = |(thread, at): &(&ThreadId, &String)| before.changes.get(thread) != Some(at);
+        let mut new: Vec<ThreadId> = changes.iter().filter(is_new).map(|(thread, _)| *thread).collect();
+        // The order in which every writer of several rows takes their turns.
+        new.sort_unstable();
+        let mut asked = Vec::new();
+        for some in new.chunks(policy::ROWS_AT_ONCE) {
+            asked.extend(self.note(some).await?);
+        }
+        *self.taken() = TakenNews { place, changes };
+        Ok(asked)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, TakenNews> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes these rows as they are now, behind every write of this server.
+    async fn note(&self, threads: &[ThreadId]) -> Result<Vec<ThreadId>, DbFailure> {
+        let mut turns = Vec::with_capacity(threads.len());
+        for thread in threads {
+            turns.push(self.rows.turn_of(*thread).await);
+        }
+        let ids: Vec<Uuid> = threads.iter().map(|thread| thread.uuid()).collect();
+        let sql = "select \"row\"::text from threads where thread = any ($1) and \"row\" is not null";
+        let read = self.pool.read(sql, &[(&ids, Type::UUID_ARRAY)]).await?;
+        let mut rows: HashMap<ThreadId, _> =
+            read.iter().filter_map(parsed).map(|row| (row.id, row)).collect();
+        let asked = threads.iter().filter(|thread| self.rows.note(**thread, rows.remove(thread)));
+        let asked = asked.copied().collect();
+        drop(turns);
+        Ok(asked)
+    }
+}
+
+impl std::fmt::Debug for RowNews {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowNews").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl OtherWriters for RowNews {
+    async fn take_in(&self) -> Option<Vec<ThreadId>> {
+        // First those that are loaded: the row of one that is unloaded meanwhile is up to date.
+        let loaded = self.pool.read(LOADED_BY_OTHERS, &[(&self.node.id(), Type::UUID)]).await.ok()?;
+        self.look().await.ok()?;
+        Some(loaded.iter().map(|row| ThreadId::new(row.get(0))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

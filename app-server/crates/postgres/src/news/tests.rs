@@ -1,0 +1,105 @@
+//! Two servers that change rows of one database.
+
+use skein_base::clock::WallMs;
+use skein_protocol::ids::EventSeq;
+use skein_store::history::{ThreadRow, WaitingQuestion};
+use skein_store::index::ThreadIndex;
+use skein_store::index::conformance::row;
+use skein_store::rollout::record::QuestionKind;
+
+use super::*;
+use crate::index::PgIndex;
+use crate::testing::{TestCluster, TestDatabase};
+
+struct Server {
+    database: Database,
+    index: PgIndex,
+    news: RowNews,
+}
+
+impl Server {
+    async fn open(at: &TestDatabase, node: u128) -> Self {
+        let database = Database::open(at.address.clone()).await.unwrap();
+        let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
+        let index = PgIndex::new(&database, Arc::clone(&rows));
+        let news = RowNews::new(&database, rows, NodeId::new(Uuid::from_u128(node)));
+        Self { database, index, news }
+    }
+
+    async fn sets(&self, row: ThreadRow, as_of: u64) {
+        self.index.upsert(row, EventSeq(as_of)).await.unwrap();
+    }
+
+    async fn takes_in(&self) -> Vec<ThreadId> {
+        self.news.take_in().await.unwrap()
+    }
+
+    fn questions(&self) -> u64 {
+        self.index.needs_you().questions
+    }
+}
+
+/// A thread with a question.
+fn asks(n: u128) -> ThreadRow {
+    let question = WaitingQuestion { id: 7, kind: QuestionKind::Approval, asked: WallMs(5) };
+    ThreadRow { waiting: vec![question], ..row(n, 1, 1) }
+}
+
+#[tokio::test]
+async fn each_server_knows_which_questions_wait_at_the_other() {
+    let at = TestCluster::shared().database().await;
+    let (one, other) = (Server::open(&at, 1).await, Server::open(&at, 2).await);
+    let [first, second] = [asks(1), asks(2)];
+    let (of_first, of_second) = (first.id, second.id);
+    one.sets(first, 1).await;
+    one.sets(second, 1).await;
+    assert_eq!((other.takes_in().await, other.questions()), (vec![of_first, of_second], 2));
+    assert_eq!(other.takes_in().await, [], "it was taken in");
+    assert_eq!((one.takes_in().await, one.questions()), (vec![], 2), "it knows its own");
+    // The thread goes to the other server, and is answered there.
+    other.sets(row(1, 1, 1), 2).await;
+    other.index.remove(of_second, EventSeq(2)).await.unwrap();
+    assert_eq!((one.takes_in().await, one.questions()), (vec![of_first, of_second], 0));
+    assert_eq!(other.takes_in().await, []);
+}
+
+#[tokio::test]
+async fn a_change_that_is_committed_after_a_later_one_is_not_missed() {
+    let at = TestCluster::shared().database().await;
+    let (one, other) = (Server::open(&at, 1).await, Server::open(&at, 2).await);
+    let [late, early] = [asks(1), asks(2)];
+    let (of_late, of_early) = (late.id, early.id);
+    one.sets(row(1, 1, 1), 1).await;
+    other.takes_in().await;
+    let mut slow = one.database.connect().await.unwrap();
+    let json = serde_json::to_string(&late).unwrap();
+    slow.batch(&format!(
+        "begin; update threads set \"row\" = '{json}', changed = pg_current_xact_id() where thread = '{}'",
+        of_late.uuid()
+    ))
+    .await
+    .unwrap();
+    one.sets(early, 1).await;
+    assert_eq!(other.takes_in().await, [of_early]);
+    assert_eq!(other.takes_in().await, [], "what is read again was taken in");
+    slow.batch("commit").await.unwrap();
+    assert_eq!((other.takes_in().await, other.questions()), (vec![of_late], 2));
+}
+
+#[tokio::test]
+async fn a_search_knows_the_threads_that_other_servers_have_loaded() {
+    let at = TestCluster::shared().database().await;
+    let one = Server::open(&at, 1).await;
+    for (n, owner) in [(1, "1"), (2, "2"), (3, "")] {
+        let owner = owner.parse().map_or("null".to_owned(), |owner| format!("'{}'", Uuid::from_u128(owner)));
+        let sql = format!(
+            "insert into heads (thread, owner, term, seq, header, open) values ('{}', {owner}, 1, 1, 1, true)",
+            Uuid::from_u128(n)
+        );
+        TestCluster::shared().run(&at.name, &sql).await;
+    }
+    let elsewhere = OtherWriters::take_in(&one.news).await;
+    assert_eq!(elsewhere, Some(vec![ThreadId::new(Uuid::from_u128(2))]));
+    TestCluster::shared().run(&at.name, "alter table threads rename to gone").await;
+    assert_eq!(OtherWriters::take_in(&one.news).await, None, "nobody knows");
+}
