@@ -24,13 +24,12 @@ pub(crate) async fn run(
     }
 }
 
-/// Ends the threads that are loaded now, with all helpers, and closes all connections.
+/// Ends the threads that are loaded now, with their helpers, and closes all connections.
 async fn end_all(context: &Context) {
     let handles = context.registry.handles();
     for handle in &handles {
-        handle.shut_down();
+        handle.lose();
     }
-    context.helpers.host().kill_all();
     for outbox in context.subscribers.outboxes() {
         outbox.close(CloseReason::LostPlace);
     }

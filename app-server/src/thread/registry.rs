@@ -53,6 +53,8 @@ pub(crate) struct Woken {
     pub(crate) drain: bool,
     /// The server stops. Stays set.
     pub(crate) shutdown: bool,
+    /// Another server may have the thread. Stays set.
+    pub(crate) lost: bool,
     /// The owner has to panic; for tests.
     fault: bool,
 }
@@ -170,6 +172,16 @@ impl ThreadHandle {
         self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).shutdown
     }
 
+    /// Asks for the end of the thread without a record, with its helpers killed: another server may have it.
+    pub(crate) fn lose(&self) {
+        self.urgent(|urgent| urgent.lost = true);
+    }
+
+    /// Whether another server may have the thread.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).lost
+    }
+
     /// Counts a request of a live connection to the thread's helpers, until the guard is dropped.
     pub(crate) fn begin_request(&self) -> RequestGuard {
         self.0.requests.fetch_add(1, Ordering::AcqRel);
@@ -217,7 +229,7 @@ impl OwnerSlot {
         let mut urgent = self.handle.0.urgent.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(!urgent.fault, "as the test wants");
         let woken = std::mem::take(&mut *urgent);
-        (urgent.drain, urgent.shutdown) = (woken.drain, woken.shutdown);
+        (urgent.drain, urgent.shutdown, urgent.lost) = (woken.drain, woken.shutdown, woken.lost);
         woken
     }
 

@@ -141,7 +141,10 @@ async fn a_server_that_does_not_reach_the_database_ends_its_threads_and_takes_th
     let mut one = first.client().await?;
     one.until_status("it has a row", |status| nodes(status) == Some(2)).await?;
     until_resumed(&mut one, thread).await?;
-    assert_eq!(one.say(thread, "on").await?, "on");
+    let turns = one.read_thread(thread).await?.turns;
+    assert_eq!(turns.last().context("the turn that was cut off")?.status, TurnStatus::Interrupted);
+    let turn = one.turn(thread, "/tool helper pid").await?;
+    assert_eq!((turn.status, first.family().helpers.len()), (TurnStatus::Completed, 1));
     first.finish().await?;
     second.finish().await
 }

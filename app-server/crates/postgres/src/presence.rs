@@ -105,9 +105,9 @@ pub struct NodePresence {
 
 /// The outcome of a beat.
 enum Beat {
-    /// The row lives, perhaps again for this server, which had lost it.
-    Confirmed { regained: bool },
-    /// The row is dead.
+    /// The row lives.
+    Confirmed,
+    /// The row is dead, or the server has lost it.
     Dead,
 }
 
@@ -211,7 +211,7 @@ impl NodePresence {
                 beat = self.beat_once(&mut link) => beat,
             };
             match beat {
-                Ok(Beat::Confirmed { regained }) => left_open.look(&self, &mut link, regained).await,
+                Ok(Beat::Confirmed) => left_open.look(&self, &mut link).await,
                 Ok(Beat::Dead) if self.go_on(&mut link).await => {}
                 Ok(Beat::Dead) => return self.displaced.cancel(),
                 Err(failure) => {
@@ -293,16 +293,13 @@ impl NodePresence {
     }
 
     async fn beat_once(&self, link: &mut Option<Link>) -> Result<Beat, DbFailure> {
-        let node = self.node.id();
+        // A row that was lost is left to die with the threads that it had, so that every server looks for them.
+        let Some(node) = self.node.of_claims() else { return Ok(Beat::Dead) };
         let link = self.connected(link).await?;
         let sent = Clock.now();
         let rows = link.write(&entry::BEAT, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await?;
         let Some(row) = rows.first() else { return Ok(Beat::Dead) };
-        let (regained, mut was_away) = (self.node.of_claims().is_none(), false);
-        if regained {
-            tracing::info!("the row of the server still lives, and it takes threads again");
-            self.node.enter(node);
-        }
+        let mut was_away = false;
         self.beats.send_modify(|beats| {
             was_away = beats.have_failed();
             beats.confirm(sent, Clock.now(), row.get(1));
@@ -314,7 +311,7 @@ impl NodePresence {
             let newest = (self.database.life(), number);
             self.credentials.send_if_modified(|known| std::mem::replace(known, newest) != newest);
         }
-        Ok(Beat::Confirmed { regained })
+        Ok(Beat::Confirmed)
     }
 
     /// The others are told at once.

@@ -273,6 +273,10 @@ impl Owner {
             self.turns.cut_off(SERVER_ENDED);
             self.step(Event::Shutdown);
         }
+        if woken.lost {
+            // A load has nothing to leave yet.
+            self.step(if self.machine.is_loading() { Event::Shutdown } else { Event::Fenced });
+        }
         for given in woken.answers {
             self.parts().client_answers(given);
         }
@@ -377,9 +381,12 @@ impl Owner {
     }
 
     /// Gives the thread up. No helper of it is left, as the next server starts others. A server that stops keeps a thread that a load
-    /// goes on with: other servers of its database look for such threads once it has ended.
+    /// goes on with: other servers of its database look for such threads once it has ended. One that has lost its row leaves all of
+    /// them to that row.
     fn give_up(&mut self) {
-        let stays = self.slot.handle.is_stopping() && self.parts().is_owed_a_load();
+        let handle = &self.slot.handle;
+        let (is_lost, is_stopping) = (handle.is_lost(), handle.is_stopping());
+        let stays = is_lost || is_stopping && self.parts().is_owed_a_load();
         if let Some(lease) = self.log.lease().filter(|_| self.machine.is_materialised() && !stays) {
             self.services.ownership.give_up(lease);
         }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use skein_protocol::ids::ThreadId;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::PresenceError;
@@ -59,11 +59,11 @@ pub(super) const RETIRE: &str = "update nodes set state = 'gone' where node = $1
 const HOLDER: &str = "select name, speaks && $1::text::int4range from nodes
   where state = 'live' and (not speaks && $1::text::int4range or name = $2) order by 2 limit 1";
 
-/// Threads that are open, and that a server has which no longer lives, or the one with the id `$1`.
+/// Threads that are open, and that a server has which no longer lives.
 const LEFT_OPEN: &str =
     "select thread from heads h where h.open and h.trashed_at is null and h.owner is not null
-    and (h.owner = $1 or not exists (select from nodes n where n.node = h.owner and n.state = 'live'))
-  order by h.written desc limit $2";
+    and not exists (select from nodes n where n.node = h.owner and n.state = 'live')
+  order by h.written desc limit $1";
 
 /// Makes the row of a server, unless another one lives that does not share, or has its name. Returns whether it is there. Two servers at
 /// once: the second sees the first.
@@ -97,11 +97,9 @@ pub(super) async fn refusal(link: &mut Link, profile: &NodeProfile) -> Result<Pr
     })
 }
 
-/// Threads that servers have left open which no longer live, and those of `node`.
-pub(super) async fn find_left_open(link: &mut Link, node: Option<Uuid>) -> Result<Vec<ThreadId>, DbFailure> {
-    let params: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&node, Type::UUID), (&policy::LEFT_OPEN_AT_ONCE, Type::INT8)];
-    let rows = link.read(LEFT_OPEN, &params).await?;
+/// Threads that servers have left open which no longer live.
+pub(super) async fn find_left_open(link: &mut Link) -> Result<Vec<ThreadId>, DbFailure> {
+    let rows = link.read(LEFT_OPEN, &[(&policy::LEFT_OPEN_AT_ONCE, Type::INT8)]).await?;
     Ok(rows.iter().map(|row| ThreadId::new(row.get(0))).collect())
 }
 

@@ -21,25 +21,19 @@ pub(super) struct LeftOpen {
 }
 
 impl LeftOpen {
-    /// Sets rows to dead whose time is over, and looks for threads if a server has gone, or from time to time. A server that had lost
-    /// its row, and has it again, also looks for those that it has ended. A server alone has nobody to look for: it finds such threads
-    /// when it starts.
-    pub(super) async fn look(&mut self, presence: &NodePresence, link: &mut Option<Link>, regained: bool) {
+    /// Sets rows to dead whose time is over, and looks for threads if a row has gone, or from time to time. A server alone has
+    /// nobody to look for: it finds such threads when it starts.
+    pub(super) async fn look(&mut self, presence: &NodePresence, link: &mut Option<Link>) {
         if presence.profile.company == NodeCompany::Alone {
             return;
         }
-        if let Err(failure) = self.try_look(presence, link, regained).await {
+        if let Err(failure) = self.try_look(presence, link).await {
             presence.note_failure(&failure);
             *link = None;
         }
     }
 
-    async fn try_look(
-        &mut self,
-        presence: &NodePresence,
-        link: &mut Option<Link>,
-        regained: bool,
-    ) -> Result<(), DbFailure> {
+    async fn try_look(&mut self, presence: &NodePresence, link: &mut Option<Link>) -> Result<(), DbFailure> {
         let node = presence.node.id();
         let link = presence.connected(link).await?;
         let buried = link.write(&entry::BURY, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await?;
@@ -48,10 +42,10 @@ impl LeftOpen {
         self.members = members;
         let now = Clock.now();
         let is_due = self.looked.is_none_or(|looked| now >= looked + policy::LEFT_OPEN_PAUSE);
-        if buried.is_empty() && !has_gone && !is_due && !regained {
+        if buried.is_empty() && !has_gone && !is_due {
             return Ok(());
         }
-        let found = entry::find_left_open(link, regained.then_some(node)).await?;
+        let found = entry::find_left_open(link).await?;
         self.looked = Some(now);
         if !found.is_empty() {
             // A full queue: the server still works on those of an earlier look.
