@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::outbox::CloseReason;
 use crate::thread::Context;
 
-/// Ends every thread at each loss, until the stop, which does the same.
+/// Ends every thread at each loss, also while a server stops that still lets turns end.
 pub(crate) async fn run(
     context: Arc<Context>,
     mut losses: mpsc::Receiver<LostPlace>,

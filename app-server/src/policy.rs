@@ -241,11 +241,6 @@ pub(crate) const OPEN_MARKERS_PAUSE: Duration = Duration::from_millis(200);
 /// The least interval of progress notifications of the repair, besides its beginning and end. Origin: guess; a person
 /// sees it move.
 pub(crate) const REPAIR_NOTIFY: Duration = Duration::from_secs(1);
-/// The time between two tries to repair the threads of a database that could not be repaired. Origin: guess; as long as a restart of a
-/// database takes.
-pub(crate) const REPAIR_PAUSE: Duration = Duration::from_secs(60);
-/// Tries to repair such a thread. Origin: guess; ten minutes, and an unreadable thread stays so.
-pub(crate) const REPAIR_TRIES: u32 = 10;
 
 // --- search ---
 

@@ -6,7 +6,6 @@
 //! covers its thread, unless the rollout has changed since. The marker of a rollout that cannot be read or written stays, and the
 //! next start reports it again. A stop waits for the thread under way.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skein_protocol::extension::{RepairCounts, RepairState, SkeinRepairUpdatedNotification};
@@ -35,8 +34,6 @@ struct StartupRepairState {
     counts: RepairCounts,
     /// The time of the last notification.
     notified: Option<Instant>,
-    /// The threads that were not repaired, each with the number of tries.
-    failed: HashMap<ThreadId, u32>,
 }
 
 impl StartupRepair {
@@ -44,17 +41,6 @@ impl StartupRepair {
     pub(crate) fn schedule(&self, threads: usize) {
         let counts = &mut self.progress().counts;
         counts.total = counts.total.saturating_add(u64::try_from(threads).unwrap_or(u64::MAX));
-    }
-
-    fn has_failed(&self, thread: ThreadId) -> bool {
-        self.progress().failed.contains_key(&thread)
-    }
-
-    /// The threads that were not repaired, and may be at another try.
-    fn to_try_again(&self) -> Vec<ThreadId> {
-        let progress = self.progress();
-        let failed = progress.failed.iter().filter(|(_, tries)| **tries < policy::REPAIR_TRIES);
-        failed.map(|(thread, _)| *thread).collect()
     }
 
     pub(crate) fn counts(&self) -> RepairCounts {
@@ -95,7 +81,7 @@ fn broadcast(context: &Context, repair: RepairCounts) -> Broadcast {
 }
 
 /// Repairs the threads that the last end of this server has left open, then those of other servers of its database as they are found.
-/// Tries again with those that a database, which may be away, did not let it repair.
+/// One that is not repaired is found again.
 pub(crate) async fn run_all(
     context: Arc<Context>,
     repair: Arc<StartupRepair>,
@@ -104,18 +90,7 @@ pub(crate) async fn run_all(
     stop: CancellationToken,
 ) {
     run(Arc::clone(&context), Arc::clone(&repair), first, stop.clone()).await;
-    let mut tries = tokio::time::interval(policy::REPAIR_PAUSE);
-    tries.reset();
-    loop {
-        let found = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            _ = tries.tick() => repair.to_try_again(),
-            found = later.recv() => match found {
-                Some(found) => found.into_iter().filter(|thread| !repair.has_failed(*thread)).collect(),
-                None => return,
-            },
-        };
+    while let Some(Some(found)) = stop.run_until_cancelled(later.recv()).await {
         let is_unloaded = |thread: &ThreadId| context.registry.handle(*thread).is_none();
         let found: Vec<ThreadId> = found.into_iter().filter(is_unloaded).collect();
         if !found.is_empty() {
@@ -157,9 +132,6 @@ pub(crate) async fn run(
 
 fn take_note((context, repair): (&Context, &StartupRepair), mark: OpenMarker, repaired: &Repaired) {
     let thread = mark.thread;
-    if !matches!(repaired, Repaired::Failed(_)) {
-        repair.progress().failed.remove(&thread);
-    }
     match repaired {
         Repaired::Mended => tracing::info!(%thread, "a thread that was cut off is closed"),
         Repaired::Whole | Repaired::Owned => {}
@@ -170,7 +142,6 @@ fn take_note((context, repair): (&Context, &StartupRepair), mark: OpenMarker, re
         }
         Repaired::Failed(why) => {
             tracing::error!(%thread, why, "a thread was not repaired; it is tried again later");
-            *repair.progress().failed.entry(thread).or_default() += 1;
         }
     }
     repair.change(context, |counts| {

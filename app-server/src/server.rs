@@ -176,7 +176,7 @@ impl Server {
         let places = places.serve(&web, &accept);
         models::refresh_default(&services.context);
         // 5. Threads left open by an earlier end are repaired in the background.
-        let later = beside_others(&services, presence, news, &accept);
+        let later = beside_others(&services, presence, news, (&accept, &background.index));
         start_repair(&services, left_open, later, &background);
         let addresses = services.served_at.addresses().join(" ");
         tracing::info!(addresses, home = %services.config().home.display(), "serving");
@@ -352,11 +352,11 @@ fn beside_others(
     services: &App,
     presence: Option<PresenceEvents>,
     news: Option<Arc<RowNews>>,
-    stop: &CancellationToken,
+    (accept, stop): (&CancellationToken, &CancellationToken),
 ) -> Option<mpsc::Receiver<Vec<ThreadId>>> {
     let context = || Arc::clone(&services.context);
     if let Some(news) = news {
-        services.tasks.spawn("news", news::run(context(), news, stop.clone()));
+        services.tasks.spawn("news", news::run(context(), news, accept.clone()));
     }
     let PresenceEvents { losses, left_open, .. } = presence?;
     services.tasks.spawn("lost place", lost_place::run(context(), losses, stop.clone()));

@@ -82,7 +82,8 @@ const POSTGRES: &[&str] = &[
     "connector",
     "schema",
     "connection",
-    "address failure node numbers turns",
+    "node",
+    "address failure numbers turns",
     "tls",
     "policy",
 ];

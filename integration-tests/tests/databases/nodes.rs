@@ -10,11 +10,11 @@ use skein_integration_tests::requests::{resume_params, search_params};
 use skein_postgres::testing::{TestCluster, TestDatabase};
 use skein_protocol::extension::TextsState;
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::{SkeinQuestionsList, ThreadResume, ThreadSearch};
+use skein_protocol::methods::{SkeinQuestionsList, ThreadQueueAdd, ThreadResume, ThreadSearch};
 use skein_protocol::notifications::SkeinQuestionsChanged;
 use skein_protocol::question::SkeinQuestionsListParams;
-use skein_protocol::thread::ThreadListParams;
-use skein_protocol::turn::TurnStatus;
+use skein_protocol::thread::{ThreadListParams, ThreadQueueAddParams};
+use skein_protocol::turn::{TurnStatus, UserInput};
 
 use super::{stored_in, texts};
 
@@ -90,6 +90,53 @@ async fn the_questions_and_texts_of_one_server_are_found_at_the_other() -> Resul
     second.finish().await
 }
 
+/// Reads the thread until it has this many turns, and the last one has this status.
+async fn until_last_turn(
+    client: &mut Client,
+    thread: ThreadId,
+    count: usize,
+    status: TurnStatus,
+) -> Result<()> {
+    let ended = async {
+        loop {
+            let turns = client.read_thread(thread).await?.turns;
+            if turns.len() == count && turns.last().is_some_and(|turn| turn.status == status) {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended)
+        .await
+        .with_context(|| format!("not {count} turns, or not {status:?}"))?
+}
+
+#[tokio::test]
+async fn a_message_that_waits_goes_on_at_another_server_when_its_own_stops() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    // The stop lets the turn end, and begins no other.
+    let (mut first, mut one) = node(&database, "first")?
+        .set("shutdown.drain", "1min")
+        .set("shutdown.limit", "2min")
+        .start_with_client()
+        .await?;
+    let (second, mut other) = node(&database, "second")?.start_with_client().await?;
+    let thread = one.start_thread_with("first").await?;
+    one.start_turn(thread, "/stream 80 8 40").await?;
+    let input = vec![UserInput::text("second")];
+    let add = ThreadQueueAddParams {
+        client_user_message_id: "second".to_owned(),
+        input,
+        responsesapi_client_metadata: None,
+        thread_id: thread,
+    };
+    one.call::<ThreadQueueAdd>(add).await?;
+    first.stop().await?;
+    until_last_turn(&mut other, thread, 3, TurnStatus::Completed).await?;
+    assert_eq!(texts(&other.read_thread(thread).await?).last().map(String::as_str), Some("second"));
+    first.finish().await?;
+    second.finish().await
+}
+
 fn nodes(status: &skein_protocol::extension::SkeinStatusResponse) -> Option<u64> {
     status.cluster.as_ref().map(|cluster| cluster.nodes)
 }
@@ -111,10 +158,7 @@ async fn the_threads_of_a_killed_server_go_on_at_another_with_every_acknowledged
     assert_eq!(texts(&read).first().map(String::as_str), Some("mine"));
     assert_eq!(other.say(asked_for, "on").await?, "on");
     // Nobody asks for this one.
-    other.until_status("it is looked at", |status| status.repair.done >= 1).await?;
-    let read = other.read_thread(forgotten).await?;
-    let last = read.turns.last().context("a turn")?;
-    assert_eq!(last.status, TurnStatus::Interrupted);
+    until_last_turn(&mut other, forgotten, 2, TurnStatus::Interrupted).await?;
     let gone = || {
         (!family.all().any(|process| skein_integration_tests::process::Process::read(process.pid).is_some()))
             .then_some(())
@@ -132,6 +176,8 @@ async fn a_server_that_does_not_reach_the_database_ends_its_threads_and_takes_th
     let [(first, mut one), (second, mut other)] = two(&database).await?;
     let thread = one.start_thread_with("first").await?;
     one.start_turn(thread, "/tool helper hang").await?;
+    let forgotten = other.start_thread_with("second").await?;
+    other.start_turn(forgotten, "/tool helper hang").await?;
     cluster.stop();
     for (home, client) in [(&first, &mut one), (&second, &mut other)] {
         assert_eq!(client.until_end().await?, End::Close(Some(1013)));
@@ -145,6 +191,8 @@ async fn a_server_that_does_not_reach_the_database_ends_its_threads_and_takes_th
     assert_eq!(turns.last().context("the turn that was cut off")?.status, TurnStatus::Interrupted);
     let turn = one.turn(thread, "/tool helper pid").await?;
     assert_eq!((turn.status, first.family().helpers.len()), (TurnStatus::Completed, 1));
+    // Nobody asks for this one.
+    until_last_turn(&mut one, forgotten, 2, TurnStatus::Interrupted).await?;
     first.finish().await?;
     second.finish().await
 }

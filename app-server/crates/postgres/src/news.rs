@@ -25,7 +25,7 @@ const NEWS: &str = "with place as (select pg_snapshot_xmin(pg_current_snapshot()
 select place.next, t.thread, t.changed::text from place left join threads t on t.changed >= $1::text::xid8";
 
 /// The threads that another server has loaded, or had when it ended.
-const LOADED_BY_OTHERS: &str = "select thread from heads where owner is not null and owner <> $1";
+const LOADED_BY_OTHERS: &str = "select thread from heads where open and owner is not null and owner <> $1";
 
 /// The news of one server.
 pub struct RowNews {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use skein_base::home_tag::HomeTag;
 use uuid::Uuid;
 
+use crate::failure::DbFailure;
+
 /// A server, as other servers of its database see it.
 #[derive(Debug, Clone)]
 pub struct NodeProfile {
@@ -65,10 +67,18 @@ impl NodeId {
         self.state().id
     }
 
-    /// The id for a claim. `None` while the row may be dead.
-    pub(crate) fn of_claims(&self) -> Option<Uuid> {
+    /// The id for a claim, or for a thread that begins.
+    ///
+    /// # Errors
+    /// The row may be dead.
+    pub(crate) fn of_claims(&self) -> Result<Uuid, DbFailure> {
         let state = self.state();
-        state.has_place.then_some(state.id)
+        if state.has_place {
+            return Ok(state.id);
+        }
+        Err(DbFailure::refused(
+            "the server has no row in the database at the moment; it tries again each second",
+        ))
     }
 
     /// The row may be dead.

@@ -36,13 +36,13 @@ const CLAIM: &str = "with free as materialized (
 ), taken as (
   update heads h set owner = $2, term = term + 1 from free
   where h.thread = $1 and h.seq > 0 and h.trashed_at is null and h.owner is not distinct from free.owner
-  returning term
+  returning term, open
 )
-select term, null::text from taken
+select term, null::text, open from taken
 union all
-select null, null from free where not exists (select from taken)
+select null, null, false from free where not exists (select from taken)
 union all
-select null, coalesce((select n.name from nodes n where n.node = h.owner), 'another server') from heads h
+select null, coalesce((select n.name from nodes n where n.node = h.owner), 'another server'), false from heads h
   where h.thread = $1 and h.seq > 0 and h.trashed_at is null and not exists (select from free)";
 
 /// Leaves threads to whoever claims them next. A thread that has another owner or term by now is left alone. Returns those whose
@@ -58,9 +58,6 @@ const GIVE_UP: &str = "with given as materialized (
     where h.thread = g.thread and h.term = g.term and h.owner = $3 and h.thread in (select thread from locked)
 )
 select thread from own where thread not in (select thread from locked)";
-
-/// The sentence of a server that may not claim.
-const LOST: &str = "the server has no row in the database at the moment; it tries again each second";
 
 /// The first term of each thread.
 const FIRST: Term = Term(1);
@@ -93,21 +90,27 @@ impl PgOwnership {
     }
 
     async fn try_claim(&self, thread: ThreadId) -> Result<Attempt, DbFailure> {
-        let node = self.node.of_claims().ok_or_else(|| DbFailure::refused(LOST))?;
+        let node = self.node.of_claims()?;
         let rows = self.pool.write(CLAIM, &[(&thread.uuid(), Type::UUID), (&node, Type::UUID)]).await?;
-        Ok(match rows.first().map(|row| (row.get::<_, Option<i64>>(0), row.get::<_, Option<String>>(1))) {
-            // The load of a missing thread says that it is missing.
-            None => Attempt::Claimed(FIRST),
-            Some((Some(term), _)) => Attempt::Claimed(Term(number(term))),
-            Some((None, Some(owner))) if !self.bury(node).await? => Attempt::Held(owner),
-            Some((None, _)) => Attempt::Again,
-        })
+        Ok(
+            match rows
+                .first()
+                .map(|row| (row.get::<_, Option<i64>>(0), row.get::<_, Option<String>>(1), row.get(2)))
+            {
+                // The load of a missing thread says that it is missing.
+                None => Attempt::Claimed(FIRST, false),
+                Some((Some(term), _, open)) => Attempt::Claimed(Term(number(term)), open),
+                Some((None, Some(owner), _)) if !self.bury(node).await? => Attempt::Held(owner),
+                Some((None, ..)) => Attempt::Again,
+            },
+        )
     }
 }
 
 /// The outcome of one statement.
 enum Attempt {
-    Claimed(Term),
+    /// The term, and whether the thread has an open marker.
+    Claimed(Term, bool),
     /// The server with this name lives, and has the thread.
     Held(String),
     /// The server that had it is dead now, or the thread's owner has changed meanwhile.
@@ -126,9 +129,9 @@ impl Ownership for PgOwnership {
         let mut holder = "another server".to_owned();
         for _ in 0..policy::WRITE_TRIES {
             match self.try_claim(thread).await.map_err(|failure| failure.of_read(thread))? {
-                Attempt::Claimed(term) => {
+                Attempt::Claimed(term, is_open) => {
                     let lease = Lease { thread, term };
-                    self.store.note_claim(lease);
+                    self.store.note_claim(lease, is_open);
                     return Ok(lease);
                 }
                 Attempt::Held(owner) => {

@@ -63,8 +63,9 @@ pub(crate) const TRUST: Duration = Duration::from_millis(3_500);
 pub(crate) const SILENCE: u64 = 2;
 /// Seconds in which no row dies then. Origin: as the life of a row, so that each server can beat first.
 pub(crate) const GRACE: u64 = 4;
-/// The time between two looks for threads that a server has left open and nobody noticed. Origin: guess.
-pub(crate) const LEFT_OPEN_PAUSE: Duration = Duration::from_secs(10);
+/// The time between two looks for threads that were left open and nobody has noticed, and how long such a thread has no owner before it
+/// counts. Origin: guess; a server removes the marker a moment after it has given a thread up, and a look may load such threads again.
+pub(crate) const LEFT_OPEN_PAUSE: Duration = Duration::from_secs(60);
 /// Threads of one look. Origin: guess; the next look finds the others.
 pub(crate) const LEFT_OPEN_AT_ONCE: i64 = 1_000;
 /// Threads that wait to be given up. Above this a thread stays with its server until that loads it again, or ends. Origin: guess; an

@@ -104,11 +104,14 @@ pub struct NodePresence {
 }
 
 /// The outcome of a beat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beat {
     /// The row lives.
     Confirmed,
     /// The row is dead, or the server has lost it.
     Dead,
+    /// The database has not answered, or has refused.
+    Failed,
 }
 
 impl NodePresence {
@@ -208,21 +211,34 @@ impl NodePresence {
                     link = None;
                     continue;
                 }
-                beat = self.beat_once(&mut link) => beat,
+                beat = self.beat_and_look(&mut link, &mut left_open) => beat,
             };
-            match beat {
-                Ok(Beat::Confirmed) => left_open.look(&self, &mut link).await,
-                Ok(Beat::Dead) if self.go_on(&mut link).await => {}
-                Ok(Beat::Dead) => return self.displaced.cancel(),
-                Err(failure) => {
-                    self.note_failure(&failure);
-                    link = None;
+            if beat == Beat::Dead {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    may_go_on = self.go_on(&mut link) => if !may_go_on {
+                        return self.displaced.cancel();
+                    }
                 }
             }
         }
         if let Err(failure) = self.retire(&mut link).await {
             tracing::debug!(reason = failure.reason(), "the next server waits for the end of this one's row");
         }
+    }
+
+    async fn beat_and_look(&self, link: &mut Option<Link>, left_open: &mut LeftOpen) -> Beat {
+        let beat = self.beat_once(link).await;
+        match &beat {
+            Ok(Beat::Confirmed) => left_open.look(self, link).await,
+            Ok(Beat::Dead | Beat::Failed) => {}
+            Err(failure) => {
+                self.note_failure(failure);
+                *link = None;
+            }
+        }
+        beat.unwrap_or(Beat::Failed)
     }
 
     fn note_failure(&self, failure: &DbFailure) {
@@ -269,10 +285,10 @@ impl NodePresence {
             self.lose("another server has set the row of this one to dead").await;
         }
         let (node, sent) = (Clock.new_id(), Clock.now());
-        let entered = match self.connected(link).await {
-            Ok(link) => enter(link, &self.profile, node).await,
-            Err(failure) => Err(failure),
-        };
+        let entering = async { enter(self.connected(link).await?, &self.profile, node).await };
+        let late = || DbFailure::refused("the database has not taken the row of the server in time");
+        let entered = tokio::time::timeout(policy::WRITE_DEADLINE, entering).await;
+        let entered = entered.unwrap_or_else(|_| Err(late()));
         match entered {
             Ok(true) => {
                 self.node.enter(node);
@@ -287,6 +303,8 @@ impl NodePresence {
             // The next beat finds the dead row again.
             Err(failure) => {
                 self.note_failure(&failure);
+                // A refusal in the middle leaves its transaction open.
+                *link = None;
                 true
             }
         }
@@ -294,7 +312,7 @@ impl NodePresence {
 
     async fn beat_once(&self, link: &mut Option<Link>) -> Result<Beat, DbFailure> {
         // A row that was lost is left to die with the threads that it had, so that every server looks for them.
-        let Some(node) = self.node.of_claims() else { return Ok(Beat::Dead) };
+        let Ok(node) = self.node.of_claims() else { return Ok(Beat::Dead) };
         let link = self.connected(link).await?;
         let sent = Clock.now();
         let rows = link.write(&entry::BEAT, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await?;

@@ -274,6 +274,8 @@ impl Owner {
             self.step(Event::Shutdown);
         }
         if woken.lost {
+            // Also those of a thread that unloads already.
+            self.helpers.kill();
             // A load has nothing to leave yet.
             self.step(if self.machine.is_loading() { Event::Shutdown } else { Event::Fenced });
         }

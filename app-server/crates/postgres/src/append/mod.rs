@@ -196,9 +196,8 @@ impl Appender {
     }
 
     async fn send(&mut self, batch: &[AppendJob]) -> Result<HashMap<ThreadId, bool>, DbFailure> {
-        let node = self.appends.node.id();
         let (link, began) = (self.link().await?, Clock.now());
-        let sent = send(link, node, batch).await?;
+        let sent = send(link, batch).await?;
         self.appends.commits.add(Clock.now() - began);
         Ok(sent)
     }

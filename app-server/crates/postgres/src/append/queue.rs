@@ -9,6 +9,7 @@ use skein_store::history::ThreadRow;
 use skein_store::home::Term;
 use skein_store::rollout::{AppendError, Appended, Lease};
 use tokio::sync::{Notify, oneshot};
+use uuid::Uuid;
 
 use crate::policy;
 use crate::turns::WriteTurn;
@@ -17,6 +18,8 @@ use crate::turns::WriteTurn;
 #[derive(Debug)]
 pub(crate) struct AppendJob {
     pub(crate) lease: Lease,
+    /// The row of the server, as the owner of a thread that begins. The server may have another one when the job is sent.
+    pub(crate) node: Uuid,
     pub(crate) expected: EventSeq,
     pub(crate) lines: Vec<RecordRow>,
     /// The number of the last record that tells of all; none if no record does.
@@ -150,6 +153,7 @@ mod tests {
         let line = |seq| RecordRow { seq: EventSeq(seq), line: vec![b'x'; bytes] };
         AppendJob {
             lease: lease(thread(n)),
+            node: Uuid::from_u128(1),
             expected: EventSeq(0),
             lines: (1..=records).map(line).collect(),
             header: None,

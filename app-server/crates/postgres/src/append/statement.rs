@@ -29,22 +29,22 @@ use crate::rows::{self, RowColumns};
 ///
 /// The rows of lists come last, in the same transaction.
 const RECORDS: &str = "with batch as materialized (
-  select * from unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[])
-    as b (thread, term, expected, head, header, opens)
+  select * from unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $11::uuid[])
+    as b (thread, term, expected, head, header, opens, owner)
 ), locked as materialized (
   select h.thread from heads h
   where h.thread = any ($1) and (select set_config('lock_timeout', $10, true)) is not null
   order by h.thread for update
 ), moved as (
   update heads h set seq = b.head, term = greatest(h.term, b.opens), header = greatest(h.header, b.header),
-    open = true, written = now(), owner = case b.expected when 0 then $11 else h.owner end
+    open = true, written = now(), owner = case b.expected when 0 then b.owner else h.owner end
   from batch b
   where h.thread = b.thread and h.term <= b.term and h.seq = b.expected and h.trashed_at is null
     and (select count(*) from locked) >= 0
   returning h.thread
 ), made as (
   insert into heads (thread, owner, term, seq, header, open)
-  select thread, $11, opens, head, header, true from batch where expected = 0 and head > 0 order by thread
+  select thread, owner, opens, head, header, true from batch where expected = 0 and head > 0 order by thread
   on conflict (thread) do nothing
   returning thread
 ), done as (
@@ -87,11 +87,11 @@ pub(super) struct AppendColumns<'a> {
     seqs: Vec<i64>,
     lines: Vec<&'a [u8]>,
     lock_wait: String,
-    node: Uuid,
+    nodes: Vec<Uuid>,
 }
 
 impl<'a> AppendColumns<'a> {
-    pub(super) fn of(node: Uuid, jobs: &'a [AppendJob]) -> Self {
+    pub(super) fn of(jobs: &'a [AppendJob]) -> Self {
         let each = |of: fn(&AppendJob) -> u64| -> Vec<i64> { jobs.iter().map(|job| int(of(job))).collect() };
         let rows = || jobs.iter().flat_map(|job| job.lines.iter().map(move |row| (job.lease.thread, row)));
         Self {
@@ -105,7 +105,7 @@ impl<'a> AppendColumns<'a> {
             seqs: rows().map(|(_, row)| int(row.seq.0)).collect(),
             lines: rows().map(|(_, row)| row.line.as_slice()).collect(),
             lock_wait: policy::LOCK_WAIT_MS.to_string(),
-            node,
+            nodes: jobs.iter().map(|job| job.node).collect(),
         }
     }
 
@@ -121,7 +121,7 @@ impl<'a> AppendColumns<'a> {
             (&self.seqs, Type::INT8_ARRAY),
             (&self.lines, Type::BYTEA_ARRAY),
             (&self.lock_wait, Type::TEXT),
-            (&self.node, Type::UUID),
+            (&self.nodes, Type::UUID_ARRAY),
         ]
     }
 }
@@ -138,14 +138,10 @@ pub(super) fn statement<'c>(
     }
 }
 
-/// Sends the jobs in one statement. A new thread belongs to `node`. Returns the threads whose records were written, and whether the
+/// Sends the jobs in one statement. Returns the threads whose records were written, and whether the
 /// row of each was set.
-pub(super) async fn send(
-    link: &mut Link,
-    node: Uuid,
-    jobs: &[AppendJob],
-) -> Result<HashMap<ThreadId, bool>, DbFailure> {
-    let columns = AppendColumns::of(node, jobs);
+pub(super) async fn send(link: &mut Link, jobs: &[AppendJob]) -> Result<HashMap<ThreadId, bool>, DbFailure> {
+    let columns = AppendColumns::of(jobs);
     let rows = jobs.iter().filter_map(|job| Some((job.row.as_deref()?, job.head())));
     let rows = RowColumns::of(rows);
     let (sql, params) = statement(&columns, &rows);

@@ -20,9 +20,19 @@ fn job(lease: Lease, expected: u64) -> (AppendJob, Reply) {
     let row = RecordRow { seq: EventSeq(expected + 1), line: b"line".to_vec() };
     let lines = vec![row];
     let opens = lease.term;
-    let expected = EventSeq(expected);
+    let (node, expected) = (Uuid::from_u128(1), EventSeq(expected));
     (
-        AppendJob { lease, expected, lines, header: None, opens, row: None, turn: None, reply: Some(reply) },
+        AppendJob {
+            lease,
+            node,
+            expected,
+            lines,
+            header: None,
+            opens,
+            row: None,
+            turn: None,
+            reply: Some(reply),
+        },
         answer,
     )
 }
@@ -109,7 +119,7 @@ async fn a_batch_finds_its_rows_by_the_primary_key() {
         let of = |n| AppendJob { row: with_rows.then(|| row(n)), ..job(lease(thread(n)), 1).0 };
         let jobs: Vec<AppendJob> = (1..=threads).map(of).collect();
         let rows = RowColumns::of(jobs.iter().filter_map(|job| Some((job.row.as_deref()?, EventSeq(2)))));
-        let columns = AppendColumns::of(Uuid::nil(), &jobs);
+        let columns = AppendColumns::of(&jobs);
         let (sql, params) = statement(&columns, &rows);
         let link = appender.link().await.unwrap();
         let plan = link.read(&format!("explain {sql}"), &params).await.unwrap();

@@ -17,6 +17,8 @@ struct Fixture {
     database: Arc<Database>,
     tasks: Tasks,
     stop: CancellationToken,
+    /// The row of server 1.
+    node: NodeId,
     store: Arc<PgStore>,
 }
 
@@ -26,9 +28,9 @@ impl Fixture {
         let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
         let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
-        let store =
-            PgStore::open(Arc::clone(&database), rows, NodeId::new(Uuid::from_u128(1)), tasks.clone()).await;
-        Self { at, database, tasks, stop, store: Arc::new(store.unwrap()) }
+        let node = NodeId::new(Uuid::from_u128(1));
+        let store = PgStore::open(Arc::clone(&database), rows, node.clone(), tasks.clone()).await;
+        Self { at, database, tasks, stop, node, store: Arc::new(store.unwrap()) }
     }
 
     fn ownership(&self, node: u128) -> PgOwnership {
@@ -215,5 +217,42 @@ async fn a_claim_beside_a_give_up_of_the_same_server_gets_the_thread() {
     assert_eq!(claimed.unwrap().term, Term(2));
     assert_eq!(it.owner(thread(1)).await, Some(1));
     drop(one);
+    it.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_without_a_row_claims_no_thread_and_begins_none() {
+    let it = Fixture::new().await;
+    let (tasks, stop) = (&it.tasks, it.stop.clone());
+    let one = PgOwnership::new(&it.database, it.node.clone(), Arc::clone(&it.store), (tasks, stop));
+    it.begin(&[one.lease_of_new(thread(1))]).await;
+    it.node.lose();
+    let claimed = one.claim(thread(1)).await.unwrap_err();
+    assert!(matches!(&claimed, ClaimError::Unreadable(_)), "{claimed}");
+    let entry = || LogEntry::of(vec![opened(1, 1)], Keep::Power);
+    let begun = it.store.append(one.lease_of_new(thread(2)), EventSeq(0), entry()).await.unwrap_err();
+    assert!(matches!(&begun, AppendError::Away { .. }), "{begun}");
+    it.node.enter(Uuid::from_u128(2));
+    it.begin(&[one.lease_of_new(thread(2))]).await;
+    assert_eq!((it.owner(thread(1)).await, it.owner(thread(2)).await), (Some(1), Some(2)));
+    drop(one);
+    it.finish().await;
+}
+
+/// As that of a killed server, which a repair loads without a change.
+#[tokio::test]
+async fn a_marker_that_another_server_has_set_is_cleared_by_the_one_that_claims_its_thread() {
+    let it = Fixture::new().await;
+    let other = it.live(2).await;
+    let id = thread(1).uuid();
+    let sql = format!(
+        "insert into heads (thread, owner, term, seq, header, open) values ('{id}', null, 1, 1, 1, true)"
+    );
+    TestCluster::shared().run(&it.at.name, &sql).await;
+    other.claim(thread(1)).await.unwrap();
+    let marker = it.store.open_marker(thread(1));
+    assert_eq!(it.store.clear_open_markers(vec![marker]).await.unwrap(), 1);
+    assert_eq!(it.store.open_markers().await.unwrap(), []);
+    drop(other);
     it.finish().await;
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use skein_protocol::ids::ThreadId;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::PresenceError;
@@ -59,20 +59,21 @@ pub(super) const RETIRE: &str = "update nodes set state = 'gone' where node = $1
 const HOLDER: &str = "select name, speaks && $1::text::int4range from nodes
   where state = 'live' and (not speaks && $1::text::int4range or name = $2) order by 2 limit 1";
 
-/// Threads that are open, and that a server has which no longer lives.
-const LEFT_OPEN: &str =
-    "select thread from heads h where h.open and h.trashed_at is null and h.owner is not null
-    and not exists (select from nodes n where n.node = h.owner and n.state = 'live')
+/// Threads that are open, and that a server has which no longer lives, or nobody since a while, as after a load that failed.
+const LEFT_OPEN: &str = "select thread from heads h where h.open and h.seq > 0 and h.trashed_at is null and (
+    h.owner is null and h.written < now() - $2::float8 * interval '1 second'
+    or h.owner is not null and not exists (select from nodes n where n.node = h.owner and n.state = 'live'))
   order by h.written desc limit $1";
 
 /// Makes the row of a server, unless another one lives that does not share, or has its name. Returns whether it is there. Two servers at
-/// once: the second sees the first.
+/// once: the second sees the first. Rows of servers are locked before that of the cluster, as by a beat.
 pub(super) async fn enter(link: &mut Link, profile: &NodeProfile, node: Uuid) -> Result<bool, DbFailure> {
     let (reached, may_die, seconds) = (&*REACHED, &*MAY_DIE, policy::PRESENCE.as_secs());
     let (home, speaks, name) = (profile.home.number(), profile.company.speaks(), literal(&profile.name));
     link.batch(&format!(
         "begin;
 select pg_advisory_xact_lock(7307219);
+select from nodes where state = 'live' order by node for update;
 {reached};
 update nodes set state = 'dead' where state = 'live' and (addr = '{home}' or expires <= now() and {may_die});
 insert into nodes (node, name, addr, key_sha256, speaks, state, expires)
@@ -99,7 +100,10 @@ pub(super) async fn refusal(link: &mut Link, profile: &NodeProfile) -> Result<Pr
 
 /// Threads that servers have left open which no longer live.
 pub(super) async fn find_left_open(link: &mut Link) -> Result<Vec<ThreadId>, DbFailure> {
-    let rows = link.read(LEFT_OPEN, &[(&policy::LEFT_OPEN_AT_ONCE, Type::INT8)]).await?;
+    let pause = policy::LEFT_OPEN_PAUSE.as_secs_f64();
+    let params: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&policy::LEFT_OPEN_AT_ONCE, Type::INT8), (&pause, Type::FLOAT8)];
+    let rows = link.read(LEFT_OPEN, &params).await?;
     Ok(rows.iter().map(|row| ThreadId::new(row.get(0))).collect())
 }
 

@@ -160,8 +160,16 @@ async fn after_a_silence_of_the_database_no_row_dies_until_each_server_had_time_
     };
     assert_eq!(beat(&mut link).await, 0);
     assert_eq!(it.states().await, states(&[("first", "live"), ("silent", "live")]));
-    it.run("update cluster set grace_until = now()").await;
-    assert_eq!(beat(&mut link).await, 1);
+    // A busy machine may be silent for so long that another grace begins.
+    let buried = async {
+        loop {
+            it.run("update cluster set last_beat = now(), grace_until = now()").await;
+            if beat(&mut link).await == 1 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, buried).await.expect("the row does not die");
     assert_eq!(it.states().await, states(&[("first", "live"), ("silent", "dead")]));
     drop(first);
 }
@@ -222,4 +230,20 @@ async fn the_threads_that_a_dead_server_has_left_open_are_found_by_another() {
     tokio::time::timeout(LIMIT, all).await.expect("the killed server's thread is not found");
     assert_eq!(it.states().await, states(&[("killed", "dead"), ("lives", "live")]));
     other.finish().await;
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_an_entry_does_not_stay() {
+    let it = Fixture::new().await;
+    let mut one = Beating::of(it.take(member("one"), 1).await.unwrap());
+    one.until_members(1).await;
+    it.run("create function refuses() returns trigger language plpgsql as $$ begin raise 'no room'; end $$")
+        .await;
+    it.run("create trigger refuses before insert on nodes execute function refuses()").await;
+    it.run("update nodes set state = 'dead'").await;
+    drop(tokio::time::timeout(LIMIT, one.events.losses.recv()).await.unwrap().unwrap());
+    one.place.until(Beats::have_failed).await;
+    it.run("drop trigger refuses on nodes").await;
+    one.until_sure().await;
+    one.finish().await;
 }

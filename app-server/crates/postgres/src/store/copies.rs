@@ -54,6 +54,7 @@ impl PgStore {
         then: Vec<Record>,
     ) -> Result<Appended, CopyError> {
         let thread = lease.thread;
+        let node = self.appends.node.of_claims().map_err(|lost| self.failed(lost).before_append(thread))?;
         let _turn = self.rows.turn_of(thread).await;
         let source = self.find_head(from).await.map_err(self.unread(from))?;
         if source.seq == EventSeq(0) || source.trashed {
@@ -74,7 +75,7 @@ impl PgStore {
         self.keep_beside(lease, &encoded.texts, &then).await?;
         self.lock_open().note(thread, encoded.opens.max(source.term));
         let head = then.last().map_or(up_to, |last| last.seq);
-        let made = self.finish(thread, head, header, source.term, &encoded).await;
+        let made = self.finish((thread, node), head, header, source.term, &encoded).await;
         match made.map_err(|failure| self.failed(failure).of_append(thread)) {
             Ok(true) => Ok(Appended::unlisted(head)),
             Ok(false) => Err(AppendError::Conflict { thread, head: EventSeq(0) }.into()),
@@ -105,7 +106,7 @@ impl PgStore {
     /// Returns whether the rollout is new. Its next owner has a higher term than those of the source.
     async fn finish(
         &self,
-        thread: ThreadId,
+        (thread, node): (ThreadId, Uuid),
         head: EventSeq,
         header: EventSeq,
         source: Term,
@@ -126,7 +127,7 @@ impl PgStore {
                     (&header, Type::INT8),
                     (&seqs, Type::INT8_ARRAY),
                     (&lines, Type::BYTEA_ARRAY),
-                    (&self.appends.node.id(), Type::UUID),
+                    (&node, Type::UUID),
                 ],
             )
             .await?;

@@ -91,9 +91,9 @@ impl PgStore {
         self.appends.queue.close();
     }
 
-    /// Notes a claim of this server.
-    pub(crate) fn note_claim(&self, lease: Lease) {
-        self.lock_open().note_claim(lease.thread, lease.term);
+    /// Notes a claim of this server, and the open marker that the thread may have.
+    pub(crate) fn note_claim(&self, lease: Lease, is_open: bool) {
+        self.lock_open().note_claim(lease.thread, lease.term, is_open);
     }
 
     /// The connections for reads and rare writes.

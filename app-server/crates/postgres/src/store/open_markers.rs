@@ -20,10 +20,13 @@ impl OpenMarkerTerms {
         self.terms.insert(thread, term);
     }
 
-    /// Notes that this server has claimed the thread. A marker of an earlier term of its own is in this one now.
-    pub(super) fn note_claim(&mut self, thread: ThreadId, term: Term) {
-        if let Some(noted) = self.terms.get_mut(&thread) {
-            *noted = term;
+    /// Notes that this server has claimed the thread. A marker of an earlier term is in this one now, also one that another server
+    /// has set.
+    pub(super) fn note_claim(&mut self, thread: ThreadId, term: Term, is_open: bool) {
+        match self.terms.get_mut(&thread) {
+            Some(noted) => *noted = term,
+            None if is_open => self.note(thread, term),
+            None => {}
         }
     }
 

@@ -31,7 +31,7 @@ const PURGE: &str = "with gone as materialized (
 ), hidden as (
   delete from secrets where thread = $1 and exists (select from gone)
 ), kept as (
-  update heads set seq = 0, header = 0, trashed_at = null, shelf = 0 where thread = $1 and (select open from gone)
+  update heads set seq = 0, header = 0, trashed_at = null, shelf = 0, owner = null where thread = $1 and (select open from gone)
 ), ended as (
   delete from heads where thread = $1 and not (select open from gone)
 )

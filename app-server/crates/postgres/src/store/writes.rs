@@ -26,6 +26,7 @@ impl PgStore {
         LogEntry { records, row, .. }: LogEntry,
     ) -> Result<Appended, AppendError> {
         let thread = lease.thread;
+        let node = self.appends.node.of_claims().map_err(|lost| self.failed(lost).before_append(thread))?;
         let turn = self.rows.turn_of(thread).await;
         // The head is not known here, so this finds only records that do not continue the expected one.
         if order::check(lease, expected, &records, expected, Term(0)).is_err() {
@@ -37,6 +38,7 @@ impl PgStore {
         let (reply, answer) = oneshot::channel();
         let job = AppendJob {
             lease,
+            node,
             expected,
             lines: encoded.rows,
             header: Some(EventSeq(encoded.header)).filter(|header| header.0 > 0),
