@@ -17,7 +17,9 @@ use skein_provider::Providers;
 use skein_provider::echo::{self, Echo};
 use skein_provider::scripted::{self, Scripted};
 use skein_store::home::{Home, HomeError};
+use skein_store::index::OtherWriters;
 use skein_store::rollout::OpenMarker;
+use skein_store::texts::{Sources, TextIndex};
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -37,8 +39,6 @@ use crate::{
     approved, eviction, expiry, handlers, lost_place, models, news, open_markers, policy, reload, repair,
     trash,
 };
-use skein_store::index::OtherWriters;
-use skein_store::texts::{Sources, TextIndex};
 
 use self::serving::{OpenPlaces, ServedPlaces};
 pub use self::storage::DatabaseError;
