@@ -168,7 +168,7 @@ impl Server {
         let places = places.serve(&web, &accept);
         models::refresh_default(&services.context);
         // 5. Threads left open by an earlier end are repaired in the background.
-        let later = beside_others(&services, presence, news, (&accept, &background.index));
+        let later = beside_others(&services, (presence, news), (&accept, &background.index));
         start_repair(&services, left_open, later, &background);
         let addresses = services.served_at.addresses().join(" ");
         tracing::info!(addresses, home = %services.config().home.display(), "serving");
@@ -225,37 +225,31 @@ impl Server {
     }
 }
 
-/// Starts the tasks of a server whose threads are in a database. Returns the threads that other servers leave open.
+/// Starts the tasks of a server whose threads are in a database. Returns the threads that other servers leave open; those of a home
+/// have no other server.
 fn beside_others(
     services: &App,
-    presence: Option<PresenceEvents>,
-    news: Option<Arc<RowNews>>,
+    (presence, news): (Option<PresenceEvents>, Option<Arc<RowNews>>),
     (accept, stop): (&CancellationToken, &CancellationToken),
-) -> Option<mpsc::Receiver<Vec<ThreadId>>> {
+) -> mpsc::Receiver<Vec<ThreadId>> {
     let context = || Arc::clone(&services.context);
     if let Some(news) = news {
         services.tasks.spawn("news", news::run(context(), news, accept.clone()));
     }
-    let PresenceEvents { losses, left_open, .. } = presence?;
+    let Some(PresenceEvents { losses, left_open, .. }) = presence else { return mpsc::channel(1).1 };
     services.tasks.spawn("lost place", lost_place::run(context(), losses, stop.clone()));
-    Some(left_open)
+    left_open
 }
 
 /// Starts the repair of these threads, and of those that come later.
 fn start_repair(
     services: &App,
     left_open: Vec<ThreadId>,
-    later: Option<mpsc::Receiver<Vec<ThreadId>>>,
+    later: mpsc::Receiver<Vec<ThreadId>>,
     background: &Background,
 ) {
     let (context, repair) = (Arc::clone(&services.context), Arc::clone(&services.repair));
-    let stop = background.repair.clone();
-    let repair = async move {
-        match later {
-            Some(later) => repair::run_all(context, repair, left_open, later, stop).await,
-            None => repair::run(context, repair, left_open, stop).await,
-        }
-    };
+    let repair = repair::run_all(context, repair, left_open, later, background.repair.clone());
     let repair = services.tasks.spawn("repair", repair);
     *background.repair_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(repair);
 }

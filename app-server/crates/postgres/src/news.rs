@@ -3,7 +3,7 @@
 //! Each change of a row stands in `threads.changed` with its transaction. A look returns the changes from the oldest transaction on that
 //! had not ended at the look before. So it misses none, whatever the order of commits, and returns some again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -35,6 +35,8 @@ pub struct RowNews {
     /// One look at a time.
     looks: Semaphore,
     taken: Mutex<TakenNews>,
+    /// The threads whose waiting questions have changed, until the clients are told. A search may have taken them in.
+    asked: Mutex<BTreeSet<ThreadId>>,
 }
 
 /// The changes that were taken in.
@@ -50,23 +52,26 @@ impl RowNews {
     /// The news for a server that knows these rows.
     pub fn new(database: &Database, rows: Arc<ThreadRows>, node: NodeId) -> Self {
         let taken = TakenNews { place: rows.opened_at().to_owned(), changes: HashMap::new() };
-        Self { pool: database.pool(), rows, node, looks: Semaphore::new(1), taken: Mutex::new(taken) }
+        let (looks, asked) = (Semaphore::new(1), Mutex::default());
+        Self { pool: database.pool(), rows, node, looks, taken: Mutex::new(taken), asked }
     }
 
-    /// Takes in every change that was committed before the call. Returns the threads whose waiting questions are others now.
+    /// Takes in every change that was committed before the call. Returns the threads whose waiting questions are others than at the
+    /// call before.
     ///
     /// # Errors
-    /// If the database does not serve. The next look takes the same changes in.
-    pub async fn take_in(&self) -> std::io::Result<Vec<ThreadId>> {
-        Ok(self.look().await?)
+    /// If the database does not serve. The next call takes the same changes in.
+    pub async fn take_in(&self) -> std::io::Result<BTreeSet<ThreadId>> {
+        self.look().await?;
+        Ok(std::mem::take(&mut *lock(&self.asked)))
     }
 
-    async fn look(&self) -> Result<Vec<ThreadId>, DbFailure> {
+    async fn look(&self) -> Result<(), DbFailure> {
         // The semaphore is never closed.
         let _look = self.looks.acquire().await.ok();
-        let before = self.taken().clone();
+        let before = lock(&self.taken).clone();
         let found = self.pool.read(NEWS, &[(&before.place, Type::TEXT)]).await?;
-        let Some(place) = found.first().map(|row| row.get::<_, String>(0)) else { return Ok(Vec::new()) };
+        let Some(place) = found.first().map(|row| row.get::<_, String>(0)) else { return Ok(()) };
         let changes = found.iter().filter_map(|row| {
             Some((ThreadId::new(row.get::<_, Option<Uuid>>(1)?), row.get::<_, Option<String>>(2)?))
         });
@@ -75,20 +80,15 @@ impl RowNews {
         let mut new: Vec<ThreadId> = changes.iter().filter(is_new).map(|(thread, _)| *thread).collect();
         // The order in which every writer of several rows takes their turns.
         new.sort_unstable();
-        let mut asked = Vec::new();
         for some in new.chunks(policy::ROWS_AT_ONCE) {
-            asked.extend(self.note(some).await?);
+            self.note(some).await?;
         }
-        *self.taken() = TakenNews { place, changes };
-        Ok(asked)
-    }
-
-    fn taken(&self) -> MutexGuard<'_, TakenNews> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.taken) = TakenNews { place, changes };
+        Ok(())
     }
 
     /// Notes these rows as they are now, behind every write of this server.
-    async fn note(&self, threads: &[ThreadId]) -> Result<Vec<ThreadId>, DbFailure> {
+    async fn note(&self, threads: &[ThreadId]) -> Result<(), DbFailure> {
         let mut turns = Vec::with_capacity(threads.len());
         for thread in threads {
             turns.push(self.rows.turn_of(*thread).await);
@@ -99,10 +99,14 @@ impl RowNews {
         let mut rows: HashMap<ThreadId, _> =
             read.iter().filter_map(parsed).map(|row| (row.id, row)).collect();
         let asked = threads.iter().filter(|thread| self.rows.note(**thread, rows.remove(thread)));
-        let asked = asked.copied().collect();
+        lock(&self.asked).extend(asked);
         drop(turns);
-        Ok(asked)
+        Ok(())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for RowNews {

@@ -31,12 +31,19 @@ impl Server {
     }
 
     async fn takes_in(&self) -> Vec<ThreadId> {
-        self.news.take_in().await.unwrap()
+        self.news.take_in().await.unwrap().into_iter().collect()
     }
 
     fn questions(&self) -> u64 {
         self.index.needs_you().questions
     }
+}
+
+/// Two servers of a database.
+async fn two() -> (TestDatabase, Server, Server) {
+    let at = TestCluster::shared().database().await;
+    let (one, other) = (Server::open(&at, 1).await, Server::open(&at, 2).await);
+    (at, one, other)
 }
 
 /// A thread with a question.
@@ -47,8 +54,7 @@ fn asks(n: u128) -> ThreadRow {
 
 #[tokio::test]
 async fn each_server_knows_which_questions_wait_at_the_other() {
-    let at = TestCluster::shared().database().await;
-    let (one, other) = (Server::open(&at, 1).await, Server::open(&at, 2).await);
+    let (_at, one, other) = two().await;
     let [first, second] = [asks(1), asks(2)];
     let (of_first, of_second) = (first.id, second.id);
     one.sets(first, 1).await;
@@ -64,9 +70,18 @@ async fn each_server_knows_which_questions_wait_at_the_other() {
 }
 
 #[tokio::test]
+async fn a_question_that_a_search_takes_in_still_reaches_the_clients() {
+    let (_at, one, other) = two().await;
+    let asking = asks(1);
+    let id = asking.id;
+    one.sets(asking, 1).await;
+    assert_eq!(OtherWriters::take_in(&other.news).await, Some(vec![]));
+    assert_eq!((other.takes_in().await, other.takes_in().await), (vec![id], vec![]));
+}
+
+#[tokio::test]
 async fn a_change_that_is_committed_after_a_later_one_is_not_missed() {
-    let at = TestCluster::shared().database().await;
-    let (one, other) = (Server::open(&at, 1).await, Server::open(&at, 2).await);
+    let (_at, one, other) = two().await;
     let [late, early] = [asks(1), asks(2)];
     let (of_late, of_early) = (late.id, early.id);
     one.sets(row(1, 1, 1), 1).await;

@@ -77,6 +77,12 @@ impl Fixture {
         tokio::time::timeout(Duration::from_secs(60), given_up).await.expect("the thread is not given up");
     }
 
+    async fn clears_the_only_marker(&self, thread: ThreadId) {
+        let marker = self.store.open_marker(thread);
+        assert_eq!(self.store.clear_open_markers(vec![marker]).await.unwrap(), 1);
+        assert_eq!(self.store.open_markers().await.unwrap(), []);
+    }
+
     async fn finish(self) {
         self.stop.cancel();
         drop(self.store);
@@ -194,9 +200,7 @@ async fn a_server_that_claims_its_own_thread_again_can_clear_its_marker() {
     let one = it.live(1).await;
     it.begin(&[one.lease_of_new(thread(1))]).await;
     one.claim(thread(1)).await.unwrap();
-    let marker = it.store.open_marker(thread(1));
-    assert_eq!(it.store.clear_open_markers(vec![marker]).await.unwrap(), 1);
-    assert_eq!(it.store.open_markers().await.unwrap(), []);
+    it.clears_the_only_marker(thread(1)).await;
     drop(one);
     it.finish().await;
 }
@@ -250,9 +254,7 @@ async fn a_marker_that_another_server_has_set_is_cleared_by_the_one_that_claims_
     );
     TestCluster::shared().run(&it.at.name, &sql).await;
     other.claim(thread(1)).await.unwrap();
-    let marker = it.store.open_marker(thread(1));
-    assert_eq!(it.store.clear_open_markers(vec![marker]).await.unwrap(), 1);
-    assert_eq!(it.store.open_markers().await.unwrap(), []);
+    it.clears_the_only_marker(thread(1)).await;
     drop(other);
     it.finish().await;
 }

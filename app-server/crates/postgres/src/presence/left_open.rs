@@ -16,7 +16,7 @@ use crate::policy;
 pub(super) struct LeftOpen {
     /// The servers of the beat before.
     members: Vec<Uuid>,
-    /// The time of the last look.
+    /// The time of the last look; `None` if the next beat has to look.
     looked: Option<Instant>,
 }
 
@@ -39,18 +39,15 @@ impl LeftOpen {
         let buried = link.write(&entry::BURY, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await?;
         let members = presence.beats.borrow().members().to_vec();
         let has_gone = self.members.iter().any(|member| !members.contains(member));
-        self.members = members;
         let now = Clock.now();
         let is_due = self.looked.is_none_or(|looked| now >= looked + policy::LEFT_OPEN_PAUSE);
-        if buried.is_empty() && !has_gone && !is_due {
-            return Ok(());
+        if has_gone || is_due || !buried.is_empty() {
+            let found = entry::find_left_open(link).await?;
+            // A full queue: the server still works on those of an earlier look, and the next beat looks again.
+            let is_handed_over = found.is_empty() || presence.left_open.try_send(found).is_ok();
+            self.looked = is_handed_over.then_some(now);
         }
-        let found = entry::find_left_open(link).await?;
-        self.looked = Some(now);
-        if !found.is_empty() {
-            // A full queue: the server still works on those of an earlier look.
-            presence.left_open.try_send(found).ok();
-        }
+        self.members = members;
         Ok(())
     }
 }
