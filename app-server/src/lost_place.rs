@@ -33,8 +33,11 @@ async fn end_all(context: &Context) {
     for outbox in context.subscribers.outboxes() {
         outbox.close(CloseReason::LostPlace);
     }
+    // A helper without a thread stays for its `linger` otherwise.
+    context.helpers.kill_lingering();
     for handle in &handles {
         // The snapshots end with the owner.
         handle.watch().wait_for(|_| false).await.ok();
+        context.helpers.kill_lingering();
     }
 }

@@ -19,7 +19,11 @@ use skein_protocol::turn::{TurnStatus, UserInput};
 use super::{stored_in, texts};
 
 fn node(database: &TestDatabase, name: &str) -> Result<Setup> {
-    Ok(stored_in(database).set("cluster.node_name", name).helper(Helper::named("helper")?))
+    Ok(named(database, name).helper(Helper::named("helper")?))
+}
+
+fn named(database: &TestDatabase, name: &str) -> Setup {
+    stored_in(database).set("cluster.node_name", name)
 }
 
 /// Two servers of one database, each with a client.
@@ -173,7 +177,13 @@ async fn a_server_that_does_not_reach_the_database_ends_its_threads_and_takes_th
 {
     let cluster = TestCluster::start();
     let database = cluster.database().await;
-    let [(first, mut one), (second, mut other)] = two(&database).await?;
+    let lingers = Helper::named("helper")?.set("linger", "1h");
+    let (first, mut one) = named(&database, "first").helper(lingers).start_with_client().await?;
+    let (second, mut other) = node(&database, "second")?.start_with_client().await?;
+    let left = one.start_thread_with("/tool helper pid").await?;
+    one.unsubscribe(left).await?;
+    one.thread_closed(left).await?;
+    one.until_status("its helper lingers", |status| status.helpers.lingering == 1).await?;
     let thread = one.start_thread_with("first").await?;
     one.start_turn(thread, "/tool helper hang").await?;
     let forgotten = other.start_thread_with("second").await?;

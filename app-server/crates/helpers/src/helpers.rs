@@ -106,6 +106,11 @@ impl Helpers {
         self.pool.closing().await;
     }
 
+    /// Kills the helpers that are kept for who comes back.
+    pub fn kill_lingering(&self) {
+        self.pool.kill_lingering();
+    }
+
     /// Ends the helpers that are kept for who comes back, and keeps none from now on. Returns when no helper is left: those
     /// that threads use end with their threads.
     pub async fn close(&self) {

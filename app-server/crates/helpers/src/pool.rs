@@ -232,6 +232,13 @@ impl HelperPool {
         ending.map(|(_, entry)| Arc::clone(&entry.instance)).collect()
     }
 
+    /// Kills the lingering instances.
+    pub(crate) fn kill_lingering(&self) {
+        let ends = self.table().end_lingering();
+        ends.iter().for_each(|instance| instance.kill());
+        end(ends);
+    }
+
     /// Stops lingering instances, and keeps none from now on. Returns when no instance is left: held ones end with their threads.
     pub(crate) async fn close(&self) {
         self.closing.cancel();

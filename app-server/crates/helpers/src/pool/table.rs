@@ -264,6 +264,11 @@ impl<T: Clone, L> LeaseTable<T, L> {
     /// Keeps no instance without a holder from now on. Returns the lingering ones, which are to stop.
     pub(crate) fn close(&mut self) -> Vec<T> {
         self.closed = true;
+        self.end_lingering()
+    }
+
+    /// Returns the lingering instances, which are to stop.
+    pub(crate) fn end_lingering(&mut self) -> Vec<T> {
         let mut ends = Vec::new();
         for entry in self.entries.values_mut() {
             if let InstanceState::Lingering(awaited) = &entry.state {
