@@ -77,9 +77,7 @@ impl RowNews {
         });
         let changes: HashMap<ThreadId, String> = changes.collect();
         let is_new = |(thread, at): &(&ThreadId, &String)| before.changes.get(thread) != Some(at);
-        let mut new: Vec<ThreadId> = changes.iter().filter(is_new).map(|(thread, _)| *thread).collect();
-        // The order in which every writer of several rows takes their turns.
-        new.sort_unstable();
+        let new: Vec<ThreadId> = changes.iter().filter(is_new).map(|(thread, _)| *thread).collect();
         for some in new.chunks(policy::ROWS_AT_ONCE) {
             self.note(some).await?;
         }
@@ -87,12 +85,9 @@ impl RowNews {
         Ok(())
     }
 
-    /// Notes these rows as they are now, behind every write of this server.
+    /// Notes these rows as they are now. It takes no turn of a thread, as no append may wait for a look. A row that this server sets
+    /// meanwhile is noted again by the next look.
     async fn note(&self, threads: &[ThreadId]) -> Result<(), DbFailure> {
-        let mut turns = Vec::with_capacity(threads.len());
-        for thread in threads {
-            turns.push(self.rows.turn_of(*thread).await);
-        }
         let ids: Vec<Uuid> = threads.iter().map(|thread| thread.uuid()).collect();
         let sql = "select \"row\"::text from threads where thread = any ($1) and \"row\" is not null";
         let read = self.pool.read(sql, &[(&ids, Type::UUID_ARRAY)]).await?;
@@ -100,7 +95,6 @@ impl RowNews {
             read.iter().filter_map(parsed).map(|row| (row.id, row)).collect();
         let asked = threads.iter().filter(|thread| self.rows.note(**thread, rows.remove(thread)));
         lock(&self.asked).extend(asked);
-        drop(turns);
         Ok(())
     }
 }

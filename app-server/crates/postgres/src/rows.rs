@@ -57,8 +57,8 @@ impl ThreadRows {
         self.turns.of(thread).await
     }
 
-    /// Notes a row that is in the database, or its removal. The caller has the thread's turn. Returns whether other questions wait than
-    /// before.
+    /// Notes a row that is in the database, or its removal. A writer of the row has the thread's turn. Returns whether other questions
+    /// wait than before.
     pub(crate) fn note(&self, thread: ThreadId, row: Option<ThreadRow>) -> bool {
         let Ok(is_other) = self.waiting.note(thread, || Ok::<_, Infallible>(row));
         self.changes.note(thread);

@@ -1,5 +1,7 @@
 //! Two servers that change rows of one database.
 
+use std::time::Duration;
+
 use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 use skein_store::history::{ThreadRow, WaitingQuestion};
@@ -77,6 +79,20 @@ async fn a_question_that_a_search_takes_in_still_reaches_the_clients() {
     one.sets(asking, 1).await;
     assert_eq!(OtherWriters::take_in(&other.news).await, Some(vec![]));
     assert_eq!((other.takes_in().await, other.takes_in().await), (vec![id], vec![]));
+}
+
+#[tokio::test]
+async fn a_look_neither_waits_for_a_write_of_this_server_nor_delays_one() {
+    let (_at, one, other) = two().await;
+    let asking = asks(1);
+    let id = asking.id;
+    one.sets(asking, 1).await;
+    let write = other.news.rows.turn_of(id).await;
+    let taken = tokio::time::timeout(Duration::from_secs(60), other.takes_in()).await;
+    assert_eq!(taken.expect("it waits for the write"), [id]);
+    drop(write);
+    other.sets(row(1, 1, 1), 2).await;
+    assert_eq!((other.takes_in().await, other.questions()), (vec![], 0), "its own write counts");
 }
 
 #[tokio::test]
