@@ -1,20 +1,34 @@
 //! One HTTP request, written by hand, with headers that a library would not send.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// The system gives these ports to nobody by itself (ip_local_port_range).
+const LEAST_PORT: u32 = 12_000;
+const PORTS: u32 = 8_000;
 const BOUND: Duration = Duration::from_secs(60);
 
-/// A free port of this machine, for a setting that cannot take 0. The system rarely gives it to another
-/// program before its use.
+/// A free port of this machine, for a setting that cannot take 0. The system gives it to nobody before its use, and each call in
+/// this process returns another.
 ///
 /// # Errors
 /// Fails if no port is free.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    // Test programs that run at once begin at different ports.
+    let begin = std::process::id().wrapping_mul(101);
+    for _ in 0..PORTS {
+        let place = begin.wrapping_add(CALLS.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = u16::try_from(LEAST_PORT + place)?;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("none of {PORTS} ports from {LEAST_PORT} on is free")
 }
 
 /// Sends `GET path` with these headers. Returns the status and the full response.

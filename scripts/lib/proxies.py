@@ -16,6 +16,7 @@ import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(HERE, "page"))
+from ports import free_port
 from page import BOUND, Browser, Page, Server, World, request, until
 
 HOST = "box.example.org"
@@ -37,11 +38,6 @@ def replaced(text, old, new):
     if old not in text:
         raise AssertionError(f"the configuration has no {old!r}")
     return text.replace(old, new)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 class Certificate:

@@ -2,9 +2,12 @@
 protocol/python/README.md. Argument: skein. Exit code 0 if all stories succeed, no process is left, and nothing is written to the
 log of the client."""
 
-import asyncio, json, logging, os, pathlib, re, signal, socket, subprocess, sys, tempfile, time
+import asyncio, json, logging, os, pathlib, re, signal, subprocess, sys, tempfile, time
 
 from skein_client import FileStore, SkeinError, connect, dial
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_port
 
 SKEIN = sys.argv[1]
 README = pathlib.Path(__file__).parents[3] / "protocol/python/README.md"
@@ -18,8 +21,7 @@ class Server:
         self.home = folder
         os.mkdir(folder, 0o700)
         pathlib.Path(folder, "config.toml").write_text(settings)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.url = f"ws://127.0.0.1:{free.getsockname()[1]}"
+        self.url = f"ws://127.0.0.1:{free_port()}"
         self.start()
 
     def start(self):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -10,6 +9,9 @@ import urllib.request
 import steps
 from home import BOUND, HERE, until
 from tui import numbers, started
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_port
 
 QUESTION = "a helper's question"
 KILL = "kill -9 of the backend"
@@ -339,8 +341,3 @@ class CodexPartner(Page):
         card = f'[data-session-id="{thread}"]'
         tab.do("waitForSelector", card)
         tab.do("dispatchEvent", card, "click")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]

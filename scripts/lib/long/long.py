@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,9 @@ import time
 import urllib.request
 
 from talk import Client, Refused, Talk
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_port
 
 FORMS = ("chat", "responses", "anthropic")
 HERE = pathlib.Path(__file__).parent
@@ -32,11 +34,6 @@ COMPACT_AT = 9000
 
 def get(url):
     return urllib.request.urlopen(url, timeout=5).read()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 class Programs:

@@ -14,6 +14,9 @@ from websockets.sync.client import connect
 
 from model import Model
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_port
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Limit of one answer, seconds.
 BOUND = 30
@@ -186,11 +189,3 @@ class Side:
             client.close()
         self.stop()
         self.model.close()
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -3,9 +3,12 @@ interfaces. Prints a table; exit code 1 if a cell is wrong, or a process is left
 
 usage: python3 table.py SKEIN MCP-HELPER LITELLM      (programs; `websockets` must be importable)"""
 
-import ctypes, json, os, pathlib, signal, socket, subprocess, sys, tempfile, time, urllib.request
+import ctypes, json, os, pathlib, signal, subprocess, sys, tempfile, time, urllib.request
 
 import websockets.sync.client
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_port
 
 SKEIN, HELPER, LITELLM = sys.argv[1:4]
 FORMS = ("responses", "chat", "anthropic")
@@ -14,11 +17,6 @@ HELLO = "Grüß dich, Wörld 🌍!"
 LIMIT = 60  # limit of one turn, seconds
 MASTER = "sk-" + "0123456789abcdef" * 2
 PR_SET_CHILD_SUBREAPER = 36
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 STARTED = []  # name, process, whether it must exit with 0
