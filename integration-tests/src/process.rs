@@ -34,6 +34,8 @@ pub struct Process {
     pub pid: u32,
     /// Process id of the parent.
     pub parent: u32,
+    /// Start, in ticks since the system's. With the id it identifies the process; the id alone may be another's later.
+    pub started: u64,
     /// Name in the kernel, at most 15 bytes.
     pub name: String,
     /// Arguments, the program first.
@@ -55,10 +57,11 @@ impl Process {
         if matches!(state, "Z" | "X") && threads <= 1 {
             return None;
         }
+        let started = fields.nth(1)?.parse().ok()?;
         let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let words = command.split(|byte| *byte == 0).filter(|word| !word.is_empty());
         let command = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        Some(Self { pid, parent, name, command })
+        Some(Self { pid, parent, started, name, command })
     }
 
     /// Whether this is a guard.

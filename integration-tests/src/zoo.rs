@@ -28,6 +28,10 @@ use crate::client::Client;
 use crate::home::{Exit, Home, PATIENCE, Setup};
 use crate::process::{self, Process, wait_until};
 
+/// For all helpers of a mode to be at it. Beside other batches, each with helpers that fork without pause, every look at `/proc` is slow,
+/// and a start waits for some.
+const UP_WITHIN: Duration = PATIENCE.saturating_mul(3);
+
 /// The cause of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -157,7 +161,7 @@ impl Batch {
                 };
                 up.then_some(())
             };
-            let waited = wait_until(mode, PATIENCE, is_up).await;
+            let waited = wait_until(mode, UP_WITHIN, is_up).await;
             waited.with_context(|| format!("{:?} {:#?}", pipes.signs(mode), process::tagged(&tag)))?;
         }
         Ok(())

@@ -26,9 +26,9 @@ pub(super) struct Watch {
     since: Instant,
     pipes: Pipes,
     tags: BTreeMap<&'static str, String>,
-    /// The killed guards. Other guards and all processes below them are ignored, because a helper restarts
-    /// after its guard was killed.
-    killed: Option<Vec<u32>>,
+    /// The killed guards, each with its start, as a later guard may have its id. Other guards and all processes below them are
+    /// ignored, because a helper restarts after its guard was killed.
+    killed: Option<Vec<(u32, u64)>>,
     /// Time when a process of each mode was last seen.
     pub(super) seen: BTreeMap<&'static str, Duration>,
     pub(super) left: BTreeMap<&'static str, usize>,
@@ -44,7 +44,7 @@ impl Watch {
 
     /// Ignores processes below a living guard other than these.
     pub(super) fn spare_what_starts_again(&mut self, killed: &[Process]) {
-        self.killed = Some(killed.iter().map(|guard| guard.pid).collect());
+        self.killed = Some(killed.iter().map(|guard| (guard.pid, guard.started)).collect());
     }
 
     /// Restarts the clock at a later end.
@@ -86,12 +86,12 @@ impl Watch {
 
 /// Whether the process is below a guard that is not in `killed`, or has ended by now. Asks for each ancestor anew: one may end during
 /// the look, and its child has another parent then.
-fn is_spared(pid: u32, killed: Option<&[u32]>) -> bool {
+fn is_spared(pid: u32, killed: Option<&[(u32, u64)]>) -> bool {
     let Some(killed) = killed else { return false };
     let mut next = pid;
     for _ in 0..ANCESTORS {
         next = match Process::read(next) {
-            Some(guard) if guard.is_guard() => return !killed.contains(&guard.pid),
+            Some(guard) if guard.is_guard() => return !killed.contains(&(guard.pid, guard.started)),
             Some(process) => process.parent,
             None if next == pid => return true,
             None => pid,

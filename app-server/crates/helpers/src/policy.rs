@@ -72,6 +72,9 @@ pub(crate) const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
 /// New pids in one round of a kill loop; after more of them the loop begins anew. Origin: guess; a round takes
 /// microseconds, in which some may be given out.
 pub(crate) const KILL_LOOP_ROUND: usize = 10_000;
+/// New pids up to which a round asks for each one; of more it takes those of a list of all processes, where it may leave out the
+/// others. Origin: guess; a list costs about as much as asking for so many.
+pub(crate) const KILL_LOOP_ASKED: usize = 64;
 /// Newest pids that a kill loop looks at before anything else. Origin: guess; the live link of a chain of forks is among the
 /// newest few.
 pub(crate) const KILL_LOOP_RECENT: i32 = 64;

@@ -194,8 +194,12 @@ pub fn born() -> Option<u64> {
 /// Every process that this one can see, without those that start during the walk: it ends also beside a chain of forks that goes on
 /// faster.
 pub fn all() -> impl Iterator<Item = Process> {
-    let pids: Vec<_> = super::pids().collect();
-    pids.into_iter().filter_map(Process::read)
+    present().into_iter().filter_map(Process::read)
+}
+
+/// The pids of every process that this one can see, also of those that wait to be reaped.
+pub fn present() -> Vec<Pid> {
+    super::pids().collect()
 }
 
 /// Whether this process has children, zombies included.

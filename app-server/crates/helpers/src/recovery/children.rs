@@ -1,6 +1,7 @@
 //! The children of the server process: its guards, and processes that fell to it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::Pid;
@@ -18,6 +19,8 @@ pub(crate) struct Children {
     /// Pids of the live guards. The lock is held while a guard starts or is reaped: a child that is missing here behind the lock was
     /// no guard when it was seen.
     guards: Mutex<HashSet<i32>>,
+    /// The processes that were reaped here, each counted while the lock of the guards is held.
+    reaped: AtomicU64,
     /// The clean-ups under way.
     pub(crate) cleanups: Arc<Cleanups>,
 }
@@ -25,7 +28,13 @@ pub(crate) struct Children {
 impl Children {
     /// Without guards.
     pub(crate) fn new(start: StartTag, only_helpers: bool) -> Self {
-        Self { start, only_helpers, guards: Mutex::default(), cleanups: Arc::default() }
+        Self {
+            start,
+            only_helpers,
+            guards: Mutex::default(),
+            reaped: AtomicU64::new(0),
+            cleanups: Arc::default(),
+        }
     }
 
     pub(crate) fn guards(&self) -> MutexGuard<'_, HashSet<i32>> {
@@ -36,7 +45,15 @@ impl Children {
     /// Reaps the zombie `pid`, unless it is a guard by now. `false` when it did not.
     pub(crate) fn reap(&self, pid: Pid) -> bool {
         let guards = self.guards();
-        !guards.contains(&pid.as_raw()) && reap(pid)
+        let reaped = !guards.contains(&pid.as_raw()) && reap(pid);
+        self.reaped.fetch_add(u64::from(reaped), Ordering::Relaxed);
+        reaped
+    }
+
+    /// How many processes [`Children::reap`] has reaped. Waits for one that is being reaped.
+    pub(crate) fn reaped(&self) -> u64 {
+        let _guards = self.guards();
+        self.reaped.load(Ordering::Relaxed)
     }
 }
 

@@ -10,6 +10,10 @@
 //! - The loop is over after a round in which each new pid was a live process that is not selected. A selected process that lived at
 //!   the beginning of that round was there at the walk, or the kernel gave its pid out since. In both cases the loop looked at it
 //!   while it lived, and killed it. A pid whose process was gone before the loop could look may have been a link: one more round.
+//! - Beside other programs that start processes without pause, no round is like that. So a pid whose process was gone, or is dead and waits for
+//!   another parent, counts as other if two things hold. This process is the heir of dead links, and has reaped none in that round. And
+//!   the loop has met no selected process alive. For the parent of such a link was alive when it reaped it, so that parent is selected
+//!   too: it was met alive, is of that round itself, or was dead by then and its children had fallen to this process.
 //!
 //! Not covered: root may give a process a pid of its choice, which is none of the newest.
 
@@ -40,8 +44,31 @@ enum Found {
     Other,
     /// A selected process, now killed. The number is its start time.
     Killed(u64),
-    /// No process that could still be looked at.
+    /// A process that has ended: selected when it did, or a dead child of this process.
+    Dead,
+    /// No process that could still be looked at: another process has reaped it, or will.
     Gone,
+}
+
+/// The number of processes that this process has reaped, if it is the heir of dead links: none is reaped by anybody else once its
+/// parent is dead. `None` if another process is the heir.
+pub(crate) type Reaped = Option<u64>;
+
+/// The new pids of one round that were no live processes of others.
+#[derive(Debug, Default)]
+struct Round {
+    killed: usize,
+    dead: usize,
+    gone: usize,
+}
+
+impl Round {
+    /// Whether no selected process was left at its end. `any_met` is whether the loop has met one alive, `reaped` the count before and
+    /// after the round.
+    fn is_quiet(&self, any_met: bool, (before, after): (Reaped, Reaped)) -> bool {
+        let were_others = !any_met && before.is_some() && before == after;
+        self.killed == 0 && self.dead == 0 && (self.gone == 0 || were_others)
+    }
 }
 
 /// How long a clean-up goes on: as long as it meets new processes, within limits, and a little longer for those that it killed.
@@ -70,20 +97,24 @@ impl Patience {
 }
 
 /// Kills until no process that `is_selected` accepts is left, or time is over. Holds a process by a descriptor
-/// while it calls `is_selected` with the pid. Never looks at those of `spared`.
+/// while it calls `is_selected` with the pid. Never looks at those of `spared`. `reaped` must wait for the end of a reaping under way.
 ///
 /// `None` if this process cannot even see itself, as without `/proc`: nothing is known then, and another try is no better.
-pub(crate) fn kill_all(spared: &HashSet<Pid>, is_selected: impl Fn(Pid) -> bool) -> Option<Killed> {
+pub(crate) fn kill_all(
+    spared: &HashSet<Pid>,
+    is_selected: impl Fn(Pid) -> bool,
+    reaped: impl Fn() -> Reaped,
+) -> Option<Killed> {
     let mut killed = Killed::default();
     if let Some(newest) = newest() {
         let recent = newest.saturating_sub(policy::KILL_LOOP_RECENT).max(0);
-        kill_new(recent, spared, &is_selected, &mut killed);
+        kill_new((recent, spared), &is_selected, &reaped, &mut killed);
     }
     // Before the walk: a process that starts during the walk is new.
     let seen = newest();
     kill_present(spared, &is_selected, &mut killed)?;
     killed.sure = match seen {
-        Some(seen) => kill_new(seen, spared, &is_selected, &mut killed),
+        Some(seen) => kill_new((seen, spared), &is_selected, &reaped, &mut killed),
         // The system does not say which pids are new, such as macOS or a `/proc` with `subset=pid`. A walk that found none has
         // to do.
         None => killed.processes.is_empty(),
@@ -94,31 +125,53 @@ pub(crate) fn kill_all(spared: &HashSet<Pid>, is_selected: impl Fn(Pid) -> bool)
 /// Kills selected processes among those born after `seen`, round by round, until a round meets only others, which it returns, or
 /// [`policy::KILL_LOOP_LIMIT`] is over.
 fn kill_new(
-    mut seen: i32,
-    spared: &HashSet<Pid>,
+    (mut seen, spared): (i32, &HashSet<Pid>),
     is_selected: &impl Fn(Pid) -> bool,
+    reaped: &impl Fn() -> Reaped,
     killed: &mut Killed,
 ) -> bool {
     let deadline = Clock.now() + policy::KILL_LOOP_LIMIT;
-    while let Some(newest) = newest() {
-        let Some(pids) = born_between(seen, newest) else { return false };
-        let mut quiet = true;
-        for pid in pids.rev().filter(|pid| !spared.contains(pid)) {
+    loop {
+        let before = reaped();
+        let Some(newest) = newest() else { return false };
+        let trusts = killed.processes.is_empty() && before.is_some();
+        let Some((pids, gone)) = to_look_at((seen, newest), trusts) else { return false };
+        let mut round = Round { gone, ..Round::default() };
+        for pid in pids.into_iter().filter(|pid| !spared.contains(pid)) {
             match meet(pid, is_selected) {
                 Found::Other => {}
-                Found::Gone => quiet = false,
+                Found::Gone => round.gone += 1,
+                Found::Dead => round.dead += 1,
                 Found::Killed(started) => {
-                    quiet = false;
+                    round.killed += 1;
                     killed.processes.insert((pid, started));
                 }
             }
         }
+        let quiet = round.is_quiet(!killed.processes.is_empty(), (before, reaped()));
         if quiet || Clock.now() >= deadline {
             return quiet;
         }
         seen = newest;
     }
-    false
+}
+
+/// The pids that a round looks at, newest first, and how many it leaves out. Where a pid without a process `may` count as another
+/// program's, many are listed, since programs that start without pause use up pids faster than each can be asked for.
+fn to_look_at((last, newest): (i32, i32), may: bool) -> Option<(Vec<Pid>, usize)> {
+    let new = count_between(last, newest);
+    if may && new > policy::KILL_LOOP_ASKED {
+        let is_new = |pid: &Pid| match newest >= last {
+            true => (last + 1..=newest).contains(&pid.as_raw()),
+            false => pid.as_raw() > last || pid.as_raw() <= newest,
+        };
+        let mut pids: Vec<Pid> = proc::present().into_iter().filter(is_new).collect();
+        // Those behind the highest number come first.
+        pids.sort_unstable_by_key(|pid| std::cmp::Reverse((pid.as_raw() <= newest, pid.as_raw())));
+        let gone = new.saturating_sub(pids.len());
+        return Some((pids, gone));
+    }
+    Some((born_between(last, newest)?.rev().collect(), 0))
 }
 
 /// Walks over all processes and kills those that are selected. `None` if the walk does not come by this process.
@@ -146,18 +199,26 @@ fn meet(pid: Pid, is_selected: &impl Fn(Pid) -> bool) -> Found {
         return if is_thread(pid) { Found::Other } else { Found::Gone };
     };
     if handle.has_ended() {
-        return Found::Gone;
+        return ended(Process::read(pid));
     }
     // Pinned before the look: the selected process is the one that the descriptor holds, or that one is gone.
     if !is_selected(pid) {
-        return if handle.has_ended() { Found::Gone } else { Found::Other };
+        return if handle.has_ended() { ended(Process::read(pid)) } else { Found::Other };
     }
     // Read before the signal: the process may be gone right after, and counts all the same.
-    let Some(process) = Process::read(pid).filter(|_| !handle.has_ended()) else { return Found::Gone };
+    let Some(process) = Process::read(pid).filter(|_| !handle.has_ended()) else { return Found::Dead };
     match handle.signal(Signal::KILL) {
-        Err(rustix::io::Errno::SRCH) => Found::Gone,
+        Err(rustix::io::Errno::SRCH) => Found::Dead,
         // Another error means that the process is another user's, which the caller's count shows.
         Ok(()) | Err(_) => Found::Killed(process.started),
+    }
+}
+
+/// A process that has ended before the look at it, unless it was reaped.
+fn ended(process: Option<Process>) -> Found {
+    match process {
+        Some(process) if process.parent == Pid::this() => Found::Dead,
+        Some(_) | None => Found::Gone,
     }
 }
 
@@ -176,11 +237,21 @@ pub(crate) fn newest() -> Option<i32> {
 /// The pids after `last`, up to `newest`, oldest first: numbers rise, and begin anew after the highest. `None` when there are too
 /// many for one round.
 pub(crate) fn born_between(last: i32, newest: i32) -> Option<impl DoubleEndedIterator<Item = Pid> + use<>> {
-    let most = || fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok();
-    let (highest, again) = if newest >= last { (newest, 0) } else { (most().unwrap_or(last), newest) };
-    usize::try_from(highest - last + again)
-        .is_ok_and(|count| count <= policy::KILL_LOOP_ROUND)
+    let (highest, again) = ends_between(last, newest);
+    (count_between(last, newest) <= policy::KILL_LOOP_ROUND)
         .then(|| (last + 1..=highest).chain(1..=again).map(Pid::from_raw))
+}
+
+/// How many pids that is.
+fn count_between(last: i32, newest: i32) -> usize {
+    let (highest, again) = ends_between(last, newest);
+    usize::try_from(highest - last + again).unwrap_or(usize::MAX)
+}
+
+/// The last pid before the numbers began anew, and the last one behind that, or 0.
+fn ends_between(last: i32, newest: i32) -> (i32, i32) {
+    let most = || fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok();
+    if newest >= last { (newest, 0) } else { (most().unwrap_or(last), newest) }
 }
 
 #[cfg(test)]
@@ -202,6 +273,60 @@ mod tests {
     }
 
     #[test]
+    fn of_many_new_pids_those_that_are_there_are_looked_at_the_newest_first() {
+        let (own, highest) = (Pid::this(), ends_between(2, 1).0);
+        let (pids, gone) = to_look_at((0, highest), true).unwrap();
+        assert!(pids.contains(&own) && pids.is_sorted_by(|newer, older| newer > older), "{pids:?}");
+        assert_eq!(i32::try_from(pids.len() + gone).unwrap(), highest);
+        // The numbers have begun anew, and come up to the one before this process.
+        let newest = own.as_raw() - 1;
+        let (pids, gone) = to_look_at((own.as_raw(), newest), true).unwrap();
+        let place = |pid: &Pid| (pid.as_raw() <= newest, pid.as_raw());
+        assert!(
+            !pids.contains(&own) && pids.is_sorted_by(|newer, older| place(newer) > place(older)),
+            "{pids:?}"
+        );
+        assert_eq!(i32::try_from(pids.len() + gone).unwrap(), highest - 1);
+        assert_eq!(
+            to_look_at((0, highest), false).map(|(pids, _)| pids.len()),
+            None,
+            "each would be asked for"
+        );
+    }
+
+    #[test]
+    fn a_pid_without_a_process_counts_as_another_programs_where_no_link_can_have_had_it() {
+        let gone = Round { gone: 3, ..Round::default() };
+        assert!(gone.is_quiet(false, (Some(7), Some(7))));
+        for (any_met, reaped) in
+            [(true, (Some(7), Some(7))), (false, (Some(7), Some(8))), (false, (None, None))]
+        {
+            assert!(!gone.is_quiet(any_met, reaped), "{any_met} {reaped:?}");
+            assert!(Round::default().is_quiet(any_met, reaped), "all were live processes");
+        }
+        for round in [Round { dead: 1, ..Round::default() }, Round { killed: 1, ..Round::default() }] {
+            assert!(!round.is_quiet(false, (Some(7), Some(7))), "{round:?}");
+        }
+    }
+
+    #[test]
+    fn a_dead_child_of_this_process_may_be_a_link_and_one_of_another_process_is_none() {
+        let never = |_| panic!("it has ended");
+        let mut child = sleeper().unwrap();
+        child.kill().unwrap();
+        let own = Pid::from_raw(child.id().cast_signed());
+        while Process::read(own).is_some_and(|process| !process.zombie) {
+            std::thread::yield_now();
+        }
+        let dead = Process::read(own).unwrap();
+        assert!(matches!(meet(own, &never), Found::Dead));
+        child.wait().unwrap();
+        assert!(matches!(meet(own, &never), Found::Gone));
+        let of_another = Process { parent: Pid::from_raw(1), ..dead };
+        assert!(matches!(ended(Some(of_another)), Found::Gone));
+    }
+
+    #[test]
     fn a_clean_up_goes_on_while_it_has_news_and_gives_up_in_bounded_time() {
         let start = Clock.now();
         let mut patience = Patience::from(start);
@@ -217,7 +342,7 @@ mod tests {
     #[test]
     fn a_live_process_that_is_not_selected_is_left_alone() {
         // Other tests start processes all the time, some of which are gone before the look.
-        while !kill_all(&HashSet::new(), |_| false).is_some_and(|killed| {
+        while !kill_all(&HashSet::new(), |_| false, || None).is_some_and(|killed| {
             assert!(killed.processes.is_empty(), "{killed:?}");
             killed.sure
         }) {}
@@ -234,7 +359,7 @@ mod tests {
             looked.borrow_mut().extend(new.then_some(pid.as_raw()));
             false
         };
-        kill_new(pids[0] - 1, &HashSet::new(), &look, &mut Killed::default());
+        kill_new((pids[0] - 1, &HashSet::new()), &look, &|| None, &mut Killed::default());
         children.iter_mut().for_each(|child| {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -246,7 +371,7 @@ mod tests {
     fn a_killed_process_counts_however_soon_it_is_gone() {
         let mut children: Vec<_> = (0..50).map(|_| sleeper().unwrap()).collect();
         let pids: HashSet<i32> = children.iter().map(|child| child.id().try_into().unwrap()).collect();
-        let killed = kill_all(&HashSet::new(), |pid| pids.contains(&pid.as_raw())).unwrap();
+        let killed = kill_all(&HashSet::new(), |pid| pids.contains(&pid.as_raw()), || None).unwrap();
         children.iter_mut().for_each(|child| drop(child.wait()));
         let killed: HashSet<i32> = killed.processes.iter().map(|(pid, _)| pid.as_raw()).collect();
         assert_eq!(killed, pids);

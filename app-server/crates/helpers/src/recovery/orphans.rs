@@ -99,7 +99,10 @@ impl Orphans {
                     .is_some_and(|process| fell_to_us(children, &process) && self.adopted(children, &process))
         };
         // Without a look another try is no better: what `kill_and_reap` finds has to do.
-        kill_all(&HashSet::new(), selected).unwrap_or(Killed { processes: HashSet::new(), sure: true })
+        // This process is the heir of all that had the dead guard above them.
+        let reaped = || Some(children.reaped());
+        kill_all(&HashSet::new(), selected, reaped)
+            .unwrap_or(Killed { processes: HashSet::new(), sure: true })
     }
 
     /// Reaps what fell to this process, and kills it with its descendants.

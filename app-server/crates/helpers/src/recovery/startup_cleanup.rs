@@ -154,7 +154,7 @@ fn pass(mine: StartTag, kill: bool) -> Option<CleanupPass> {
             ..CleanupPass::default()
         });
     }
-    let Killed { processes, sure } = kill_all(&spared, is_left)?;
+    let Killed { processes, sure } = kill_all(&spared, is_left, || None)?;
     // Cgroups after the kill loop, so that their processes were counted.
     Some(CleanupPass { found: processes, groups: cgroup::end_former(mine), sure })
 }
