@@ -64,6 +64,11 @@ impl Process {
         Some(Self { pid, parent, started, name, command })
     }
 
+    /// Whether it still lives. Its id may be another process's by now.
+    pub fn lives(&self) -> bool {
+        Self::read(self.pid).is_some_and(|now| now.started == self.started)
+    }
+
     /// Whether this is a guard.
     pub fn is_guard(&self) -> bool {
         self.name == "skein-guard"

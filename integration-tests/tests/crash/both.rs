@@ -27,9 +27,8 @@ async fn leftover_processes_end_before_the_first_helper_of_the_next_start() -> R
         let mut client = home.client().await?;
         client.start_thread_with("/tool daemon pid").await?;
         for child in children {
-            let left = Process::read(child.pid).filter(|now| now.command == child.command);
             ensure!(
-                left.is_none(),
+                !child.lives(),
                 "{level}: a leftover process lives beside helpers of the next start: {child:?}"
             );
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::home::{Helper, Home, PATIENCE, Setup};
-use skein_integration_tests::process::wait_until;
+use skein_integration_tests::process::{Process, wait_until};
 use skein_integration_tests::requests::{resume_params, search_params};
 use skein_postgres::testing::{TestCluster, TestDatabase};
 use skein_protocol::extension::TextsState;
@@ -166,10 +166,7 @@ async fn the_threads_of_a_killed_server_go_on_at_another_with_every_acknowledged
     assert_eq!(other.say(asked_for, "on").await?, "on");
     // Nobody asks for this one.
     until_last_turn(&mut other, forgotten, 2, TurnStatus::Interrupted).await?;
-    let gone = || {
-        (!family.all().any(|process| skein_integration_tests::process::Process::read(process.pid).is_some()))
-            .then_some(())
-    };
+    let gone = || (!family.all().any(Process::lives)).then_some(());
     wait_until("the helpers of the killed server are gone", PATIENCE, gone).await?;
     first.finish().await?;
     second.finish().await

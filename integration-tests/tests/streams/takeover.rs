@@ -187,7 +187,7 @@ async fn change_of_servers(signal: Signal, busy: Busy, with_numbers: bool) -> Re
     is_clean(b.record(), with_numbers).with_context(|| format!("{:#?}", b.record()))?;
     is_clean(c.record(), with_numbers)?;
 
-    let nothing = || (!family.all().any(|process| Process::read(process.pid).is_some())).then_some(());
+    let nothing = || (!family.all().any(Process::lives)).then_some(());
     wait_until("no process of the first server left", PATIENCE, nothing).await?;
     // The helper of the new server works, and stops with it.
     b.hanging_turn(HANGS).await?;

@@ -86,15 +86,14 @@ async fn an_interrupted_or_killed_trial_stops_its_helper() -> Result<()> {
         let pid = child.id().context("the trial runs")?;
         let helpers = || {
             let below = descendants(pid);
-            let all: Vec<u32> = below.iter().filter(|one| one.name == "sleep").map(|one| one.pid).collect();
+            let all: Vec<Process> = below.into_iter().filter(|one| one.name == "sleep").collect();
             (!all.is_empty()).then_some(all)
         };
         let helpers = wait_until("the helper itself", PATIENCE, helpers).await?;
         kill(Pid::from_raw(pid.cast_signed()), signal)?;
         let status = tokio::time::timeout(PATIENCE, child.wait()).await??;
         assert_eq!(status.code(), code);
-        let is_sleep = |pid: &u32| Process::read(*pid).is_some_and(|process| process.name == "sleep");
-        let gone = || (!helpers.iter().any(is_sleep)).then_some(());
+        let gone = || (!helpers.iter().any(Process::lives)).then_some(());
         wait_until("the end of the helper", PATIENCE, gone).await?;
     }
     Ok(())
