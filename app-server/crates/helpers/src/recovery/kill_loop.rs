@@ -19,6 +19,8 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::LazyLock;
 
 use nix::unistd::Pid;
 use rustix::process::Signal;
@@ -44,7 +46,7 @@ enum Found {
     Other,
     /// A selected process, now killed. The number is its start time.
     Killed(u64),
-    /// A process that has ended: selected when it did, or a dead child of this process.
+    /// A process that may have been a link: selected when it ended, a dead child of this process, or one that nothing is known of.
     Dead,
     /// No process that could still be looked at: another process has reaped it, or will.
     Gone,
@@ -53,6 +55,28 @@ enum Found {
 /// The number of processes that this process has reaped, if it is the heir of dead links: none is reaped by anybody else once its
 /// parent is dead. `None` if another process is the heir.
 pub(crate) type Reaped = Option<u64>;
+
+/// The pids that the kernel has given out.
+#[derive(Debug, Clone, Copy)]
+struct Births {
+    newest: i32,
+    /// How many, threads included; `None` where the kernel does not say.
+    count: Option<u64>,
+}
+
+impl Births {
+    fn now() -> Option<Self> {
+        let count = proc::born();
+        newest().map(|newest| Self { newest, count })
+    }
+
+    /// Whether the numbers may have come round to the newest one of `then`. With a margin, as the two are not read in one step.
+    fn may_have_lapped(self, then: Self) -> bool {
+        let (highest, _) = ends_between(i32::MAX, self.newest);
+        let born = self.count.zip(then.count).map(|(now, then)| now.saturating_sub(then));
+        born.is_some_and(|born| born >= u64::from(highest.unsigned_abs() / 2))
+    }
+}
 
 /// The new pids of one round that were no live processes of others.
 #[derive(Debug, Default)]
@@ -106,12 +130,12 @@ pub(crate) fn kill_all(
     reaped: impl Fn() -> Reaped,
 ) -> Option<Killed> {
     let mut killed = Killed::default();
-    if let Some(newest) = newest() {
-        let recent = newest.saturating_sub(policy::KILL_LOOP_RECENT).max(0);
-        kill_new((recent, spared), &is_selected, &reaped, &mut killed);
+    if let Some(now) = Births::now() {
+        let newest = now.newest.saturating_sub(policy::KILL_LOOP_RECENT).max(0);
+        kill_new((Births { newest, ..now }, spared), &is_selected, &reaped, &mut killed);
     }
     // Before the walk: a process that starts during the walk is new.
-    let seen = newest();
+    let seen = Births::now();
     kill_present(spared, &is_selected, &mut killed)?;
     killed.sure = match seen {
         Some(seen) => kill_new((seen, spared), &is_selected, &reaped, &mut killed),
@@ -125,7 +149,7 @@ pub(crate) fn kill_all(
 /// Kills selected processes among those born after `seen`, round by round, until a round meets only others, which it returns, or
 /// [`policy::KILL_LOOP_LIMIT`] is over.
 fn kill_new(
-    (mut seen, spared): (i32, &HashSet<Pid>),
+    (mut seen, spared): (Births, &HashSet<Pid>),
     is_selected: &impl Fn(Pid) -> bool,
     reaped: &impl Fn() -> Reaped,
     killed: &mut Killed,
@@ -133,9 +157,9 @@ fn kill_new(
     let deadline = Clock.now() + policy::KILL_LOOP_LIMIT;
     loop {
         let before = reaped();
-        let Some(newest) = newest() else { return false };
+        let Some(now) = Births::now() else { return false };
         let trusts = killed.processes.is_empty() && before.is_some();
-        let Some((pids, gone)) = to_look_at((seen, newest), trusts) else { return false };
+        let Some((pids, gone)) = to_look_at((seen, now), trusts) else { return false };
         let mut round = Round { gone, ..Round::default() };
         for pid in pids.into_iter().filter(|pid| !spared.contains(pid)) {
             match meet(pid, is_selected) {
@@ -152,25 +176,34 @@ fn kill_new(
         if quiet || Clock.now() >= deadline {
             return quiet;
         }
-        seen = newest;
+        seen = now;
     }
 }
 
 /// The pids that a round looks at, newest first, and how many it leaves out. Where a pid without a process `may` count as another
 /// program's, many are listed, since programs that start without pause use up pids faster than each can be asked for.
-fn to_look_at((last, newest): (i32, i32), may: bool) -> Option<(Vec<Pid>, usize)> {
+/// `None` if a round cannot tell.
+fn to_look_at((seen, now): (Births, Births), may: bool) -> Option<(Vec<Pid>, usize)> {
+    let (last, newest, laps) = (seen.newest, now.newest, now.may_have_lapped(seen));
     let new = count_between(last, newest);
-    if may && new > policy::KILL_LOOP_ASKED {
+    if may && (laps || new > policy::KILL_LOOP_ASKED) {
         let is_new = |pid: &Pid| match newest >= last {
+            _ if laps => true,
             true => (last + 1..=newest).contains(&pid.as_raw()),
             false => pid.as_raw() > last || pid.as_raw() <= newest,
         };
-        let mut pids: Vec<Pid> = proc::present().into_iter().filter(is_new).collect();
+        let present = proc::present();
+        // Without this process the list is not whole, as when no descriptor is left.
+        if !present.contains(&Pid::this()) {
+            return None;
+        }
+        let mut pids: Vec<Pid> = present.into_iter().filter(is_new).collect();
         // Those behind the highest number come first.
         pids.sort_unstable_by_key(|pid| std::cmp::Reverse((pid.as_raw() <= newest, pid.as_raw())));
-        let gone = new.saturating_sub(pids.len());
+        let gone = new.saturating_sub(pids.len()).max(1);
         return Some((pids, gone));
     }
+    (!laps).then_some(())?;
     Some((born_between(last, newest)?.rev().collect(), 0))
 }
 
@@ -196,7 +229,7 @@ fn kill_present(
 /// Kills the process that has `pid`, if it is selected.
 fn meet(pid: Pid, is_selected: &impl Fn(Pid) -> bool) -> Found {
     let Some(handle) = ProcessHandle::on(pid) else {
-        return if is_thread(pid) { Found::Other } else { Found::Gone };
+        return if is_thread(pid) { Found::Other } else { unheld(pid) };
     };
     if handle.has_ended() {
         return ended(Process::read(pid));
@@ -211,6 +244,15 @@ fn meet(pid: Pid, is_selected: &impl Fn(Pid) -> bool) -> Found {
         Err(rustix::io::Errno::SRCH) => Found::Dead,
         // Another error means that the process is another user's, which the caller's count shows.
         Ok(()) | Err(_) => Found::Killed(process.started),
+    }
+}
+
+/// A pid whose process gives no descriptor: there is none, or no descriptor is left.
+fn unheld(pid: Pid) -> Found {
+    let there = rustix::process::Pid::from_raw(pid.as_raw()).map(rustix::process::test_kill_process);
+    match there {
+        Some(Err(rustix::io::Errno::SRCH)) | None => Found::Gone,
+        Some(Ok(()) | Err(_)) => Found::Dead,
     }
 }
 
@@ -229,8 +271,13 @@ fn is_thread(pid: Pid) -> bool {
     leader.is_some_and(|leader| leader.trim() != pid.to_string())
 }
 
-/// The newest pid.
+/// The newest pid. `None` where the kernel does not say, or another file system shows that of another machine (lxcfs).
 pub(crate) fn newest() -> Option<i32> {
+    static IS_OURS: LazyLock<bool> = LazyLock::new(|| {
+        let device = |path| fs::metadata(path).ok().map(|file| file.dev());
+        device("/proc") == device("/proc/loadavg")
+    });
+    IS_OURS.then_some(())?;
     fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
@@ -275,23 +322,33 @@ mod tests {
     #[test]
     fn of_many_new_pids_those_that_are_there_are_looked_at_the_newest_first() {
         let (own, highest) = (Pid::this(), ends_between(2, 1).0);
-        let (pids, gone) = to_look_at((0, highest), true).unwrap();
+        let births = |newest| Births { newest, count: Some(7) };
+        let (pids, gone) = to_look_at((births(0), births(highest)), true).unwrap();
         assert!(pids.contains(&own) && pids.is_sorted_by(|newer, older| newer > older), "{pids:?}");
         assert_eq!(i32::try_from(pids.len() + gone).unwrap(), highest);
         // The numbers have begun anew, and come up to the one before this process.
         let newest = own.as_raw() - 1;
-        let (pids, gone) = to_look_at((own.as_raw(), newest), true).unwrap();
+        let (pids, gone) = to_look_at((births(own.as_raw()), births(newest)), true).unwrap();
         let place = |pid: &Pid| (pid.as_raw() <= newest, pid.as_raw());
         assert!(
             !pids.contains(&own) && pids.is_sorted_by(|newer, older| place(newer) > place(older)),
             "{pids:?}"
         );
         assert_eq!(i32::try_from(pids.len() + gone).unwrap(), highest - 1);
-        assert_eq!(
-            to_look_at((0, highest), false).map(|(pids, _)| pids.len()),
-            None,
-            "each would be asked for"
-        );
+        assert!(to_look_at((births(0), births(highest)), false).is_none(), "each would be asked for");
+    }
+
+    #[test]
+    fn all_processes_are_looked_at_where_the_numbers_may_have_come_round() {
+        let own = Pid::this();
+        let half = u64::from(ends_between(2, 1).0.unsigned_abs() / 2);
+        let births = |count| Births { newest: own.as_raw(), count };
+        let round = |count, may| to_look_at((births(Some(7)), births(count)), may);
+        assert_eq!(round(Some(6 + half), true).map(|(pids, _)| pids), Some(Vec::new()));
+        let (pids, gone) = round(Some(7 + half), true).unwrap();
+        assert!(pids.contains(&own) && gone > 0, "{pids:?}");
+        assert!(round(Some(7 + half), false).is_none());
+        assert_eq!(round(None, false).map(|(pids, _)| pids), Some(Vec::new()));
     }
 
     #[test]
@@ -322,7 +379,7 @@ mod tests {
         assert!(matches!(meet(own, &never), Found::Dead));
         child.wait().unwrap();
         assert!(matches!(meet(own, &never), Found::Gone));
-        let of_another = Process { parent: Pid::from_raw(1), ..dead };
+        let of_another = Process { parent: Pid::from_raw(0), ..dead };
         assert!(matches!(ended(Some(of_another)), Found::Gone));
     }
 
@@ -341,8 +398,8 @@ mod tests {
 
     #[test]
     fn a_live_process_that_is_not_selected_is_left_alone() {
-        // Other tests start processes all the time, some of which are gone before the look.
-        while !kill_all(&HashSet::new(), |_| false, || None).is_some_and(|killed| {
+        // Other tests start processes all the time, some of which are gone before the look, or dead children of this process.
+        while !kill_all(&HashSet::new(), |_| false, || Some(0)).is_some_and(|killed| {
             assert!(killed.processes.is_empty(), "{killed:?}");
             killed.sure
         }) {}
@@ -359,7 +416,12 @@ mod tests {
             looked.borrow_mut().extend(new.then_some(pid.as_raw()));
             false
         };
-        kill_new((pids[0] - 1, &HashSet::new()), &look, &|| None, &mut Killed::default());
+        kill_new(
+            (Births { newest: pids[0] - 1, count: None }, &HashSet::new()),
+            &look,
+            &|| None,
+            &mut Killed::default(),
+        );
         children.iter_mut().for_each(|child| {
             child.kill().unwrap();
             child.wait().unwrap();
