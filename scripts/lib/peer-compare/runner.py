@@ -38,7 +38,8 @@ class Runner:
             return "asks" if "id" in said else "says", said["method"], self.plain.value(said.get("params") or {})
         if method := client.asked.get(said["id"]):
             kind = "error" if "error" in said else "result"
-            return kind, method, self.plain.value(listed_once(said[kind]) if (kind, method) == ("result", "thread/list") else said[kind])
+            value = listed_once(said[kind]) if (kind, method) == ("result", "thread/list") else said[kind]
+            return kind, method, self.plain.value(value)
         return None
 
     # The steps.
