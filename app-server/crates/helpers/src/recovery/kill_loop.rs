@@ -10,10 +10,10 @@
 //! - The loop is over after a round in which each new pid was a live process that is not selected. A selected process that lived at
 //!   the beginning of that round was there at the walk, or the kernel gave its pid out since. In both cases the loop looked at it
 //!   while it lived, and killed it. A pid whose process was gone before the loop could look may have been a link: one more round.
-//! - Beside other programs that start processes without pause, no round is like that. So a pid whose process was gone, or is dead and waits for
-//!   another parent, counts as other if two things hold. This process is the heir of dead links, and has reaped none in that round. And
-//!   the loop has met no selected process alive. For the parent of such a link was alive when it reaped it, so that parent is selected
-//!   too: it was met alive, is of that round itself, or was dead by then and its children had fallen to this process.
+//! - Beside other programs that start processes without pause, no round is like that. So a pid whose process was gone, or is dead and
+//!   waits for another parent, counts as other if two things hold. This process is the heir of dead links, and has reaped none in that
+//!   round. And the loop has met no selected process alive. For the parent of such a link was alive when it reaped it, so that parent
+//!   is selected too: it was met alive, is of that round itself, or was dead by then and its children had fallen to this process.
 //!
 //! Not covered: root may give a process a pid of its choice, which is none of the newest.
 
@@ -47,7 +47,7 @@ enum Found {
     /// A selected process, now killed. The number is its start time.
     Killed(u64),
     /// A process that may have been a link: selected when it ended, a dead child of this process, or one that nothing is known of.
-    Dead,
+    Unsure,
     /// No process that could still be looked at: another process has reaped it, or will.
     Gone,
 }
@@ -56,33 +56,11 @@ enum Found {
 /// parent is dead. `None` if another process is the heir.
 pub(crate) type Reaped = Option<u64>;
 
-/// The pids that the kernel has given out.
-#[derive(Debug, Clone, Copy)]
-struct Births {
-    newest: i32,
-    /// How many, threads included; `None` where the kernel does not say.
-    count: Option<u64>,
-}
-
-impl Births {
-    fn now() -> Option<Self> {
-        let count = proc::born();
-        newest().map(|newest| Self { newest, count })
-    }
-
-    /// Whether the numbers may have come round to the newest one of `then`. With a margin, as the two are not read in one step.
-    fn may_have_lapped(self, then: Self) -> bool {
-        let (highest, _) = ends_between(i32::MAX, self.newest);
-        let born = self.count.zip(then.count).map(|(now, then)| now.saturating_sub(then));
-        born.is_some_and(|born| born >= u64::from(highest.unsigned_abs() / 2))
-    }
-}
-
 /// The new pids of one round that were no live processes of others.
 #[derive(Debug, Default)]
 struct Round {
     killed: usize,
-    dead: usize,
+    unsure: usize,
     gone: usize,
 }
 
@@ -91,7 +69,7 @@ impl Round {
     /// after the round.
     fn is_quiet(&self, any_met: bool, (before, after): (Reaped, Reaped)) -> bool {
         let were_others = !any_met && before.is_some() && before == after;
-        self.killed == 0 && self.dead == 0 && (self.gone == 0 || were_others)
+        self.killed == 0 && self.unsure == 0 && (self.gone == 0 || were_others)
     }
 }
 
@@ -130,15 +108,15 @@ pub(crate) fn kill_all(
     reaped: impl Fn() -> Reaped,
 ) -> Option<Killed> {
     let mut killed = Killed::default();
-    if let Some(now) = Births::now() {
-        let newest = now.newest.saturating_sub(policy::KILL_LOOP_RECENT).max(0);
-        kill_new((Births { newest, ..now }, spared), &is_selected, &reaped, &mut killed);
+    if let Some(newest) = newest() {
+        let recent = newest.saturating_sub(policy::KILL_LOOP_RECENT).max(0);
+        kill_new((recent, None, spared), &is_selected, &reaped, &mut killed);
     }
     // Before the walk: a process that starts during the walk is new.
-    let seen = Births::now();
+    let (born, seen) = (proc::born(), newest());
     kill_present(spared, &is_selected, &mut killed)?;
     killed.sure = match seen {
-        Some(seen) => kill_new((seen, spared), &is_selected, &reaped, &mut killed),
+        Some(seen) => kill_new((seen, born, spared), &is_selected, &reaped, &mut killed),
         // The system does not say which pids are new, such as macOS or a `/proc` with `subset=pid`. A walk that found none has
         // to do.
         None => killed.processes.is_empty(),
@@ -147,9 +125,9 @@ pub(crate) fn kill_all(
 }
 
 /// Kills selected processes among those born after `seen`, round by round, until a round meets only others, which it returns, or
-/// [`policy::KILL_LOOP_LIMIT`] is over.
+/// [`policy::KILL_LOOP_LIMIT`] is over. `born` is the count of births from before `seen` was read.
 fn kill_new(
-    (mut seen, spared): (Births, &HashSet<Pid>),
+    (mut seen, born, spared): (i32, Option<u64>, &HashSet<Pid>),
     is_selected: &impl Fn(Pid) -> bool,
     reaped: &impl Fn() -> Reaped,
     killed: &mut Killed,
@@ -157,15 +135,18 @@ fn kill_new(
     let deadline = Clock.now() + policy::KILL_LOOP_LIMIT;
     loop {
         let before = reaped();
-        let Some(now) = Births::now() else { return false };
-        let trusts = killed.processes.is_empty() && before.is_some();
-        let Some((pids, gone)) = to_look_at((seen, now), trusts) else { return false };
+        let Some(newest) = newest() else { return false };
+        let looked = match killed.processes.is_empty() && before.is_some() {
+            true => listed((seen, newest), may_have_lapped(born, proc::born), proc::present),
+            false => born_between(seen, newest).map(|pids| (pids.rev().collect(), 0)),
+        };
+        let Some((pids, gone)) = looked else { return false };
         let mut round = Round { gone, ..Round::default() };
         for pid in pids.into_iter().filter(|pid| !spared.contains(pid)) {
             match meet(pid, is_selected) {
                 Found::Other => {}
                 Found::Gone => round.gone += 1,
-                Found::Dead => round.dead += 1,
+                Found::Unsure => round.unsure += 1,
                 Found::Killed(started) => {
                     round.killed += 1;
                     killed.processes.insert((pid, started));
@@ -176,35 +157,44 @@ fn kill_new(
         if quiet || Clock.now() >= deadline {
             return quiet;
         }
-        seen = now;
+        seen = newest;
     }
 }
 
-/// The pids that a round looks at, newest first, and how many it leaves out. Where a pid without a process `may` count as another
-/// program's, many are listed, since programs that start without pause use up pids faster than each can be asked for.
-/// `None` if a round cannot tell.
-fn to_look_at((seen, now): (Births, Births), may: bool) -> Option<(Vec<Pid>, usize)> {
-    let (last, newest, laps) = (seen.newest, now.newest, now.may_have_lapped(seen));
+/// The pids of a round in which a pid without a process may count as another program's: newest first, and how many are left out. Of
+/// many new ones it takes those that are `present`, since programs that start without pause use up pids faster than each can be asked
+/// for. If the numbers have lapped, it takes every process. `None` if a round cannot tell.
+fn listed(
+    (last, newest): (i32, i32),
+    lapped: bool,
+    present: impl FnOnce() -> Vec<Pid>,
+) -> Option<(Vec<Pid>, usize)> {
     let new = count_between(last, newest);
-    if may && (laps || new > policy::KILL_LOOP_ASKED) {
-        let is_new = |pid: &Pid| match newest >= last {
-            _ if laps => true,
-            true => (last + 1..=newest).contains(&pid.as_raw()),
-            false => pid.as_raw() > last || pid.as_raw() <= newest,
-        };
-        let present = proc::present();
-        // Without this process the list is not whole, as when no descriptor is left.
-        if !present.contains(&Pid::this()) {
-            return None;
-        }
-        let mut pids: Vec<Pid> = present.into_iter().filter(is_new).collect();
-        // Those behind the highest number come first.
-        pids.sort_unstable_by_key(|pid| std::cmp::Reverse((pid.as_raw() <= newest, pid.as_raw())));
-        let gone = new.saturating_sub(pids.len()).max(1);
-        return Some((pids, gone));
+    if !lapped && new <= policy::KILL_LOOP_ASKED {
+        return Some((born_between(last, newest)?.rev().collect(), 0));
     }
-    (!laps).then_some(())?;
-    Some((born_between(last, newest)?.rev().collect(), 0))
+    let present = present();
+    // Without this process the list is not whole, as when no descriptor is left.
+    if !present.contains(&Pid::this()) {
+        return None;
+    }
+    let is_new = |pid: &Pid| match newest >= last {
+        _ if lapped => true,
+        true => (last + 1..=newest).contains(&pid.as_raw()),
+        false => pid.as_raw() > last || pid.as_raw() <= newest,
+    };
+    let mut pids: Vec<Pid> = present.into_iter().filter(is_new).collect();
+    // Those behind the highest number come first.
+    pids.sort_unstable_by_key(|pid| std::cmp::Reverse((pid.as_raw() <= newest, pid.as_raw())));
+    let gone = new.saturating_sub(pids.len()).max(1);
+    Some((pids, gone))
+}
+
+/// Whether the numbers of processes may have come round since `then` were born. With a margin, as count and number are not read in one
+/// step.
+fn may_have_lapped(then: Option<u64>, now: impl FnOnce() -> Option<u64>) -> bool {
+    let Some(born) = then.and_then(|then| Some(now()?.saturating_sub(then))) else { return false };
+    highest().is_some_and(|highest| born >= u64::from(highest.unsigned_abs() / 2))
 }
 
 /// Walks over all processes and kills those that are selected. `None` if the walk does not come by this process.
@@ -239,9 +229,9 @@ fn meet(pid: Pid, is_selected: &impl Fn(Pid) -> bool) -> Found {
         return if handle.has_ended() { ended(Process::read(pid)) } else { Found::Other };
     }
     // Read before the signal: the process may be gone right after, and counts all the same.
-    let Some(process) = Process::read(pid).filter(|_| !handle.has_ended()) else { return Found::Dead };
+    let Some(process) = Process::read(pid).filter(|_| !handle.has_ended()) else { return Found::Unsure };
     match handle.signal(Signal::KILL) {
-        Err(rustix::io::Errno::SRCH) => Found::Dead,
+        Err(rustix::io::Errno::SRCH) => Found::Unsure,
         // Another error means that the process is another user's, which the caller's count shows.
         Ok(()) | Err(_) => Found::Killed(process.started),
     }
@@ -252,14 +242,14 @@ fn unheld(pid: Pid) -> Found {
     let there = rustix::process::Pid::from_raw(pid.as_raw()).map(rustix::process::test_kill_process);
     match there {
         Some(Err(rustix::io::Errno::SRCH)) | None => Found::Gone,
-        Some(Ok(()) | Err(_)) => Found::Dead,
+        Some(Ok(()) | Err(_)) => Found::Unsure,
     }
 }
 
 /// A process that has ended before the look at it, unless it was reaped.
 fn ended(process: Option<Process>) -> Found {
     match process {
-        Some(process) if process.parent == Pid::this() => Found::Dead,
+        Some(process) if process.parent == Pid::this() => Found::Unsure,
         Some(_) | None => Found::Gone,
     }
 }
@@ -277,7 +267,9 @@ pub(crate) fn newest() -> Option<i32> {
         let device = |path| fs::metadata(path).ok().map(|file| file.dev());
         device("/proc") == device("/proc/loadavg")
     });
-    IS_OURS.then_some(())?;
+    if !*IS_OURS {
+        return None;
+    }
     fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
@@ -297,8 +289,12 @@ fn count_between(last: i32, newest: i32) -> usize {
 
 /// The last pid before the numbers began anew, and the last one behind that, or 0.
 fn ends_between(last: i32, newest: i32) -> (i32, i32) {
-    let most = || fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok();
-    if newest >= last { (newest, 0) } else { (most().unwrap_or(last), newest) }
+    if newest >= last { (newest, 0) } else { (highest().unwrap_or(last), newest) }
+}
+
+/// The number at which the kernel begins anew.
+fn highest() -> Option<i32> {
+    fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -321,34 +317,38 @@ mod tests {
 
     #[test]
     fn of_many_new_pids_those_that_are_there_are_looked_at_the_newest_first() {
-        let (own, highest) = (Pid::this(), ends_between(2, 1).0);
-        let births = |newest| Births { newest, count: Some(7) };
-        let (pids, gone) = to_look_at((births(0), births(highest)), true).unwrap();
+        let (own, highest) = (Pid::this(), highest().unwrap());
+        let look = |range, lapped| listed(range, lapped, proc::present);
+        let (pids, gone) = look((0, highest), false).unwrap();
         assert!(pids.contains(&own) && pids.is_sorted_by(|newer, older| newer > older), "{pids:?}");
-        assert_eq!(i32::try_from(pids.len() + gone).unwrap(), highest);
+        assert!(gone > 0);
         // The numbers have begun anew, and come up to the one before this process.
         let newest = own.as_raw() - 1;
-        let (pids, gone) = to_look_at((births(own.as_raw()), births(newest)), true).unwrap();
+        let (pids, _) = look((own.as_raw(), newest), false).unwrap();
         let place = |pid: &Pid| (pid.as_raw() <= newest, pid.as_raw());
         assert!(
             !pids.contains(&own) && pids.is_sorted_by(|newer, older| place(newer) > place(older)),
             "{pids:?}"
         );
-        assert_eq!(i32::try_from(pids.len() + gone).unwrap(), highest - 1);
-        assert!(to_look_at((births(0), births(highest)), false).is_none(), "each would be asked for");
+        // None is new, but the numbers may have come round.
+        let none = (own.as_raw(), own.as_raw());
+        assert_eq!(look(none, false), Some((Vec::new(), 0)));
+        let (pids, gone) = look(none, true).unwrap();
+        assert!(pids.contains(&own) && gone > 0, "{pids:?}");
+        assert_eq!(listed((0, highest), false, Vec::new), None, "the list is not whole");
     }
 
     #[test]
-    fn all_processes_are_looked_at_where_the_numbers_may_have_come_round() {
-        let own = Pid::this();
-        let half = u64::from(ends_between(2, 1).0.unsigned_abs() / 2);
-        let births = |count| Births { newest: own.as_raw(), count };
-        let round = |count, may| to_look_at((births(Some(7)), births(count)), may);
-        assert_eq!(round(Some(6 + half), true).map(|(pids, _)| pids), Some(Vec::new()));
-        let (pids, gone) = round(Some(7 + half), true).unwrap();
-        assert!(pids.contains(&own) && gone > 0, "{pids:?}");
-        assert!(round(Some(7 + half), false).is_none());
-        assert_eq!(round(None, false).map(|(pids, _)| pids), Some(Vec::new()));
+    fn numbers_may_have_come_round_after_half_as_many_births_as_there_are_numbers() {
+        let half = u64::from(highest().unwrap().unsigned_abs() / 2);
+        for (then, now, expected) in [
+            (Some(7), Some(6 + half), false),
+            (Some(7), Some(7 + half), true),
+            (Some(7), None, false),
+            (None, Some(7 + half), false),
+        ] {
+            assert_eq!(may_have_lapped(then, || now), expected, "{then:?} {now:?}");
+        }
     }
 
     #[test]
@@ -361,7 +361,7 @@ mod tests {
             assert!(!gone.is_quiet(any_met, reaped), "{any_met} {reaped:?}");
             assert!(Round::default().is_quiet(any_met, reaped), "all were live processes");
         }
-        for round in [Round { dead: 1, ..Round::default() }, Round { killed: 1, ..Round::default() }] {
+        for round in [Round { unsure: 1, ..Round::default() }, Round { killed: 1, ..Round::default() }] {
             assert!(!round.is_quiet(false, (Some(7), Some(7))), "{round:?}");
         }
     }
@@ -376,7 +376,7 @@ mod tests {
             std::thread::yield_now();
         }
         let dead = Process::read(own).unwrap();
-        assert!(matches!(meet(own, &never), Found::Dead));
+        assert!(matches!(meet(own, &never), Found::Unsure));
         child.wait().unwrap();
         assert!(matches!(meet(own, &never), Found::Gone));
         let of_another = Process { parent: Pid::from_raw(0), ..dead };
@@ -416,12 +416,7 @@ mod tests {
             looked.borrow_mut().extend(new.then_some(pid.as_raw()));
             false
         };
-        kill_new(
-            (Births { newest: pids[0] - 1, count: None }, &HashSet::new()),
-            &look,
-            &|| None,
-            &mut Killed::default(),
-        );
+        kill_new((pids[0] - 1, None, &HashSet::new()), &look, &|| None, &mut Killed::default());
         children.iter_mut().for_each(|child| {
             child.kill().unwrap();
             child.wait().unwrap();

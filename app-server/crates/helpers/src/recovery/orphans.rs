@@ -232,10 +232,11 @@ mod tests {
         let _own = children.cleanups.begin(own, Vec::new());
         let mut victims = HashSet::new();
         orphans(own).kill_and_reap(&children, &mut victims);
-        assert!(Process::read(pid).is_some(), "it is no helper's");
+        assert!(Process::read(pid).is_some() && children.reaped() == 0, "it is no helper's");
         let _other = children.cleanups.begin(other, vec![pid]);
         let OrphanPass { left, met } = orphans(own).kill_and_reap(&children, &mut victims);
         assert!(Process::read(pid).is_none() && left == 0 && !met, "it is the other's");
+        assert_eq!(children.reaped(), 1);
         leader.wait().unwrap_err();
     }
 }
