@@ -69,7 +69,7 @@ pub(crate) const GUARD_OVERDUE: Duration = Duration::from_millis(350);
 pub(crate) const GUARD_LAST_WORDS: Duration = Duration::from_millis(100);
 /// Between two passes of killing orphans. Origin: guess, as for the guard.
 pub(crate) const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
-/// New pids in one round of a kill loop; after more of them the loop begins anew. Origin: guess; a round takes
+/// New pids that a round of a kill loop asks for; after more of them the loop begins anew. Origin: guess; a round takes
 /// microseconds, in which some may be given out.
 pub(crate) const KILL_LOOP_ROUND: usize = 10_000;
 /// New pids up to which a round asks for each one; of more it takes those of a list of all processes, where it may leave out the
