@@ -11,6 +11,7 @@ use skein_store::home::STDIO;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::links::Links;
 use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
@@ -52,6 +53,8 @@ pub(crate) struct App {
     pub(crate) repair: Arc<StartupRepair>,
     /// The place in its cluster; none where threads are files.
     pub(crate) cluster: Option<NodePlace>,
+    /// The links to the other servers of its cluster; none for a server alone.
+    pub(crate) links: Option<Arc<Links>>,
     /// The id of this server start.
     pub(crate) start_id: Uuid,
     /// When the server started.

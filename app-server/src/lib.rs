@@ -13,6 +13,7 @@ pub(crate) mod feedback;
 mod fuzz;
 pub(crate) mod handlers;
 pub(crate) mod http;
+pub(crate) mod links;
 pub(crate) mod lost_place;
 pub(crate) mod memory;
 pub(crate) mod models;

@@ -314,3 +314,31 @@ pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(10);
 /// Descriptors below which the doctor warns. Origin: the usual limit of a program, enough for some 100 helpers beside
 /// some 100 connections.
 pub const DOCTOR_DESCRIPTORS: u64 = 1024;
+
+// --- links to other servers of a cluster ---
+
+/// How long a link may take to open, its handshakes and the first message included. Origin: guess; the other server is near.
+pub(crate) const LINK_OPEN: Duration = Duration::from_secs(2);
+/// Silence after which the link of a client is asked by ping. Origin: guess; thousands of links cost little.
+pub(crate) const LINK_PING: Duration = Duration::from_secs(10);
+/// Silence after which the link of a client counts as broken at the end of the client. Origin: guess; a network that loses everything is
+/// rare, and a server that ends is noticed at once.
+pub(crate) const LINK_SILENCE: Duration = Duration::from_secs(30);
+/// Silence after which the link of an observer is asked by ping. Origin: guess; lists show what others run, and so for the time of a
+/// failover at most.
+pub(crate) const OBSERVER_PING: Duration = Duration::from_secs(3);
+/// Silence after which the link of an observer counts as broken. Origin: guess; three pings may be lost.
+pub(crate) const OBSERVER_SILENCE: Duration = Duration::from_secs(10);
+/// The pause before another server is dialed again. Origin: as the beat of a server.
+pub(crate) const LINK_RETRY: Duration = Duration::from_secs(1);
+/// Frames of a client that wait for its link. Above it the client's requests wait unsent. Origin: guess.
+pub(crate) const LINK_FRAMES: usize = 64;
+/// How long a request waits for a server that takes no link: it has ended, and the others do not know yet. Origin: a row lives for 4 s
+/// and up to 4 s more where the database was away.
+pub(crate) const ROUTE_PATIENCE: Duration = Duration::from_secs(8);
+/// How long of that a request waits that can be answered without that server: a read. Origin: as `LINK_OPEN`, of [`ROUTE_PATIENCE`].
+pub(crate) const ROUTE_PATIENCE_OF_READS: Duration = LINK_OPEN;
+/// The pause before the next look for the server of a thread. Origin: guess.
+pub(crate) const ROUTE_RETRY: Duration = Duration::from_millis(250);
+/// How often a request is sent on because its thread has moved. Origin: guess; each needs another race.
+pub(crate) const ROUTE_TRIES: usize = 3;

@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, ServedAt};
 use crate::http::{ListenError, WebState};
+use crate::links::key::LinkKeyError;
+use crate::links::{Links, observe};
 use crate::memory::{self, Freed, MemoryPressure};
 use crate::search::ThreadSearch;
 use crate::thread::Context;
@@ -67,6 +69,8 @@ pub struct Server {
 
 /// The background tasks, ended one after the other: removing markers needs the index.
 struct Background {
+    /// Ends the way of other servers to this one, whose clients use its threads until these have ended.
+    links: CancellationToken,
     repair: CancellationToken,
     repair_done: Mutex<Option<JoinHandle<()>>>,
     open_markers: CancellationToken,
@@ -122,6 +126,9 @@ pub enum StartError {
     /// Helpers cannot be supervised.
     #[error("helpers cannot be supervised: {0}")]
     Helpers(#[source] std::io::Error),
+    /// There are no keys for links to other servers: a bug.
+    #[error(transparent)]
+    LinkKey(#[from] LinkKeyError),
     /// A row of the method table has no handler: a bug.
     #[error("no handler serves {0}")]
     Unserved(String),
@@ -152,7 +159,8 @@ impl Server {
             home.note_database(&url.to_string())?;
             home.set_credentials_aside()?;
         }
-        let (presence, news) = (storage.presence.take(), storage.news.clone());
+        let (presence, news, link_door) =
+            (storage.presence.take(), storage.news.clone(), storage.link_door.take());
         let displaced = presence.as_ref().map(|presence| presence.displaced.clone()).unwrap_or_default();
         let credentials = credentials(&config, &home, &storage).await?;
         let (services, background) = services(config, &home, (storage, credentials), (tasks, stop_index))?;
@@ -165,10 +173,10 @@ impl Server {
         let accept = CancellationToken::new();
         while_it_serves(&services, &accept);
         wake_writers(&services, &background);
-        let places = places.serve(&web, &accept);
+        let places = places.serve(&web, &accept, (link_door, &background.links));
         models::refresh_default(&services.context);
         // 5. Threads left open by an earlier end are repaired in the background.
-        let later = beside_others(&services, (presence, news), (&accept, &background.index));
+        let later = beside_others(&services, (presence, news), (&accept, &background));
         start_repair(&services, left_open, later, &background);
         let addresses = services.served_at.addresses().join(" ");
         tracing::info!(addresses, home = %services.config().home.display(), "serving");
@@ -230,14 +238,17 @@ impl Server {
 fn beside_others(
     services: &App,
     (presence, news): (Option<PresenceEvents>, Option<Arc<RowNews>>),
-    (accept, stop): (&CancellationToken, &CancellationToken),
+    (accept, background): (&CancellationToken, &Background),
 ) -> mpsc::Receiver<Vec<ThreadId>> {
     let context = || Arc::clone(&services.context);
+    if let Some(links) = &services.links {
+        services.tasks.spawn("observe", observe::run(context(), Arc::clone(links), background.links.clone()));
+    }
     if let Some(news) = news {
         services.tasks.spawn("news", news::run(context(), news, accept.clone()));
     }
     let Some(PresenceEvents { losses, left_open, .. }) = presence else { return mpsc::channel(1).1 };
-    services.tasks.spawn("lost place", lost_place::run(context(), losses, stop.clone()));
+    services.tasks.spawn("lost place", lost_place::run(context(), losses, background.index.clone()));
     left_open
 }
 
@@ -286,7 +297,7 @@ fn services(
     let clock = Clock;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
     let (texts, closed_rollouts, background) = background(home, &storage, &tasks, stop_index);
-    let Storage { store, ownership, index, questions, cluster, .. } = storage;
+    let Storage { store, ownership, index, questions, cluster, links, .. } = storage;
     let context = Context {
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
@@ -310,13 +321,13 @@ fn services(
         helpers,
         closed_rollouts,
     };
-    Ok((Arc::new(app(context, home, (texts, cluster), credentials)), background))
+    Ok((Arc::new(app(context, home, (texts, cluster, links), credentials)), background))
 }
 
 fn app(
     context: Context,
     home: &Home,
-    (texts, cluster): (TextIndex, Option<NodePlace>),
+    (texts, cluster, links): (TextIndex, Option<NodePlace>, Option<Arc<Links>>),
     credentials: Arc<Credentials>,
 ) -> App {
     let clock = context.clock;
@@ -326,6 +337,7 @@ fn app(
         credentials,
         repair: Arc::default(),
         cluster,
+        links,
         start_id: home.start_id(),
         started: clock.wall(),
         rounds_since: clock.now(),
@@ -366,6 +378,7 @@ fn background(
     let (closed_rollouts, closed) = mpsc::channel(policy::OPEN_MARKERS_WAITING);
     let markers = open_markers::run(closed, store, index, stop_markers.clone());
     let background = Background {
+        links: CancellationToken::new(),
         repair: CancellationToken::new(),
         repair_done: Mutex::new(None),
         open_markers: stop_markers,

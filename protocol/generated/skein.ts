@@ -559,7 +559,7 @@ export type Reason =
   | "otherFile"
   /** Another turn runs than the one that the request names; see `activeTurnId`. */
   | "otherTurn"
-  /** Another server has the thread. Try again after `retryAfterMs`, or ask that server. */
+  /** Another server has the thread and does not answer. Try again after `retryAfterMs`. */
   | "ownerUnreachable"
   /** No message waits in the queue, so none can be started. */
   | "queueEmpty"
@@ -856,10 +856,14 @@ export type ClusterCounts = {
   database: DatabaseCounts;
   /** The id of the cluster, which its database has. */
   id: string;
+  /** The links that other servers have here: one for each of them, and one for each of their clients that uses a thread of this one. */
+  links: number;
   /** The id of the server's row in the database. */
   node: string;
   /** The servers whose rows live, this one included, as of the newest confirmed beat; 0 before the first. */
   nodes: number;
+  /** The other servers whose announcements come here. */
+  observed: number;
   /** Whether the database answers. */
   standing: NodeStanding;
 };
@@ -1922,6 +1926,8 @@ export type LoadedThread = {
   materialised: boolean;
   /** Connections that only watch. */
   observers: number;
+  /** The name of the server that has it, if it is another one of the cluster. Its connections and helpers are counted there. */
+  server?: string | null;
   /** The state of its life. */
   state: LoadedState;
   /** The status that clients see. */

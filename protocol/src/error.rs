@@ -35,6 +35,8 @@ pub const EMPTY_SEARCH: &str = "emptySearch";
 /// The reason `badCursor`: the cursor of a list is not valid.
 pub const BAD_CURSOR: &str = "badCursor";
 
+/// The reason `ownerUnreachable`: another server has the thread.
+pub const OWNER_UNREACHABLE: &str = "ownerUnreachable";
 /// The reason `forbidden`: the connection has less access than the request needs.
 pub const FORBIDDEN: &str = "forbidden";
 
@@ -271,6 +273,12 @@ impl WireError {
     /// The stable word of this error; empty if a peer sent none.
     pub fn reason(&self) -> &str {
         self.data.as_ref().map_or("", |data| &data.reason)
+    }
+
+    /// The thread, if another server has it.
+    pub fn thread_of_other_server(&self) -> Option<ThreadId> {
+        let data = self.data.as_ref().filter(|data| data.reason == OWNER_UNREACHABLE)?;
+        data.thread_id
     }
 
     fn shown_hint(&self) -> String {

@@ -277,6 +277,9 @@ pub struct LoadedThread {
     pub ephemeral: bool,
     /// The thread is saved.
     pub materialised: bool,
+    /// The name of the server that has it, if it is another one of the cluster. Its connections and helpers are counted there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 /// The state of a loaded thread.

@@ -85,7 +85,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("otherTurn", "Another turn runs than the one that the request names; see `activeTurnId`."),
     (
         "ownerUnreachable",
-        "Another server has the thread. Try again after `retryAfterMs`, or ask that server.",
+        "Another server has the thread and does not answer. Try again after `retryAfterMs`.",
     ),
     ("queueEmpty", "No message waits in the queue, so none can be started."),
     ("queueFull", "The queue has its most messages or bytes. Start or delete one first."),

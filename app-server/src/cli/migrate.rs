@@ -234,7 +234,7 @@ impl OpenDatabase {
         let name = format!("skein migrate (process {})", std::process::id());
         let node = Clock.new_id();
         let (taken, tag) = (Arc::clone(&database), home.tag()?);
-        let profile = NodeProfile { name, home: tag, company: NodeCompany::Alone };
+        let profile = NodeProfile { name, home: tag, company: NodeCompany::Alone, link: None };
         let (presence, events) = NodePresence::take_for_migration(taken, profile, node).await?;
         let lost = events.displaced;
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());

@@ -100,6 +100,12 @@ pub(super) struct StartArgs {
     /// has the database alone].
     #[arg(long, value_name = "NAME")]
     pub node_name: Option<String>,
+    /// Where the other servers of the database reach this one [default: cluster.listen in config.toml, or a free port of 127.0.0.1].
+    #[arg(long, value_name = "IP:PORT")]
+    pub cluster_listen: Option<String>,
+    /// The host and port that they use, where --cluster-listen says less [default: cluster.advertise in config.toml].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub cluster_advertise: Option<String>,
     #[command(flatten)]
     pub auth: WsAuthArgs,
     /// Serve the method that waits until every thread has caught up; for tests.
@@ -131,7 +137,18 @@ impl StartArgs {
 
     /// The settings of the command line, without `--ws-auth`.
     pub(super) fn flags(self, listen: ListenArgs) -> Flags {
-        let Self { home, settings, store, node_name, test_fences, guard, passed, auth: _ } = self;
+        let Self {
+            home,
+            settings,
+            store,
+            node_name,
+            cluster_listen,
+            cluster_advertise,
+            test_fences,
+            guard,
+            passed,
+            auth: _,
+        } = self;
         let (tls_cert, tls_key) = (listen.tls_cert.clone(), listen.tls_key.clone());
         let listen = listen.places();
         Flags {
@@ -144,6 +161,8 @@ impl StartArgs {
             test_fences,
             store,
             node_name,
+            cluster_listen,
+            cluster_advertise,
             settings,
             ws_auth: None,
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use futures_util::StreamExt;
 use skein_config::access::{Admission, AdmittedConnection, CredentialEnd, Door};
-use skein_config::{Limits, LocalPrograms, ServerConfig};
+use skein_config::{Heartbeat, Limits, LocalPrograms, ServerConfig};
 use skein_protocol::extension::SkeinHeartbeatNotification;
 use skein_protocol::ids::ConnectionId;
 use skein_protocol::notifications::SkeinHeartbeat;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::heartbeat::ClientLiveness;
 use crate::app::App;
+use crate::links::frames::{HelloEnd, LinkHello};
 use crate::outbox::{CloseReason, Outbox, OutboxLimits};
 use crate::policy;
 use crate::router::session::ClientSession;
@@ -26,10 +27,18 @@ use crate::router::{Router, StoreJob};
 use crate::thread::outgoing::Notice;
 
 pub(crate) mod heartbeat;
+mod links;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
+
+/// The times of the link of an observer.
+const OBSERVER_TIMES: Heartbeat = Heartbeat {
+    ping: policy::OBSERVER_PING,
+    dead_after: policy::OBSERVER_SILENCE,
+    heartbeat: policy::OBSERVER_SILENCE,
+};
 
 /// Numbers connections, and starts the tasks that serve them.
 #[derive(Debug, Default)]
@@ -54,17 +63,14 @@ impl Connections {
         admission: Arc<Admission>,
     ) -> JoinHandle<()> {
         let began = services.clock.now();
-        let outbox = Outbox::new(self.next_id(), OutboxLimits::of(&services.config().limits));
-        life.takes_from(&outbox);
-        let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
+        let (outbox, (store_jobs, jobs)) = (self.outbox(&services, &life), mpsc::channel(policy::STORE_JOBS));
         let session = ClientSession::new(Arc::clone(&services), outbox.clone(), store_jobs, admission);
         let session = Arc::new(session);
         services.subscribers.connect(outbox.clone());
         // From here on any end, even a panic, removes the connection from the map.
         let admitted = services.admitted.count(session.admission());
-        let presence = Presence { session: Arc::clone(&session), _admitted: admitted };
-        let lane = store_lane(jobs, session.ended.clone(), outbox.clone());
-        let lane = services.tasks.spawn_dedicated(format!("store-lane/{}", session.id().0), lane);
+        let presence = Presence { session: Arc::clone(&session), _admitted: Some(admitted) };
+        let lane = start_store_lane(&session, jobs);
         let take = |text: &str| router.take(&session, text);
         exchange(socket, &session.outbox, take, pin!(watch(&session, &life)), presence).await;
         if outbox.closed() == Some(CloseReason::SlowClient) {
@@ -74,6 +80,54 @@ impl Connections {
         drop(session);
         lane
     }
+
+    /// Serves a link of another server until its end, as a connection of the client that it is for. That server watches over the
+    /// rights of the client, and sends it heartbeats.
+    pub(crate) async fn serve_link(
+        &self,
+        services: Arc<App>,
+        router: Arc<Router>,
+        socket: Box<WebSocket>,
+        life: Arc<ClientLiveness>,
+        hello: LinkHello,
+    ) {
+        let (outbox, (store_jobs, jobs)) = (self.outbox(&services, &life), mpsc::channel(policy::STORE_JOBS));
+        let node = hello.node;
+        let (admission, times) = match &hello.end {
+            // A client that is slow keeps its server from reading, and so from answering pings.
+            HelloEnd::Client(client) => {
+                let times = services.config().heartbeat;
+                let dead_after = times.dead_after.max(policy::LINK_SILENCE);
+                (client.admission.clone(), Heartbeat { ping: policy::LINK_PING, dead_after, ..times })
+            }
+            HelloEnd::Observer(_) => (Admission::of_observer(), OBSERVER_TIMES),
+        };
+        let session = ClientSession::linked(Arc::clone(&services), outbox.clone(), store_jobs, admission);
+        let session = Arc::new(session);
+        services.subscribers.connect_link(outbox.clone(), node);
+        let presence = Presence { session: Arc::clone(&session), _admitted: None };
+        let lane = start_store_lane(&session, jobs);
+        links::introduce(&session, hello.end);
+        let take = |text: &str| router.take(&session, text);
+        exchange(socket, &session.outbox, take, pin!(silence(&session, &life, times)), presence).await;
+        if outbox.closed() == Some(CloseReason::SlowClient) {
+            services.counters.slow_clients.add_one();
+        }
+        drop(session);
+        // A panic in it was logged.
+        lane.await.ok();
+    }
+
+    fn outbox(&self, services: &App, life: &ClientLiveness) -> Outbox {
+        let outbox = Outbox::new(self.next_id(), OutboxLimits::of(&services.config().limits));
+        life.takes_from(&outbox);
+        outbox
+    }
+}
+
+fn start_store_lane(session: &ClientSession, jobs: mpsc::Receiver<StoreJob>) -> JoinHandle<()> {
+    let lane = store_lane(jobs, session.ended.clone(), session.outbox.clone());
+    session.app.tasks.spawn_dedicated(format!("store-lane/{}", session.id().0), lane)
 }
 
 /// The access line of a connection, at its end.
@@ -139,7 +193,7 @@ async fn until_the_first_end<P>(
 /// Waits until the client counts as dead, or loses its right to be here; sends heartbeats meanwhile.
 async fn watch(session: &ClientSession, life: &ClientLiveness) -> CloseReason {
     tokio::select! {
-        reason = silence(session, life) => reason,
+        reason = silence(session, life, session.heartbeat) => reason,
         reason = loss_of_right(&session.app, session.admission()) => {
             tracing::info!(connection = session.id().0, ?reason, "a client's connection is closed");
             reason
@@ -181,7 +235,7 @@ fn lost_by_settings(config: &ServerConfig, admission: &Admission) -> Option<Clos
 }
 
 /// Waits until the client counts as dead; sends heartbeats meanwhile.
-async fn silence(session: &ClientSession, life: &ClientLiveness) -> CloseReason {
+async fn silence(session: &ClientSession, life: &ClientLiveness, times: Heartbeat) -> CloseReason {
     let services = &session.app;
     let beat = || {
         let at = services.clock.wall();
@@ -189,9 +243,8 @@ async fn silence(session: &ClientSession, life: &ClientLiveness) -> CloseReason 
         let notice = Notice::new::<SkeinHeartbeat>(Recipients::All, &params, at, None);
         services.subscribers.publish_to(session.id(), &notice.broadcast);
     };
-    let ClientSession { outbox, wants_heartbeat, heartbeat, .. } = session;
-    let reason =
-        heartbeat::watch(life, outbox, (*heartbeat, services.rounds_since), wants_heartbeat, beat).await;
+    let ClientSession { outbox, wants_heartbeat, .. } = session;
+    let reason = heartbeat::watch(life, outbox, (times, services.rounds_since), wants_heartbeat, beat).await;
     tracing::info!(connection = session.id().0, ?reason, "a client's connection is given up");
     reason
 }
@@ -220,7 +273,7 @@ async fn store_lane(mut jobs: mpsc::Receiver<StoreJob>, ended: CancellationToken
 /// The connection's entry in the map of subscribers. Its end wakes the owners of subscribed threads.
 struct Presence {
     session: Arc<ClientSession>,
-    _admitted: AdmittedConnection,
+    _admitted: Option<AdmittedConnection>,
 }
 
 impl Drop for Presence {

@@ -13,7 +13,7 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::question::{QuestionKind, WaitingDetails};
 use skein_protocol::thread::{
     SortDirection, Thread, ThreadListCwdFilter, ThreadListParams, ThreadListResponse, ThreadLoadedListParams,
-    ThreadLoadedListResponse, ThreadSortKey,
+    ThreadLoadedListResponse, ThreadSortKey, ThreadStatus,
 };
 use skein_store::history::{ThreadRow, WaitingQuestion};
 use skein_store::index::{self, Cursor, IndexError, SortKey, Span, ThreadFilter};
@@ -38,10 +38,11 @@ pub(crate) fn loaded(
     let services = &session.app;
     let after: Option<ThreadId> =
         params.cursor.as_deref().map(str::parse).transpose().map_err(|_| paging::bad_cursor())?;
-    let mut handles = services.registry.handles();
-    handles.sort_by_key(ThreadHandle::id);
-    let listed = handles.iter().filter(|handle| after.is_none_or(|after| handle.id() > after));
-    let threads = listed.filter_map(|handle| details(services, handle)).collect();
+    let own = services.registry.handles();
+    let mut threads: Vec<LoadedThread> = own.iter().filter_map(|handle| details(services, handle)).collect();
+    threads.extend(loaded_by_others(services));
+    threads.retain(|thread| after.is_none_or(|after| thread.thread_id > after));
+    threads.sort_by_key(|thread| thread.thread_id);
     let id = |thread: &LoadedThread| thread.thread_id.to_string();
     let (threads, next_cursor) = paging::page(threads, params.limit, id);
     let data = threads.iter().map(|thread| thread.thread_id).collect();
@@ -68,8 +69,30 @@ fn details(services: &App, handle: &ThreadHandle) -> Option<LoadedThread> {
             helpers: seen.helpers.as_ref().map_or(0, |set| number(set.alive())),
             ephemeral: seen.persistence == Persistence::Ephemeral,
             materialised: seen.materialised == Materialised::Yes,
+            server: None,
         })
     })
+}
+
+/// The threads that other servers of the cluster have loaded.
+fn loaded_by_others(services: &App) -> Vec<LoadedThread> {
+    let Some(links) = &services.links else { return Vec::new() };
+    let threads = links.loaded.all().into_iter().filter(|(id, ..)| services.registry.handle(*id).is_none());
+    let shown = |(thread_id, server, status): (ThreadId, Arc<str>, ThreadStatus)| LoadedThread {
+        thread_id,
+        state: match &status {
+            ThreadStatus::Active { .. } => LoadedState::Running,
+            ThreadStatus::NotLoaded | ThreadStatus::Idle | ThreadStatus::SystemError => LoadedState::Idle,
+        },
+        status,
+        subscribers: 0,
+        observers: 0,
+        helpers: 0,
+        ephemeral: false,
+        materialised: true,
+        server: Some(server.to_string()),
+    };
+    threads.map(shown).collect()
 }
 
 /// `thread/list`: from the index.
@@ -113,7 +136,10 @@ pub(super) fn cursor(text: Option<&str>) -> Result<Option<Cursor>, WireError> {
 /// A thread as lists show it.
 pub(super) fn shown(services: &App, row: &ThreadRow) -> Thread {
     let seen = services.registry.handle(row.id).map(|handle| handle.snapshot());
-    let status = status_of(seen.as_ref(), &row.waiting, services.config().restart.turns);
+    let status = match services.links.as_ref().and_then(|links| links.loaded.status(row.id)) {
+        Some(status) if seen.is_none() => status,
+        Some(_) | None => status_of(seen.as_ref(), &row.waiting, services.config().restart.turns),
+    };
     let mut thread = row.thread(status, &services.paths());
     thread.skein = waiting(services, &row.waiting);
     // The index may be late; an owner is not.

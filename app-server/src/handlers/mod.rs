@@ -46,6 +46,7 @@ mod thread_state;
 mod turn;
 mod words;
 
+pub(crate) use server::wishes;
 pub(crate) use status::numbers;
 
 /// The router with every method.

@@ -52,7 +52,9 @@ pub(super) async fn list(
 async fn of_thread(services: &App, id: ThreadId) -> Result<Vec<ListedQuestion>, WireError> {
     let history = History::read_end(services.store.as_ref(), id, 0).await;
     let history = history.map_err(|error| ThreadError::unreadable(error, id).to_wire())?;
-    let (name, loaded) = (history.name().map(str::to_owned), services.registry.handle(id).is_some());
+    let is_with_other = services.links.as_ref().is_some_and(|links| links.loaded.status(id).is_some());
+    let (name, loaded) =
+        (history.name().map(str::to_owned), is_with_other || services.registry.handle(id).is_some());
     let policy = services.config().questions;
     let shown = |open: &TurnQuestion| ListedQuestion {
         id: open.asked.id,

@@ -1,21 +1,26 @@
 //! Connections: handshake, leave, and the fence for tests.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use skein_protocol::access::Access;
+use skein_protocol::envelope;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     EVENTS_EXTENSION, EVENTS_VERSION, EventsExtension, ServerExtensions, SkeinConnectionLeaveParams,
     SkeinConnectionLeaveResponse, SkeinQuiesceParams, SkeinQuiesceResponse,
 };
+use skein_protocol::methods::SkeinConnectionLeave;
 use skein_protocol::server::{InitializeCapabilities, InitializeParams, InitializeResponse};
+use skein_protocol::table::Method;
 use tokio::sync::oneshot;
 
 use super::words;
+use crate::links::client::ClientLink;
 use crate::outbox::reply::Reply;
 use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Unload};
@@ -30,7 +35,7 @@ pub(crate) fn initialize(
     session: &Arc<ClientSession>,
     params: InitializeParams,
 ) -> Result<InitializeResponse, WireError> {
-    let InitializeParams { capabilities, client_info } = params;
+    let client_info = &params.client_info;
     words::check(&[
         ("clientInfo.name", Some(&client_info.name)),
         ("clientInfo.title", client_info.title.as_deref()),
@@ -44,16 +49,13 @@ pub(crate) fn initialize(
         client_info.name,
         client_info.version,
     );
-    let capabilities = capabilities.unwrap_or_default();
-    let numbered = wants_events(&capabilities);
-    let opted_out = capabilities.opt_out_notification_methods.unwrap_or_default();
-    let opted_out: HashSet<String> = opted_out.into_iter().collect();
-    let name = client_info.name.clone();
-    if session.is_initialised() || !session.introduce(client_info) {
+    let wishes = wishes(&params);
+    let numbered = wishes.numbered;
+    if session.is_initialised() || !session.introduce(params) {
         return Err(already_initialised());
     }
     let services = &session.app;
-    services.subscribers.initialise(session.id(), ClientWishes { opted_out, numbered, name });
+    services.subscribers.initialise(session.id(), wishes);
     let mut extensions = BTreeMap::new();
     if numbered {
         session.wants_heartbeat.notify_one();
@@ -66,6 +68,17 @@ pub(crate) fn initialize(
         user_agent,
         skein: Some(ServerExtensions { version: env!("CARGO_PKG_VERSION").to_owned(), extensions }),
     })
+}
+
+/// The client's wishes for notifications.
+pub(crate) fn wishes(params: &InitializeParams) -> ClientWishes {
+    let capabilities = params.capabilities.as_ref();
+    let opted_out = capabilities.and_then(|it| it.opt_out_notification_methods.clone()).unwrap_or_default();
+    ClientWishes {
+        opted_out: opted_out.into_iter().collect(),
+        numbered: capabilities.is_some_and(wants_events),
+        name: params.client_info.name.clone(),
+    }
 }
 
 /// The error for a second `initialize`.
@@ -119,15 +132,25 @@ pub(crate) fn leave(
         }
         services.registry.wake(thread);
     }
-    let tasks = services.tasks.clone();
+    let (tasks, links) = (services.tasks.clone(), session.leave_others());
     tasks.spawn("leave", async move {
         let left = u64::try_from(alone.len()).unwrap_or(u64::MAX);
         let end = services.clock.now() + policy::LEAVE_LIMIT;
         let ends = alone.into_iter().map(|handle| tokio::time::timeout_at(end, end_of(handle)));
-        let loaded = join_all(ends).await.into_iter().filter(Result::is_err).count();
-        let loaded = u64::try_from(loaded).unwrap_or(u64::MAX);
-        reply.ok(&SkeinConnectionLeaveResponse { left, loaded });
+        let (loaded, others) = tokio::join!(join_all(ends), join_all(links.iter().map(leave_other)));
+        let loaded = u64::try_from(loaded.into_iter().filter(Result::is_err).count()).unwrap_or(u64::MAX);
+        let sum = |sum: SkeinConnectionLeaveResponse, other: SkeinConnectionLeaveResponse| {
+            SkeinConnectionLeaveResponse { left: sum.left + other.left, loaded: sum.loaded + other.loaded }
+        };
+        let own = SkeinConnectionLeaveResponse { left, loaded };
+        reply.ok(&others.into_iter().flatten().fold(own, sum));
     });
+}
+
+/// Leaves the threads that another server has. `None` if the link to it breaks, which ends the connection.
+async fn leave_other(link: &ClientLink) -> Option<SkeinConnectionLeaveResponse> {
+    let answer = link.ask(SkeinConnectionLeave::INFO.wire, RawValue::NULL, 2 * policy::LEAVE_LIMIT).await?;
+    envelope::result(&answer.ok()?).ok()
 }
 
 /// Unloads a thread whose only client left for good, and waits for its end. The command is queued after the client's

@@ -9,9 +9,9 @@ use skein_config::access::RefusedOrigin;
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
-    AdmissionCounts, HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts, RefusalCounts,
-    RefusedOriginEntry, ReloadCounts, ReplayCounts, SkeinStatusParams, SkeinStatusResponse, StoreCounts,
-    ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
+    AdmissionCounts, ClusterCounts, HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts,
+    RefusalCounts, RefusedOriginEntry, ReloadCounts, ReplayCounts, SkeinStatusParams, SkeinStatusResponse,
+    StoreCounts, ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
 use skein_protocol::server::{
     ServerDiagnosticsGauge, ServerDiagnosticsParams, ServerDiagnosticsProcess, ServerDiagnosticsResponse,
@@ -83,7 +83,7 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
         tasks: number(services.tasks.count()),
         outbox_bytes: outboxes.iter().map(|outbox| number(outbox.bytes())).sum(),
         store: store(services),
-        cluster: services.cluster.as_ref().map(|cluster| cluster.counts(services.clock.now())),
+        cluster: cluster(services),
         index: services.index.counts(),
         needs_you: services.index.needs_you(),
         day_budget: budget::of_today(services),
@@ -101,6 +101,12 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
         },
         memory: MemoryCounts { resident_bytes: memory::resident() },
     }
+}
+
+fn cluster(services: &App) -> Option<ClusterCounts> {
+    let counts = services.cluster.as_ref()?.counts(services.clock.now());
+    let observed = services.links.as_ref().map_or(0, |links| number(links.loaded.servers()));
+    Some(ClusterCounts { observed, links: services.subscribers.links(), ..counts })
 }
 
 /// Whether commands in any terminal of this user serve this home without `--home`.

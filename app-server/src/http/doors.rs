@@ -100,6 +100,16 @@ pub enum ListenError {
         /// The system's error.
         source: io::Error,
     },
+    /// The port for links of other servers is not available.
+    #[error(
+        "cannot take links of other servers at {at}: {source}; change cluster.listen in config.toml, or --cluster-listen"
+    )]
+    Links {
+        /// The address.
+        at: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
     /// Other machines would send the token of the metrics in plain text.
     #[error(
         "metrics.listen = \"{at}\" can be reached from other machines: start the server with --tls-cert and --tls-key, write 127.0.0.1 \
@@ -307,7 +317,7 @@ fn has_v4(places: &[ListenAt], port: u16) -> bool {
     })
 }
 
-fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A server that starts again need not wait for connections of the one before to be forgotten.
     socket.set_reuse_address(true)?;

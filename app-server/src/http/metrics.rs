@@ -217,13 +217,17 @@ fn store(page: &mut MetricsPage<'_>, store: &StoreCounts) -> fmt::Result {
 }
 
 fn cluster(page: &mut MetricsPage<'_>, cluster: Option<&ClusterCounts>) -> fmt::Result {
-    let Some(ClusterCounts { standing, beat_age_ms, nodes, database, .. }) = cluster else { return Ok(()) };
+    let Some(ClusterCounts { standing, beat_age_ms, nodes, observed, links, database, .. }) = cluster else {
+        return Ok(());
+    };
     let DatabaseCounts { beat_micros, connections_busy, callers_waiting, .. } = database;
     let is_sure = u64::from(*standing == NodeStanding::Sure);
     page.gauge("cluster_sure", "1 while the database has confirmed a beat of the last two seconds", is_sure)?;
     page.gauge("cluster_nodes", "Servers of the database that live, this one included", *nodes)?;
     #[expect(clippy::cast_precision_loss, reason = "a beat of 200,000 years ago may be rounded")]
     let (age, took) = (*beat_age_ms as f64 / 1e3, *beat_micros as f64 / 1e6);
+    page.gauge("cluster_observed", "Other servers whose announcements come here", *observed)?;
+    page.gauge("cluster_links", "Links of other servers and their clients", *links)?;
     page.seconds("cluster_beat_age_seconds", "Since the last confirmed beat was sent", age)?;
     page.seconds("store_beat_seconds", "From the last confirmed beat to the answer of the database", took)?;
     page.gauge("store_connections_busy", "Connections for reads that are in use", *connections_busy)?;

@@ -30,8 +30,8 @@ use crate::router::Router;
 pub(crate) struct WebState {
     pub(crate) services: Arc<App>,
     /// The handlers of the method table.
-    router: Arc<Router>,
-    connections: Connections,
+    pub(super) router: Arc<Router>,
+    pub(super) connections: Connections,
     pub(super) wrong_credentials: WrongCredentials,
     pub(super) pairings: Pairings,
     places: Arc<Places>,

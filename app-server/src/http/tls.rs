@@ -162,7 +162,12 @@ pub(crate) enum ClientStream {
 impl ClientStream {
     /// A connection whose client should speak TLS, with this certificate.
     pub(crate) fn with_tls(stream: TcpStream, certificate: &ServedCertificate) -> Self {
-        Self::Unopened(stream, TlsAcceptor::from(Arc::clone(&certificate.settings)))
+        Self::with_settings(stream, Arc::clone(&certificate.settings))
+    }
+
+    /// A connection whose other end should speak TLS, with these settings.
+    pub(crate) fn with_settings(stream: TcpStream, settings: Arc<rustls::ServerConfig>) -> Self {
+        Self::Unopened(stream, TlsAcceptor::from(settings))
     }
 
     /// Runs the handshake to its end.

@@ -88,6 +88,8 @@ pub(crate) enum CloseReason {
     SlowClient,
     /// 1013: other servers may have the threads of this one.
     LostPlace,
+    /// 1013: the link to the server that has a thread of the client has ended.
+    OwnerLeft,
 }
 
 impl CloseReason {
@@ -108,6 +110,7 @@ impl CloseReason {
             CloseReason::Fault => Some((1011, "internal error")),
             CloseReason::SlowClient => Some((1013, "too slow: connect again and resume")),
             CloseReason::LostPlace => Some((1013, "the database does not answer: connect again and resume")),
+            CloseReason::OwnerLeft => Some((1013, "a thread changes its server: connect again and resume")),
         }
     }
 
@@ -118,7 +121,8 @@ impl CloseReason {
             | CloseReason::Silent
             | CloseReason::ServerStops
             | CloseReason::Fault
-            | CloseReason::LostPlace => false,
+            | CloseReason::LostPlace
+            | CloseReason::OwnerLeft => false,
             CloseReason::ProtocolViolation
             | CloseReason::NotText
             | CloseReason::NotUtf8

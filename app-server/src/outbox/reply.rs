@@ -1,6 +1,7 @@
 //! The answer to one request. It travels with the request, so that the component with the answer queues it in the
 //! same step as the notifications after it. A dropped reply answers with an error.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use skein_base::clock::Clock;
 use skein_base::counters::RequestDurations;
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
-use skein_protocol::ids::{ConnectionId, RequestId};
+use skein_protocol::ids::{ConnectionId, RequestId, ThreadId};
 use skein_protocol::table::Lane;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -26,6 +27,23 @@ struct Address {
     /// The request's slot among those in flight.
     in_flight: Option<OwnedSemaphorePermit>,
     timer: Option<RequestTimer>,
+    ask_owner: Option<AskOwner>,
+}
+
+/// Asks the server that has the thread, in place of an answer that names it. For a request that may be sent again.
+pub(crate) struct AskOwner(Box<dyn FnOnce(ThreadId) + Send + Sync>);
+
+impl AskOwner {
+    /// Asks like this.
+    pub(crate) fn by(ask: impl FnOnce(ThreadId) + Send + Sync + 'static) -> Self {
+        Self(Box::new(ask))
+    }
+}
+
+impl fmt::Debug for AskOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AskOwner").finish_non_exhaustive()
+    }
 }
 
 /// Measures a request, from its arrival to its answer.
@@ -92,7 +110,7 @@ impl<R: Serialize> Reply<R> {
         method: &'static str,
         in_flight: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        let address = Some(Box::new(Address { outbox, id, method, in_flight, timer: None }));
+        let address = Some(Box::new(Address { outbox, id, method, in_flight, timer: None, ask_owner: None }));
         Self { address, answers_with: PhantomData }
     }
 
@@ -100,6 +118,14 @@ impl<R: Serialize> Reply<R> {
     pub(crate) fn timed(mut self, timer: RequestTimer) -> Self {
         if let Some(address) = &mut self.address {
             address.timer = Some(timer);
+        }
+        self
+    }
+
+    /// The same for a request that another server may answer.
+    pub(crate) fn or_ask(mut self, owner: Option<AskOwner>) -> Self {
+        if let Some(address) = &mut self.address {
+            address.ask_owner = owner;
         }
         self
     }
@@ -156,7 +182,15 @@ impl<R: Serialize> Reply<R> {
 
     /// Serialises an error, to be sent later.
     pub(crate) fn prepare_err(mut self, error: &WireError) -> Answer {
-        let address = self.address.take();
+        let mut address = self.address.take();
+        if let Some(thread) = error.thread_of_other_server()
+            && let Some(AskOwner(ask)) = address.as_mut().and_then(|address| address.ask_owner.take())
+        {
+            // Its places are free before the request is sent again.
+            drop(address);
+            ask(thread);
+            return Answer { address: None, frame: Frame::default() };
+        }
         let frame = address.as_ref().map(|address| address.error(error)).unwrap_or_default();
         Answer { address, frame }
     }

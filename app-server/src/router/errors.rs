@@ -39,7 +39,7 @@ pub(crate) fn too_many_requests(most: usize, retry_after: Duration) -> WireError
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct RequestNames {
-    thread_id: Option<ThreadId>,
+    pub(super) thread_id: Option<ThreadId>,
     /// A text, or a position in another form.
     cursor: Option<Value>,
 }

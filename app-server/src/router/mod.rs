@@ -16,14 +16,16 @@ use skein_protocol::table::{ClientNotification, Lane, Method};
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::limits::NamedPath;
+use self::routing::ReadRequest;
 use self::session::ClientSession;
-use crate::outbox::reply::{Reply, RequestTimer};
+use crate::outbox::reply::{AskOwner, Reply, RequestTimer};
 use crate::policy;
 use crate::thread::answering;
 use crate::thread::registry::GivenAnswer;
 
 pub(crate) mod errors;
 mod limits;
+mod routing;
 pub(crate) mod session;
 mod slots;
 #[cfg(test)]
@@ -37,6 +39,17 @@ struct RoutedRequest<'a> {
     session: &'a Arc<ClientSession>,
     id: RequestId,
     params: Option<&'a RawValue>,
+    /// For a request that another server may have to answer.
+    ask_owner: Option<AskOwner>,
+}
+
+impl RoutedRequest<'_> {
+    /// The reply to it.
+    fn reply<M: Method>(&mut self, in_flight: Option<OwnedSemaphorePermit>) -> Reply<M::Response> {
+        let timer = RequestTimer::begin(M::INFO.lane, &self.session.app.counters.requests);
+        let reply = Reply::new(self.session.outbox.clone(), self.id.clone(), M::INFO.wire, in_flight);
+        reply.timed(timer).or_ask(self.ask_owner.take())
+    }
 }
 
 /// Answers at once.
@@ -51,6 +64,14 @@ struct Route {
     lane: Lane,
     access: Access,
     handle: Handle,
+}
+
+impl Route {
+    /// A handler that panics drops its reply, which answers with an error; the connection continues.
+    fn handle_here(&self, request: RoutedRequest<'_>) {
+        let tasks = request.session.app.tasks.clone();
+        tasks.contain(self.name, || (self.handle)(request));
+    }
 }
 
 /// The handlers by method.
@@ -70,9 +91,9 @@ impl Router {
     /// Serves a row of the lane Inline: answers at once, from memory.
     pub(crate) fn inline<M: Method>(&mut self, handler: AtOnce<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Inline), "this row is of another lane") };
-        self.add::<M>(Box::new(move |request| {
-            let RoutedRequest { session, id, params: raw } = request;
-            let reply = reply::<M>(session, id, None);
+        self.add::<M>(Box::new(move |mut request| {
+            let reply = request.reply::<M>(None);
+            let RoutedRequest { session, params: raw, .. } = request;
             let answer = at_once::<M>(session, raw).and_then(|params| handler(session, params));
             reply.send(answer.map_err(|error| errors::RequestNames::of(raw).explain(error)));
         }));
@@ -112,9 +133,9 @@ impl Router {
     }
 
     fn uncounted<M: Method>(&mut self, handler: HandOn<M>) {
-        self.add::<M>(Box::new(move |request| {
-            let RoutedRequest { session, id, params } = request;
-            let reply = reply::<M>(session, id, None);
+        self.add::<M>(Box::new(move |mut request| {
+            let reply = request.reply::<M>(None);
+            let RoutedRequest { session, params, .. } = request;
             match at_once::<M>(session, params) {
                 Ok(params) => handler(session, params, reply),
                 Err(error) => reply.err(&error),
@@ -130,9 +151,9 @@ impl Router {
         F: Future<Output = Result<M::Response, WireError>> + Send + 'static,
     {
         const { assert!(matches!(M::INFO.lane, Lane::Store), "this row is of another lane") };
-        self.add::<M>(Box::new(move |request| {
-            let RoutedRequest { session, id, params } = request;
-            let reply = reply::<M>(session, id, None);
+        self.add::<M>(Box::new(move |mut request| {
+            let reply = request.reply::<M>(None);
+            let RoutedRequest { session, params, .. } = request;
             let slot = session.store_slots.take(bytes_of(params));
             let (Some(slot), Ok(place)) = (slot, session.store_jobs.try_reserve()) else {
                 session.app.counters.overloaded.add_one();
@@ -199,9 +220,16 @@ impl Router {
     }
 
     /// Takes one message of a client.
-    pub(crate) fn take(&self, session: &Arc<ClientSession>, text: &str) {
+    pub(crate) fn take(self: &Arc<Self>, session: &Arc<ClientSession>, text: &str) {
         match envelope::parse(text) {
-            Ok(Incoming::Request { id, method, params }) => self.request(session, id, &method, params),
+            Ok(Incoming::Request { id, method, params }) => {
+                if let Some(route) = self.permitted(session, &id, &method)
+                    && !self.goes_another_way(session, route, &ReadRequest { text, id: &id, params })
+                {
+                    let ask_owner = self.ask_owner(session, route, text, params);
+                    route.handle_here(RoutedRequest { session, id, params, ask_owner });
+                }
+            }
             Ok(Incoming::Notification { method, .. }) => {
                 // Unknown notifications are ignored, as in the standard.
                 if let Some(handler) = self.notifications.get(method.as_ref()) {
@@ -209,10 +237,10 @@ impl Router {
                 }
             }
             Ok(Incoming::Response { id, result }) => {
-                answered(session, &id, Ok(result.to_owned()));
+                answered(session, &id, Ok(result.to_owned()), text);
             }
             Ok(Incoming::Error { id, error }) => {
-                answered(session, &id, Err(error));
+                answered(session, &id, Err(error), text);
             }
             Err(bad) => {
                 let reply = envelope::error_reply(bad.id.as_ref(), &bad.error);
@@ -221,10 +249,12 @@ impl Router {
         }
     }
 
-    fn request(&self, session: &Arc<ClientSession>, id: RequestId, method: &str, params: Option<&RawValue>) {
+    /// The route of a request that the client may send now. Refuses any other.
+    fn permitted(&self, session: &ClientSession, id: &RequestId, method: &str) -> Option<&Route> {
         let refuse = |error: WireError| {
-            let reply = envelope::error_reply(Some(&id), &error.method(method));
+            let reply = envelope::error_reply(Some(id), &error.method(method));
             session.outbox.push(reply.into());
+            None
         };
         let Some(route) = self.routes.get(method) else {
             return refuse(WireError::method_not_found(method));
@@ -238,9 +268,7 @@ impl Router {
             return refuse(errors::forbidden(method, route.access, session.access()));
         }
         tracing::trace!(connection = session.id().0, method, lane = ?route.lane, "request");
-        // A handler that panics drops its reply, which answers with an error; the connection continues.
-        let work = || (route.handle)(RoutedRequest { session, id, params });
-        session.app.tasks.contain(route.name, work);
+        Some(route)
     }
 
     fn add<M: Method>(&mut self, handle: Handle) {
@@ -278,16 +306,6 @@ where
     handler(session, params).await
 }
 
-/// The reply to a request that has arrived.
-fn reply<M: Method>(
-    session: &ClientSession,
-    id: RequestId,
-    in_flight: Option<OwnedSemaphorePermit>,
-) -> Reply<M::Response> {
-    let timer = RequestTimer::begin(M::INFO.lane, &session.app.counters.requests);
-    Reply::new(session.outbox.clone(), id, M::INFO.wire, in_flight).timed(timer)
-}
-
 /// The bytes of unread JSON.
 fn bytes_of(raw: Option<&RawValue>) -> usize {
     raw.map_or(0, |raw| raw.get().len())
@@ -302,11 +320,11 @@ struct Admitted<'a, M: Method> {
 }
 
 /// Admits a request of a slow lane if the connection has a free slot.
-fn admit<M: Method>(request: RoutedRequest<'_>) -> Option<Admitted<'_, M>> {
-    let RoutedRequest { session, id, params } = request;
-    let permit = session.in_flight.take(bytes_of(params));
+fn admit<M: Method>(mut request: RoutedRequest<'_>) -> Option<Admitted<'_, M>> {
+    let permit = request.session.in_flight.take(bytes_of(request.params));
     let admitted = permit.is_some();
-    let reply = reply::<M>(session, id, permit);
+    let reply = request.reply::<M>(permit);
+    let RoutedRequest { session, params, .. } = request;
     if !admitted {
         session.app.counters.overloaded.add_one();
         reply.err(&errors::too_many_requests(session.in_flight.number(), policy::BUSY_RETRY));
@@ -322,13 +340,21 @@ fn admit<M: Method>(request: RoutedRequest<'_>) -> Option<Admitted<'_, M>> {
 }
 
 /// Hands a client's answer to the thread that asked. The thread may be parked since, to free memory. An answer to a question that
-/// waits nowhere is ignored: another client was faster, or the turn has ended. So is an answer of a connection that may only read.
-fn answered(session: &ClientSession, id: &RequestId, answer: Result<Box<RawValue>, WireError>) {
+/// waits nowhere is ignored: another client was faster, or the turn has ended. So is an answer of a connection that may only read. Another server may have asked.
+fn answered(
+    session: &Arc<ClientSession>,
+    id: &RequestId,
+    answer: Result<Box<RawValue>, WireError>,
+    text: &str,
+) {
     let RequestId::Integer(question) = id else { return };
     if session.access() < Access::Chat {
         return;
     }
     let services = &session.app;
+    if services.questions.thread(*question).is_none() {
+        routing::answer_others(session, text);
+    }
     let given = GivenAnswer {
         by: session.id(),
         client: session.client().map(|client| client.name.clone()).unwrap_or_default(),

@@ -7,13 +7,15 @@ use skein_config::Heartbeat;
 use skein_config::access::Admission;
 use skein_protocol::access::Access;
 use skein_protocol::ids::ConnectionId;
-use skein_protocol::server::ClientInfo;
+use skein_protocol::server::{ClientInfo, InitializeParams};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::StoreJob;
+use super::routing::Routing;
 use super::slots::RequestSlots;
 use crate::app::App;
+use crate::links::client::ClientLink;
 use crate::outbox::Outbox;
 use crate::policy;
 
@@ -39,8 +41,10 @@ pub(crate) struct ClientSession {
     pub(super) looks: Semaphore,
     /// The decision that let the connection in.
     admission: Arc<Admission>,
-    client: OnceLock<ClientInfo>,
+    introduction: OnceLock<InitializeParams>,
     initialised: AtomicBool,
+    /// The ways to other servers; none for a server alone, and for a client of another server.
+    pub(super) routing: Option<Routing>,
 }
 
 impl std::fmt::Debug for ClientSession {
@@ -68,10 +72,21 @@ impl ClientSession {
             heartbeat: app.config().heartbeat,
             looks: Semaphore::new(1),
             admission: admission.into(),
-            client: OnceLock::new(),
+            introduction: OnceLock::new(),
             initialised: AtomicBool::new(false),
+            routing: app.links.as_ref().map(|links| Routing::new(links, limits)),
             app,
         }
+    }
+
+    /// The session of a client of another server, which sends only what this one has to answer.
+    pub(crate) fn linked(
+        app: Arc<App>,
+        outbox: Outbox,
+        store_jobs: mpsc::Sender<StoreJob>,
+        admission: Admission,
+    ) -> Self {
+        Self { routing: None, ..Self::new(app, outbox, store_jobs, admission) }
     }
 
     /// The id of the connection, unique in this server's life.
@@ -91,14 +106,32 @@ impl ClientSession {
 
     /// The client's name and version; `None` before `initialize`.
     pub(crate) fn client(&self) -> Option<&ClientInfo> {
-        self.client.get()
+        self.introduction.get().map(|introduction| &introduction.client_info)
     }
 
-    /// Keeps the client's name and version. Returns `false` if `initialize` has set them before.
-    pub(crate) fn introduce(&self, client: ClientInfo) -> bool {
-        let first = self.client.set(client).is_ok();
+    /// The params of `initialize`; `None` before it.
+    pub(crate) fn introduction(&self) -> Option<&InitializeParams> {
+        self.introduction.get()
+    }
+
+    /// Keeps the params of `initialize`. Returns `false` if an earlier one has set them.
+    pub(crate) fn introduce(&self, introduction: InitializeParams) -> bool {
+        let first = self.introduction.set(introduction).is_ok();
         self.initialised.store(true, Ordering::Release);
         first
+    }
+
+    /// The links to servers that may have threads of the client, which leaves them.
+    pub(crate) fn leave_others(&self) -> Vec<ClientLink> {
+        if let Some(routing) = &self.routing {
+            routing.leave();
+        }
+        self.links()
+    }
+
+    /// The links to servers that may have threads of the client.
+    pub(super) fn links(&self) -> Vec<ClientLink> {
+        self.routing.as_ref().map(Routing::open).unwrap_or_default()
     }
 
     /// Whether `initialize` was answered.

@@ -15,7 +15,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::http::{self, Accept, Acceptor, Control, Doors, HasRoom, ScrapeDoor, TlsKeys, Visitor, WebState};
+use crate::http::{
+    self, Accept, Acceptor, Control, Doors, HasRoom, LinkDoor, ScrapeDoor, TlsKeys, Visitor, WebState,
+};
 use crate::server::StartError;
 
 /// The places of a server that does not serve yet: its ports, its unix sockets and its control socket.
@@ -54,11 +56,19 @@ impl OpenPlaces {
     }
 
     /// Serves them until `accept` is cancelled.
-    pub(super) fn serve(self, web: &Arc<WebState>, accept: &CancellationToken) -> ServedPlaces {
+    pub(super) fn serve(
+        self,
+        web: &Arc<WebState>,
+        accept: &CancellationToken,
+        (links, stop_links): (Option<LinkDoor>, &CancellationToken),
+    ) -> ServedPlaces {
         let tasks = &web.services.tasks;
         let entrance = self.control.as_ref().map(Control::entrance);
         for door in self.doors.tcp {
             tasks.spawn("accept", serve(door, web, http::routes(Arc::clone(web)), accept));
+        }
+        if let Some(links) = links {
+            tasks.spawn("accept links", serve(links, web, LinkDoor::routes(web), stop_links));
         }
         if let Some(scrapes) = self.scrapes {
             let routes = scrapes.routes(web);

@@ -47,7 +47,8 @@ impl Server {
         };
         self.within(end, limit, zero).await;
         self.join(end, &self.background.repair_done).await;
-        // 4. Clients have been notified; now their connections are closed.
+        // 4. Clients have been notified; now their connections are closed, and the links of other servers.
+        self.background.links.cancel();
         for outbox in services.subscribers.outboxes() {
             outbox.close(CloseReason::ServerStops);
         }

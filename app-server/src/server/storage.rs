@@ -12,7 +12,7 @@ use skein_postgres::credentials::{CredentialBeats, CredentialRows};
 use skein_postgres::database::Database;
 use skein_postgres::index::PgIndex;
 use skein_postgres::news::RowNews;
-use skein_postgres::node::{NodeCompany, NodeProfile};
+use skein_postgres::node::{LinkPlace, NodeCompany, NodeProfile};
 use skein_postgres::ownership::PgOwnership;
 use skein_postgres::presence::{NodePresence, PresenceError, PresenceEvents};
 use skein_postgres::rows::ThreadRows;
@@ -31,6 +31,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use crate::database_credentials::DatabaseCredentials;
+use crate::http::LinkDoor;
+use crate::links::Links;
+use crate::links::key::LinkKey;
 use crate::thread::questions::QuestionNumbers;
 
 /// The rooms that keep the threads.
@@ -53,6 +56,10 @@ pub(super) struct Storage {
     pub(super) cluster: Option<NodePlace>,
     /// The events of its row in the database, if a database has the threads.
     pub(super) presence: Option<PresenceEvents>,
+    /// The links to the other servers of its cluster, if it has a name among them.
+    pub(super) links: Option<Arc<Links>>,
+    /// The port at which those of the others come.
+    pub(super) link_door: Option<LinkDoor>,
 }
 
 /// Why a database does not serve.
@@ -94,7 +101,9 @@ impl Storage {
     ) -> Result<Self, StartError> {
         match &config.store.url {
             Some(url) => {
-                let opened = Self::in_database(url, config, home, (tasks, stop)).await;
+                // Before the row of the server, which says where.
+                let door = link_door(&config.cluster)?;
+                let opened = Self::in_database(url, config, (home, door), (tasks, stop)).await;
                 opened.map_err(|source| StartError::Database { url: url.clone(), source })
             }
             None if let Some(name) = &config.cluster.node_name => {
@@ -113,27 +122,42 @@ impl Storage {
         let ownership = Arc::new(HomeOwnership::new(home.term()));
         let credentials = Arc::new(CredentialFile::new(home.paths().access(), tasks.clone()));
         let (cluster, presence, news) = (None, None, None);
+        let (links, link_door) = (None, None);
         let questions = QuestionNumbers::from(home.first_question());
         let index = Arc::new(index);
-        Ok(Self { store, ownership, index, changes, news, credentials, questions, cluster, presence })
+        Ok(Self {
+            store,
+            ownership,
+            index,
+            changes,
+            news,
+            credentials,
+            questions,
+            cluster,
+            presence,
+            links,
+            link_door,
+        })
     }
 
     async fn in_database(
         url: &StoreUrl,
         config: &ServerConfig,
-        home: &Home,
+        (home, door): (&Home, Option<(Arc<LinkKey>, LinkDoor)>),
         (tasks, stop): (&Tasks, CancellationToken),
     ) -> Result<Self, DatabaseError> {
         let password = config.store.password()?;
         let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
         let database = Arc::new(Database::open(address).await?);
-        let profile = profile(&config.cluster, home)?;
+        let profile = profile(&config.cluster, home, door.as_ref())?;
         let company = profile.company;
         let questions = QuestionNumbers::beside_others(database.take_questions().await?);
         let taken = NodePresence::take(Arc::clone(&database), profile, home.start_id()).await?;
         let (presence, events) = taken;
         let (node, newest) = (presence.node(), presence.credentials());
         let cluster = Some(presence.place());
+        let links = |key| Arc::new(Links::new(presence.place(), key));
+        let (links, link_door) = door.map(|(key, door)| (links(key), door)).unzip();
         let credentials = credentials(&database, home, tasks, newest).await?;
         let changes = Arc::new(Changes::default());
         let rows = Arc::new(ThreadRows::open(&database, Arc::clone(&changes)).await?);
@@ -142,15 +166,39 @@ impl Storage {
         let news = (company == NodeCompany::Others).then(|| Arc::new(news));
         let store = Arc::new(PgStore::open(Arc::clone(&database), rows, node.clone(), tasks.clone()).await?);
         tasks.spawn("presence", presence.beat(stop.clone()));
-        let (closing, closed) = (Arc::clone(&store), stop.clone());
-        tasks.spawn("store", async move {
-            closed.cancelled().await;
-            closing.close();
-        });
+        tasks.spawn("store", close(Arc::clone(&store), stop.clone()));
         let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store), (tasks, stop)));
         let (index, presence) = (Arc::new(index), Some(events));
-        Ok(Self { store, ownership, index, changes, news, credentials, questions, cluster, presence })
+        Ok(Self {
+            store,
+            ownership,
+            index,
+            changes,
+            news,
+            credentials,
+            questions,
+            cluster,
+            presence,
+            links,
+            link_door,
+        })
     }
+}
+
+/// The key and the port for links of other servers; none for a server alone.
+fn link_door(rules: &ClusterRules) -> Result<Option<(Arc<LinkKey>, LinkDoor)>, StartError> {
+    if rules.node_name.is_none() {
+        return Ok(None);
+    }
+    let key = Arc::new(LinkKey::make()?);
+    let door = LinkDoor::open(rules.listen, &key)?;
+    Ok(Some((key, door)))
+}
+
+/// Closes the store at the stop.
+async fn close(store: Arc<PgStore>, stop: CancellationToken) {
+    stop.cancelled().await;
+    store.close();
 }
 
 /// The sessions and tokens in the database, with those of the home's time without it.
@@ -169,12 +217,20 @@ async fn credentials(
 }
 
 /// The server of this home, as others see it.
-fn profile(rules: &ClusterRules, home: &Home) -> io::Result<NodeProfile> {
+fn profile(
+    rules: &ClusterRules,
+    home: &Home,
+    door: Option<&(Arc<LinkKey>, LinkDoor)>,
+) -> io::Result<NodeProfile> {
     let (name, company) = match &rules.node_name {
         Some(name) => (name.to_string(), NodeCompany::Others),
         None => (name_of(home), NodeCompany::Alone),
     };
-    Ok(NodeProfile { name, home: home.tag()?, company })
+    let link = match door {
+        Some((key, door)) => Some(LinkPlace { address: rules.address(door.address()?), key: key.hash() }),
+        None => None,
+    };
+    Ok(NodeProfile { name, home: home.tag()?, company, link })
 }
 
 /// The name by which another server's error calls this one.

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use skein_base::clock::WallMs;
 use skein_protocol::JsonObject;
@@ -13,7 +14,8 @@ use skein_protocol::envelope;
 use skein_protocol::extension::{
     CatalogChange, CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
 };
-use skein_protocol::ids::{Epoch, EventSeq};
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_protocol::notifications::NOTIFICATIONS;
 use skein_protocol::question::NeedsYou;
 use uuid::Uuid;
 
@@ -21,6 +23,52 @@ use crate::outbox::Frame;
 
 #[cfg(test)]
 mod tests;
+
+/// The member of params with the catalog's place.
+const PLACE: &str = "skein";
+
+/// The connections that an announcement about a thread is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum AnnouncedTo {
+    /// Every one that is initialised.
+    All,
+    /// Those that opted in to events.
+    Listening,
+    /// Those that neither listen to the thread nor wait for a resume of it: a client that shows a thread exits when the thread is
+    /// closed.
+    Unsubscribed,
+}
+
+/// The thread of an announcement, and its receivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AnnouncedOf {
+    pub(crate) thread: ThreadId,
+    pub(crate) audience: AnnouncedTo,
+    /// Whether this server has made it, and not another one.
+    pub(crate) is_own: bool,
+}
+
+/// A change as another server gets it, which gives it a number of its own catalog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RelayedChange {
+    pub(crate) thread: ThreadId,
+    pub(crate) audience: AnnouncedTo,
+    /// The wire name.
+    pub(crate) method: String,
+    pub(crate) params: JsonObject,
+    pub(crate) at: WallMs,
+    /// The number in the thread's history, for a client that gets the thread's events.
+    pub(crate) number: Option<(EventSeq, Epoch)>,
+}
+
+impl RelayedChange {
+    /// The change as this server announces it. `None` if this version does not know the method.
+    pub(crate) fn announcement(self) -> Option<Announcement> {
+        let known = NOTIFICATIONS.iter().find(|known| known.wire == self.method)?;
+        Some(Announcement { method: known.wire, params: self.params, at: self.at, number: self.number })
+    }
+}
 
 /// A notification to all connections, before it has a catalog number.
 #[derive(Debug, Clone)]
@@ -53,6 +101,7 @@ pub(crate) struct CatalogLimits {
 
 #[derive(Debug)]
 struct Change {
+    of: AnnouncedOf,
     method: &'static str,
     params: Box<RawValue>,
     at: WallMs,
@@ -81,17 +130,34 @@ impl Catalog {
     }
 
     /// Gives a notification the next number, and keeps it. `None` if it cannot be serialised.
-    pub(crate) fn add(&mut self, announcement: &Announcement) -> Option<Announced> {
+    pub(crate) fn add(&mut self, announcement: &Announcement, of: AnnouncedOf) -> Option<Announced> {
         let Announcement { method, params, at, number } = announcement;
-        let place = CatalogPlace { catalog_seq: self.last + 1, catalog_epoch: self.epoch.clone() };
-        let mut params = params.clone();
-        params.insert("skein".to_owned(), serde_json::to_value(&place).ok()?);
-        let params = to_raw_value(&params).ok()?;
+        let place = CatalogPlace { catalog_seq: self.last + 1, ..self.place() };
+        let params = to_raw_value(&placed(params, &place)?).ok()?;
         let print = |number| Frame::from(envelope::announcement(method, &params, at.0, number));
         let announced = Announced { plain: print(None), numbered: number.map(|number| print(Some(number))) };
         self.last = place.catalog_seq;
-        self.keep(Change { method, params, at: *at });
+        self.keep(Change { of, method, params, at: *at });
         Some(announced)
+    }
+
+    /// The place behind the newest change.
+    pub(crate) fn place(&self) -> CatalogPlace {
+        CatalogPlace { catalog_seq: self.last, catalog_epoch: self.epoch.clone() }
+    }
+
+    /// Drops all changes. A client that comes back lists its threads again.
+    pub(crate) fn forget(&mut self) {
+        self.last += 1;
+        (self.kept, self.bytes) = (VecDeque::new(), 0);
+    }
+
+    /// The changes of this server behind a number, for another one. `None` if some were dropped.
+    pub(crate) fn relayed_since(&self, after: u64) -> Option<Vec<(u64, RelayedChange)>> {
+        let missed = usize::try_from(self.last.checked_sub(after)?).ok()?;
+        let from = self.kept.len().checked_sub(missed)?;
+        let numbered = (after + 1..).zip(self.kept.range(from..));
+        Some(numbered.filter_map(|(number, change)| Some((number, change.relayed()?))).collect())
     }
 
     fn keep(&mut self, change: Change) {
@@ -120,7 +186,26 @@ impl Catalog {
     }
 }
 
+/// The params with a place in the catalog.
+pub(crate) fn placed(params: &JsonObject, place: &CatalogPlace) -> Option<JsonObject> {
+    let mut params = params.clone();
+    params.insert(PLACE.to_owned(), serde_json::to_value(place).ok()?);
+    Some(params)
+}
+
 impl Change {
+    /// The change without its place. `None` for one of another server, and for one that each server announces by itself.
+    fn relayed(&self) -> Option<RelayedChange> {
+        let Self { of: AnnouncedOf { thread, audience, is_own }, method, params, at } = self;
+        if !is_own || *audience == AnnouncedTo::Listening {
+            return None;
+        }
+        let mut params: JsonObject = serde_json::from_str(params.get()).ok()?;
+        params.remove(PLACE);
+        let (thread, audience, method) = (*thread, *audience, (*method).to_owned());
+        Some(RelayedChange { thread, audience, method, params, at: *at, number: None })
+    }
+
     fn to_wire(&self) -> CatalogChange {
         CatalogChange {
             method: self.method.to_owned(),

@@ -1,6 +1,6 @@
 //! Errors of requests to threads.
 
-use skein_protocol::error::{NOT_LOADED, THREAD_NOT_FOUND, WireError};
+use skein_protocol::error::{NOT_LOADED, OWNER_UNREACHABLE, THREAD_NOT_FOUND, WireError};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::methods::{ThreadItemsList, ThreadTurnsList, ThreadUnsubscribe};
 use skein_protocol::table::Method;
@@ -205,7 +205,7 @@ impl ThreadError {
             Self::StoreUnavailable { id, why } => {
                 WireError::overloaded("storeUnavailable", text, why.retry_after).thread(*id)
             }
-            Self::OwnerUnreachable { id, .. } => overloaded("ownerUnreachable", text, *id),
+            Self::OwnerUnreachable { id, .. } => overloaded(OWNER_UNREACHABLE, text, *id),
             Self::BrokeOff { id } => failed("brokeOff", id, text),
             Self::Busy { id } => overloaded("busy", text, *id),
             Self::Ephemeral { id, .. } => refused("ephemeral", id, text),

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use super::catalog::AnnouncedTo;
 use super::outgoing::Notice;
 
 /// The threads whose questions have changed. Shared.
@@ -64,5 +65,5 @@ async fn publish(context: &Context, thread: ThreadId) {
         needs_you: context.index.needs_you(),
     };
     let notice = Notice::new::<SkeinQuestionsChanged>(Recipients::All, &params, context.clock.wall(), None);
-    context.subscribers.publish_to_listening(thread, &notice.broadcast);
+    context.subscribers.announce(thread, &notice.broadcast, AnnouncedTo::Listening);
 }

@@ -14,18 +14,22 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::catalog::{Catalog, CatalogLimits};
+use super::catalog::{AnnouncedTo, Catalog, CatalogLimits};
 use super::event::Counts;
 #[cfg(all(test, feature = "races"))]
 use super::tests::shim::{AtomicBool, AtomicU64, Map as DashMap, Mutex, Ordering};
 use crate::outbox::{CloseReason, LateWakes, Outbox};
 use crate::policy;
 
+use self::delivery::ReceiverEnd;
+
 mod delivery;
+mod relay;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use delivery::{Broadcast, ClientWishes, Receiver};
+pub(crate) use relay::{ChangesSince, RelayKind, RelayedNumber};
 
 /// Whether a subscription keeps the thread loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +80,8 @@ pub(crate) enum Left {
 #[derive(Debug)]
 struct Connection {
     outbox: Outbox,
+    /// The server at the other end; `None` for a client of this one.
+    link: Option<Uuid>,
     /// `None` until `initialize`.
     receiver: Option<Arc<Receiver>>,
     threads: HashMap<ThreadId, Role>,
@@ -99,6 +105,15 @@ impl Connection {
             self.threads.keys().chain(self.resuming.values()).copied().collect();
         threads.insert(thread);
         threads.len() <= most
+    }
+
+    /// Whether it is in this audience of an announcement.
+    fn is_in(&self, audience: AnnouncedTo, thread: ThreadId) -> bool {
+        match audience {
+            AnnouncedTo::All => true,
+            AnnouncedTo::Listening => self.receiver.as_ref().is_some_and(|receiver| receiver.wishes.numbered),
+            AnnouncedTo::Unsubscribed => !self.threads.contains_key(&thread) && !self.waits_for(thread),
+        }
     }
 
     /// Whether it receives the thread's events.
@@ -159,6 +174,10 @@ pub(crate) struct Subscribers {
     /// The number of the newest change. A list reads it without the lock, which a walk over all connections holds.
     newest: AtomicU64,
     catalog_epoch: String,
+    /// The number of the newest announcement of each other server that all clients without a link there have. Changes with the catalog.
+    relayed: DashMap<Uuid, u64>,
+    /// The number of clients.
+    clients: AtomicU64,
     /// Wakes the writers of announcements.
     wakes: LateWakes,
 }
@@ -175,15 +194,28 @@ impl Subscribers {
             catalog: Mutex::new(Catalog::new(start, limits)),
             newest: AtomicU64::new(0),
             catalog_epoch: start.to_string(),
+            relayed: DashMap::new(),
+            clients: AtomicU64::new(0),
             wakes: LateWakes::default(),
         }
     }
 
-    /// Adds a connection. [`Subscribers::disconnect`] removes it.
+    /// Adds the connection of a client. [`Subscribers::disconnect`] removes it.
     pub(crate) fn connect(&self, outbox: Outbox) {
+        self.clients.fetch_add(1, Ordering::AcqRel);
+        self.add(outbox, None);
+    }
+
+    /// Adds the link of another server.
+    pub(crate) fn connect_link(&self, outbox: Outbox, node: Uuid) {
+        self.add(outbox, Some(node));
+    }
+
+    fn add(&self, outbox: Outbox, link: Option<Uuid>) {
         let id = outbox.connection();
         let entry = Connection {
             outbox,
+            link,
             receiver: None,
             threads: HashMap::new(),
             resuming: HashMap::new(),
@@ -199,7 +231,7 @@ impl Subscribers {
             return false;
         }
         let outbox = connection.outbox.clone();
-        connection.receiver = Some(Arc::new(Receiver::new(outbox, wishes)));
+        connection.receiver = Some(Arc::new(Receiver::new(outbox, wishes, ReceiverEnd::client())));
         true
     }
 
@@ -208,6 +240,9 @@ impl Subscribers {
     pub(crate) fn disconnect(&self, id: ConnectionId) -> Vec<ThreadId> {
         // First, so that nothing can join any more.
         let Some((_, connection)) = self.connections.remove(&id) else { return Vec::new() };
+        if connection.link.is_none() {
+            self.clients.fetch_sub(1, Ordering::AcqRel);
+        }
         self.gone.notify_waiters();
         let mut left: HashSet<ThreadId> = connection.resuming.into_values().collect();
         for thread in connection.threads.into_keys() {
@@ -342,14 +377,29 @@ impl Subscribers {
         connection.threads.keys().chain(connection.resuming.values()).copied().collect()
     }
 
-    /// The number of connections.
+    /// The number of connected clients.
     pub(crate) fn connected(&self) -> usize {
-        self.connections.len()
+        usize::try_from(self.clients.load(Ordering::Acquire)).unwrap_or(usize::MAX)
     }
 
-    /// Whether there is no connection.
+    /// The number of links that other servers have here.
+    pub(crate) fn links(&self) -> u64 {
+        let links = self.connections.len().saturating_sub(self.connected());
+        u64::try_from(links).unwrap_or(u64::MAX)
+    }
+
+    /// Closes the links of all servers but these. One that has ended may not have said so.
+    pub(crate) fn keep_links_of(&self, nodes: &HashSet<Uuid>) {
+        for connection in &self.connections {
+            if connection.link.is_some_and(|node| !nodes.contains(&node)) {
+                connection.outbox.close(CloseReason::ClientLeft);
+            }
+        }
+    }
+
+    /// Whether no client is connected.
     pub(crate) fn is_deserted(&self) -> bool {
-        self.connections.is_empty()
+        self.connected() == 0
     }
 
     /// Completes when a connection goes after this call.
@@ -406,14 +456,14 @@ impl Subscribers {
         receiver.map(|receiver| receiver.client().to_owned()).unwrap_or_default()
     }
 
-    /// Closes the connection of every listener of a thread, because their state of it cannot be corrected.
-    pub(crate) fn close_listeners(&self, thread: ThreadId) {
+    /// Closes the connection of every listener of a thread, for instance because their state of it cannot be corrected.
+    pub(crate) fn close_listeners(&self, thread: ThreadId, reason: CloseReason) {
         let outboxes: Vec<Outbox> = match self.threads.get(&thread) {
             Some(side) => side.values().map(|listener| listener.receiver.outbox.clone()).collect(),
             None => Vec::new(),
         };
         for outbox in outboxes {
-            outbox.close(CloseReason::Fault);
+            outbox.close(reason);
         }
     }
 
@@ -422,7 +472,7 @@ impl Subscribers {
         self.connections.iter().map(|connection| connection.outbox.clone()).collect()
     }
 
-    /// Connections, subscriptions and observers of all threads.
+    /// Connected clients, and the subscriptions and observers of all threads, those by links included.
     pub(crate) fn totals(&self) -> (usize, Counts) {
         let mut counts = Counts::default();
         for connection in &self.connections {
@@ -433,7 +483,7 @@ impl Subscribers {
                 }
             }
         }
-        (self.connections.len(), counts)
+        (self.connected(), counts)
     }
 
     /// Makes the connection a listener of the thread. `None` before `initialize`.

@@ -27,6 +27,8 @@ const APP_SERVER: &[&str] = &[
     "router",
     // The parts that the rooms above share.
     "app",
+    // Between the servers of a cluster.
+    "links",
     "approved",
     "reload",
     // Background tasks, and programs that work on a home.

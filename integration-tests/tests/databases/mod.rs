@@ -4,6 +4,7 @@ mod commands;
 mod credentials;
 mod ends;
 mod homes;
+mod links;
 mod migrate;
 mod nodes;
 mod taken;

@@ -13,12 +13,12 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{SkeinQuestionsList, ThreadQueueAdd, ThreadResume, ThreadSearch};
 use skein_protocol::notifications::SkeinQuestionsChanged;
 use skein_protocol::question::SkeinQuestionsListParams;
-use skein_protocol::thread::{ThreadListParams, ThreadQueueAddParams};
+use skein_protocol::thread::ThreadQueueAddParams;
 use skein_protocol::turn::{TurnStatus, UserInput};
 
 use super::{stored_in, texts};
 
-fn node(database: &TestDatabase, name: &str) -> Result<Setup> {
+pub(super) fn node(database: &TestDatabase, name: &str) -> Result<Setup> {
     Ok(named(database, name).helper(Helper::named("helper")?))
 }
 
@@ -34,7 +34,7 @@ async fn two(database: &TestDatabase) -> Result<[(Home, Client); 2]> {
 }
 
 /// Resumes a thread once its owner has ended, as a client that tries again.
-async fn until_resumed(client: &mut Client, thread: ThreadId) -> Result<()> {
+pub(super) async fn until_resumed(client: &mut Client, thread: ThreadId) -> Result<()> {
     let resumed = async {
         loop {
             let pending = client.start_call::<ThreadResume>(&resume_params(thread)).await?;
@@ -45,26 +45,6 @@ async fn until_resumed(client: &mut Client, thread: ThreadId) -> Result<()> {
         }
     };
     tokio::time::timeout(PATIENCE, resumed).await.context("the thread stays with its owner")?
-}
-
-#[tokio::test]
-async fn a_thread_is_with_one_server_at_a_time_and_the_other_lists_it_and_names_the_owner() -> Result<()> {
-    let database = TestCluster::shared().database().await;
-    let [(first, mut one), (second, mut other)] = two(&database).await?;
-    let thread = one.start_thread_with("/tool helper pid").await?;
-    let listed = other.list_all(ThreadListParams::default()).await?;
-    assert_eq!(listed.iter().map(|thread| thread.id).collect::<Vec<_>>(), [thread]);
-    let refused = other.refusal::<ThreadResume>(resume_params(thread)).await?;
-    assert_eq!((refused.code, refused.reason()), (-32001, "ownerUnreachable"));
-    ensure!(refused.message.contains("the server first"), "{refused:?}");
-    one.unsubscribe(thread).await?;
-    one.thread_closed(thread).await?;
-    until_resumed(&mut other, thread).await?;
-    other.turn(thread, "/tool helper pid").await?;
-    assert_eq!((first.family().count(), second.family().helpers.len()), (0, 1));
-    assert_eq!(other.until_status("both live", |status| nodes(status) == Some(2)).await?.repair.total, 0);
-    first.finish().await?;
-    second.finish().await
 }
 
 #[tokio::test]

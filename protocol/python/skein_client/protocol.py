@@ -161,7 +161,7 @@ Reason: TypeAlias = Literal[
     "otherFile",
     # Another turn runs than the one that the request names; see `activeTurnId`.
     "otherTurn",
-    # Another server has the thread. Try again after `retryAfterMs`, or ask that server.
+    # Another server has the thread and does not answer. Try again after `retryAfterMs`.
     "ownerUnreachable",
     # No message waits in the queue, so none can be started.
     "queueEmpty",
@@ -431,10 +431,14 @@ class ClusterCounts(TypedDict):
     database: DatabaseCounts
     # The id of the cluster, which its database has.
     id: str
+    # The links that other servers have here: one for each of them, and one for each of their clients that uses a thread of this one.
+    links: int
     # The id of the server's row in the database.
     node: str
     # The servers whose rows live, this one included, as of the newest confirmed beat; 0 before the first.
     nodes: int
+    # The other servers whose announcements come here.
+    observed: int
     # Whether the database answers.
     standing: NodeStanding
 
@@ -1477,6 +1481,8 @@ class LoadedThread(TypedDict):
     materialised: bool
     # Connections that only watch.
     observers: int
+    # The name of the server that has it, if it is another one of the cluster. Its connections and helpers are counted there.
+    server: NotRequired[str | None]
     # The state of its life.
     state: LoadedState
     # The status that clients see.

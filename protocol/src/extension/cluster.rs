@@ -18,6 +18,10 @@ pub struct ClusterCounts {
     pub standing: NodeStanding,
     /// Milliseconds since the server sent the last beat that the database has confirmed. It sends one each second.
     pub beat_age_ms: u64,
+    /// The other servers whose announcements come here.
+    pub observed: u64,
+    /// The links that other servers have here: one for each of them, and one for each of their clients that uses a thread of this one.
+    pub links: u64,
     /// The database, as the server sees it.
     pub database: DatabaseCounts,
 }

@@ -223,6 +223,10 @@ pub struct Flags {
     pub store: Option<String>,
     /// `--node-name`.
     pub node_name: Option<String>,
+    /// `--cluster-listen`.
+    pub cluster_listen: Option<String>,
+    /// `--cluster-advertise`.
+    pub cluster_advertise: Option<String>,
     /// `--ws-auth` and its flags.
     pub ws_auth: Option<WsAuth>,
     /// Each `-c KEY=VALUE`, as in the file with a dotted key; they win over the file.
@@ -320,10 +324,8 @@ impl ServerConfig {
             Ok(url) => config.store.url = url.or(config.store.url),
             Err(error) => problems.push(error),
         }
-        match cluster::of_start(flags.node_name.as_deref()) {
-            Ok(name) => config.cluster.node_name = name.or(config.cluster.node_name),
-            Err(error) => problems.push(error),
-        }
+        config.cluster.take_flags(flags, &mut problems);
+        config.cluster.check(&mut problems);
         if let Some(error) = listen::unused_certificate(&config) {
             problems.push(error);
         }

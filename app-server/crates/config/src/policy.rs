@@ -1,5 +1,6 @@
 //! Every number of this crate, with its unit, its reason and where it comes from. Defaults of settings are here, too.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use skein_protocol::budget::ThreadBudget;
@@ -164,3 +165,9 @@ pub(crate) const CAPABILITY_TOKEN_MOST: u64 = 16 << 10;
 pub const REFUSED_ORIGINS: usize = 8;
 /// Characters of a stranger's text that logs and the status show. Origin: a promise.
 pub const SHOWN_STRANGER: usize = 256;
+
+// --- cluster ---
+
+/// Where a server listens for the other servers of its database. Origin: design; nothing of it leaves the machine unless a setting
+/// says so.
+pub(crate) const DEFAULT_CLUSTER_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

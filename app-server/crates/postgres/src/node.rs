@@ -16,13 +16,27 @@ pub struct NodeProfile {
     pub home: HomeTag,
     /// Whether it has the database alone.
     pub company: NodeCompany,
+    /// Where the other servers reach it; `None` for a server alone.
+    pub link: Option<LinkPlace>,
 }
+
+/// Where a server takes links of the others, and how it proves to be the one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkPlace {
+    /// The host and the port.
+    pub address: String,
+    /// Of its certificate.
+    pub key: KeyHash,
+}
+
+/// The SHA-256 of a certificate in DER.
+pub type KeyHash = [u8; 32];
 
 #[cfg(test)]
 impl NodeProfile {
     /// The server of a home of its own, with the same name.
     pub(crate) fn of(name: &str, company: NodeCompany) -> Self {
-        Self { name: name.to_owned(), home: HomeTag::of(&[name.as_bytes()]), company }
+        Self { name: name.to_owned(), home: HomeTag::of(&[name.as_bytes()]), company, link: None }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::numbers::number;
 use crate::policy;
 
 /// The form of the tables that this version makes and serves.
-const SCHEMA: i32 = 4;
+const SCHEMA: i32 = 5;
 
 /// The form of [`TABLES`].
 const FIRST: i32 = 1;
@@ -68,7 +68,7 @@ create table catalog (
 "#;
 
 /// The additions of each later form. Nothing is removed, so that servers of the form before go on.
-const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS), (3, QUESTIONS), (4, CHANGED)];
+const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS), (3, QUESTIONS), (4, CHANGED), (5, LINKS)];
 
 const CREDENTIALS: &str = r#"
 alter table cluster add column if not exists moved_to text;
@@ -87,6 +87,9 @@ const CHANGED: &str = r#"
 alter table threads add column changed xid8;
 create index threads_changed on threads (changed);
 "#;
+
+/// Where a server takes links of the others. `nodes.addr` has the number of its home.
+const LINKS: &str = "\nalter table nodes add column link_addr text;\n";
 
 /// The tables that a server reads and writes.
 const NAMES: &str =

@@ -1,15 +1,20 @@
 //! How a server stands with its database, by the beats that the database has confirmed.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use skein_protocol::extension::{ClusterCounts, DatabaseCounts, NodeStanding};
+use skein_protocol::ids::ThreadId;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::connection::Params;
 use crate::database::Database;
-use crate::node::{NodeCompany, NodeId};
+use crate::node::{LinkPlace, NodeCompany, NodeId};
 use crate::policy;
 
 /// The beats of a server.
@@ -88,6 +93,26 @@ impl Beats {
     }
 }
 
+/// The owner of a thread, if it is another server that lives.
+const OWNER: &str =
+    "select n.node, n.name, n.link_addr, n.key_sha256 from heads h join nodes n on n.node = h.owner
+  where h.thread = $1 and n.state = 'live' and n.node <> $2";
+
+/// The servers that live besides one.
+const NEIGHBOURS: &str =
+    "select node, name, link_addr, key_sha256 from nodes where state = 'live' and node <> $1";
+
+/// Another server of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The id of its row.
+    pub node: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Where it takes links; `None` for one of an earlier version.
+    pub link: Option<LinkPlace>,
+}
+
 /// A server's place in its cluster.
 #[derive(Debug, Clone)]
 pub struct NodePlace {
@@ -109,6 +134,52 @@ impl NodePlace {
         assert!(waited.is_ok_and(|waited| waited.is_ok()), "{:?}", self.beats.borrow());
     }
 
+    /// The server that has a thread and lives, if it is another one.
+    ///
+    /// # Errors
+    /// If the database does not serve.
+    pub async fn owner_of(&self, thread: ThreadId) -> io::Result<Option<Neighbour>> {
+        let found =
+            self.neighbours_by(OWNER, &[(&thread.uuid(), Type::UUID), (&self.node.id(), Type::UUID)]).await;
+        found.map(|found| found.into_iter().next())
+    }
+
+    /// The other servers that live.
+    ///
+    /// # Errors
+    /// If the database does not serve.
+    pub async fn neighbours(&self) -> io::Result<Vec<Neighbour>> {
+        self.neighbours_by(NEIGHBOURS, &[(&self.node.id(), Type::UUID)]).await
+    }
+
+    async fn neighbours_by(&self, sql: &str, params: &Params<'_>) -> io::Result<Vec<Neighbour>> {
+        let rows = self.database.pool().read(sql, params).await?;
+        let neighbour = |row: &Row| Neighbour {
+            node: row.get(0),
+            name: row.get(1),
+            link: row.get::<_, Option<String>>(2).and_then(|address| {
+                Some(LinkPlace { address, key: row.get::<_, &[u8]>(3).try_into().ok()? })
+            }),
+        };
+        Ok(rows.iter().map(neighbour).collect())
+    }
+
+    /// Waits until the servers that live are others than `known`, and returns them. Never returns once the server has stopped.
+    pub async fn members_beside(&self, known: &[Uuid]) -> Vec<Uuid> {
+        let mut beats = self.beats.clone();
+        let changed =
+            beats.wait_for(|beats| beats.members() != known).await.map(|beats| beats.members().to_vec());
+        match changed {
+            Ok(members) => members,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The id of this server's row.
+    pub fn node(&self) -> Uuid {
+        self.node.id()
+    }
+
     /// Whether the database has confirmed a beat lately. Waits for nothing.
     pub fn standing(&self, now: Instant) -> NodeStanding {
         self.beats.borrow().standing(now)
@@ -124,6 +195,9 @@ impl NodePlace {
             nodes: whole(beats.members().len() as u128),
             standing: beats.standing(now),
             beat_age_ms: whole(beats.age(now).as_millis()),
+            // The caller counts them.
+            observed: 0,
+            links: 0,
             database: DatabaseCounts {
                 life: self.database.life().to_string(),
                 beat_micros: whole(beats.took.as_micros()),

@@ -16,6 +16,7 @@ use super::questions::resolved;
 use super::relocation::{announce_move, answer_move, mend_index, record_of, refuse_move};
 use super::{Child, Owner, ThreadParts, settings};
 use crate::thread::Context;
+use crate::thread::catalog::AnnouncedTo;
 use crate::thread::command::Command;
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
@@ -236,7 +237,9 @@ pub(super) fn announce_closed(services: &Context, log: &Log) {
     let params = ThreadClosedNotification { thread_id: log.id(), skein: None };
     let notice = Notice::new::<ThreadClosed>(Recipients::All, &params, log.wall(), None);
     match log.persistence() {
-        Persistence::Durable => services.subscribers.publish_to_unsubscribed(log.id(), &notice.broadcast),
+        Persistence::Durable => {
+            services.subscribers.announce(log.id(), &notice.broadcast, AnnouncedTo::Unsubscribed)
+        }
         Persistence::Ephemeral => {}
     }
 }

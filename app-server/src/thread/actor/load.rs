@@ -84,12 +84,14 @@ impl Owner {
             Ok(loaded) => self.open_log(loaded),
             Err(error) => {
                 self.services.store.release(self.id);
-                // A next owner would only fail to load again.
-                for command in self.waiters.take_deferred() {
+                // A next owner would only fail to load again. The first command is refused first: another server may take them in order.
+                let deferred = self.waiters.take_deferred();
+                self.repair.fail(&error);
+                self.step(Event::LoadFailed(error.to_wire()));
+                for command in deferred {
                     command.refuse(&self.services, &error.to_wire());
                 }
-                self.repair.fail(&error);
-                return self.step(Event::LoadFailed(error.to_wire()));
+                return;
             }
         };
         self.parts().note_use();

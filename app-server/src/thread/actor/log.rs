@@ -18,8 +18,10 @@ use skein_store::rollout::{Keep, Lease};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::outbox::CloseReason;
 use crate::outbox::reply::Reply;
 use crate::policy;
+use crate::thread::catalog::AnnouncedTo;
 use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
 use crate::thread::journal::{Journal, Saved, reach};
@@ -369,7 +371,7 @@ impl Log {
             Saved::No => notice.into_unsaved(),
         };
         match scope {
-            Recipients::All => self.services.subscribers.publish_to_all(self.thread, &broadcast),
+            Recipients::All => self.services.subscribers.announce(self.thread, &broadcast, AnnouncedTo::All),
             Recipients::Subscribers => self.services.subscribers.publish(self.thread, &broadcast),
         }
     }
@@ -422,7 +424,7 @@ impl Log {
     pub(super) fn give_up(&mut self) {
         if self.journal.as_ref().is_some_and(Journal::lacks_a_revert) {
             // Clients know a revert that is not on disk. They have to reload the thread.
-            self.services.subscribers.close_listeners(self.thread);
+            self.services.subscribers.close_listeners(self.thread, CloseReason::Fault);
         }
         let unsaved = self.journal.as_mut().map_or(0, Journal::abandon);
         tracing::error!(thread = %self.thread, records = unsaved, "the storage did not take records of this thread; they are lost");

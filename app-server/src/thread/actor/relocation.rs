@@ -19,6 +19,7 @@ use skein_store::rollout::{Lease, Location, MoveError, OpenMarker};
 use super::log::Log;
 use super::{Child, Owner};
 use crate::thread::Context;
+use crate::thread::catalog::AnnouncedTo;
 use crate::thread::command::{Command, Relocate};
 use crate::thread::effect::{Destination, MoveRefusal};
 use crate::thread::error::ThreadError;
@@ -158,7 +159,7 @@ pub(super) fn announce_move(services: &Context, log: &Log, to: Destination) {
         }
     };
     match log.persistence() {
-        Persistence::Durable => services.subscribers.publish_to_all(thread_id, &notice.broadcast),
+        Persistence::Durable => services.subscribers.announce(thread_id, &notice.broadcast, AnnouncedTo::All),
         Persistence::Ephemeral => services.subscribers.publish(thread_id, &notice.broadcast),
     }
 }

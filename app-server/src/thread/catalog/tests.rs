@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+const OF: AnnouncedOf =
+    AnnouncedOf { thread: ThreadId::new(Uuid::nil()), audience: AnnouncedTo::All, is_own: true };
 const START: Uuid = Uuid::from_u128(7);
 
 fn catalog(changes: usize, bytes: usize) -> Catalog {
@@ -26,7 +28,7 @@ fn since(catalog: &Catalog, after: u64) -> Option<Vec<Value>> {
 fn a_change_is_sent_as_it_is_kept() {
     let mut catalog = catalog(10, 1_000);
     let number = Some((EventSeq(3), Epoch(2)));
-    let announced = catalog.add(&announcement("x", number)).unwrap();
+    let announced = catalog.add(&announcement("x", number), OF).unwrap();
     let skein = json!({ "catalogSeq": 1, "catalogEpoch": START.to_string() });
     let params = json!({ "text": "x", "skein": skein });
     let mut frame = json!({ "method": "a/b", "params": params, "emittedAtMs": 5 });
@@ -42,7 +44,7 @@ fn a_change_is_sent_as_it_is_kept() {
 fn a_dropped_change_another_start_and_the_future_are_too_old() {
     let mut catalog = catalog(3, 1_000);
     for _ in 0..5 {
-        catalog.add(&announcement("x", None)).unwrap();
+        catalog.add(&announcement("x", None), OF).unwrap();
     }
     assert_eq!(since(&catalog, 1), None);
     assert_eq!(since(&catalog, 2).unwrap().len(), 3);
@@ -55,8 +57,8 @@ fn a_dropped_change_another_start_and_the_future_are_too_old() {
 #[test]
 fn one_change_above_all_bounds_is_sent_and_not_kept() {
     let mut catalog = catalog(3, 200);
-    catalog.add(&announcement("x", None)).unwrap();
-    assert!(catalog.add(&announcement(&"x".repeat(500), None)).is_some());
+    catalog.add(&announcement("x", None), OF).unwrap();
+    assert!(catalog.add(&announcement(&"x".repeat(500), None), OF).is_some());
     assert_eq!((since(&catalog, 1), since(&catalog, 2)), (None, Some(vec![])));
     assert_eq!(catalog.bytes, 0);
 }
@@ -72,7 +74,7 @@ proptest! {
     ) {
         let mut catalog = catalog(changes, bytes);
         for text in &texts {
-            catalog.add(&announcement(text, None)).unwrap();
+            catalog.add(&announcement(text, None), OF).unwrap();
             prop_assert!(catalog.kept.len() <= changes && catalog.bytes <= bytes);
             prop_assert_eq!(catalog.bytes, catalog.kept.iter().map(|c| c.params.get().len()).sum::<usize>());
         }

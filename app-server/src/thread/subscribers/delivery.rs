@@ -4,16 +4,18 @@
 use std::collections::HashSet;
 #[cfg(not(all(test, feature = "races")))]
 use std::sync::MutexGuard;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use skein_base::tasks::apart;
 use skein_protocol::extension::{CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
+use super::relay::Relay;
+use super::relay::passages::{self, Passages};
 use super::{Connection, Delivery, Listener, Ordering, Subscribers, Ticket};
 use crate::outbox::{Frame, LateWakes, Outbox, TextDelta};
 use crate::policy;
-use crate::thread::catalog::{Announced, Announcement, Catalog};
+use crate::thread::catalog::{Announced, AnnouncedOf, AnnouncedTo, Announcement, Catalog};
 use crate::thread::questions::Askable;
 #[cfg(all(test, feature = "races"))]
 use crate::thread::tests::shim::MutexGuard;
@@ -49,11 +51,49 @@ pub(crate) struct Broadcast {
 pub(crate) struct Receiver {
     pub(super) outbox: Outbox,
     pub(super) wishes: ClientWishes,
+    pub(super) end: ReceiverEnd,
+}
+
+/// The other end of a receiver's connection.
+#[derive(Debug)]
+pub(super) enum ReceiverEnd {
+    /// A client of this server.
+    Client(Mutex<Passages>),
+    /// Another server, for one of its clients.
+    Link,
+    /// Another server, for the announcements to all of its clients.
+    Observer,
+}
+
+impl ReceiverEnd {
+    /// A client without a link.
+    pub(super) fn client() -> Self {
+        Self::Client(Mutex::default())
+    }
 }
 
 impl Receiver {
-    pub(crate) fn new(outbox: Outbox, wishes: ClientWishes) -> Self {
-        Self { outbox, wishes }
+    pub(super) fn new(outbox: Outbox, wishes: ClientWishes, end: ReceiverEnd) -> Self {
+        Self { outbox, wishes, end }
+    }
+
+    /// The receiver of a client.
+    #[cfg(test)]
+    pub(crate) fn of_client(outbox: Outbox, wishes: ClientWishes) -> Self {
+        Self::new(outbox, wishes, ReceiverEnd::client())
+    }
+
+    /// Whether the client has not opted out of this method.
+    pub(super) fn wants(&self, method: &str) -> bool {
+        !self.wishes.opted_out.contains(method)
+    }
+
+    /// Whether a client of this server is at the other end.
+    pub(super) fn is_client(&self) -> bool {
+        match &self.end {
+            ReceiverEnd::Client(_) => true,
+            ReceiverEnd::Link | ReceiverEnd::Observer => false,
+        }
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
@@ -75,13 +115,8 @@ impl Receiver {
         self.give(broadcast, None);
     }
 
-    /// Queues a frame for later. Returns whether the writer has to be woken.
-    fn give_later(&self, method: &str, frame: &Frame) -> bool {
-        !self.wishes.opted_out.contains(method) && self.outbox.push_later(frame.clone())
-    }
-
     /// The form of a notification for this client.
-    fn form<'b>(&self, broadcast: &'b Broadcast) -> &'b Frame {
+    pub(super) fn form<'b>(&self, broadcast: &'b Broadcast) -> &'b Frame {
         match &broadcast.numbered {
             Some(numbered) if self.wishes.numbered => numbered,
             Some(_) | None => &broadcast.plain,
@@ -89,7 +124,7 @@ impl Receiver {
     }
 
     fn give(&self, broadcast: &Broadcast, about: Option<ThreadId>) {
-        if self.wishes.opted_out.contains(broadcast.method) {
+        if !self.wants(broadcast.method) {
             return;
         }
         let frame = self.form(broadcast);
@@ -101,12 +136,23 @@ impl Receiver {
     }
 }
 
-/// The form of an announcement for a client that wants numbers.
-fn frame_for(announced: &Announced, listens: bool) -> &Frame {
-    match &announced.numbered {
-        Some(numbered) if listens => numbered,
-        Some(_) | None => &announced.plain,
-    }
+/// The form of an announcement for a client. One that has not got an earlier change yet, which is on another way to it, learns no
+/// place in the catalog: it would ask only for what came after that.
+fn announced_form(
+    (receiver, passages): (&Receiver, &Mutex<Passages>),
+    broadcast: &Broadcast,
+    announced: Option<&Announced>,
+    receives: bool,
+) -> Frame {
+    let Some(announced) = announced.filter(|_| receiver.wishes.numbered) else {
+        return receiver.form(broadcast).clone();
+    };
+    let (plain, numbered) = if passages::lock(passages).are_complete() {
+        (&announced.plain, &announced.numbered)
+    } else {
+        (&broadcast.plain, &broadcast.numbered)
+    };
+    numbered.as_ref().filter(|_| receives).unwrap_or(plain).clone()
 }
 
 impl Subscribers {
@@ -131,38 +177,34 @@ impl Subscribers {
         }
     }
 
-    /// The connections that opted in to events.
+    /// The connections that opted in to events, those by links included.
     pub(crate) fn listening(&self) -> Vec<Arc<Receiver>> {
         let receivers = self.connections.iter().filter_map(|entry| entry.receiver.clone());
         receivers.filter(|receiver| receiver.wishes.numbered).collect()
     }
 
-    /// Sends a notification about no thread to every initialised connection.
+    /// Sends a notification about no thread to every initialised client of this server.
     pub(crate) fn publish_to_everybody(&self, broadcast: &Broadcast) {
         self.walk(|| {
-            self.give_to_all(broadcast.method, |connection| {
-                let receiver = connection.receiver.as_ref()?;
-                Some((receiver, receiver.form(broadcast)))
+            self.give_to_all(|connection| {
+                let receiver = connection.receiver.as_ref().filter(|receiver| receiver.is_client())?;
+                receiver.wants(broadcast.method).then(|| (receiver, receiver.form(broadcast).clone()))
             });
         });
     }
 
     /// Does the work that goes over all connections. The answer to the request that has caused it waits for its writer in this
     /// thread, so a walk over very many connections goes apart, and so does the wait for another one.
-    fn walk(&self, work: impl FnOnce()) {
+    pub(super) fn walk(&self, work: impl FnOnce()) {
         if self.connections.len() > policy::WAKES_AT_ONCE { apart(work) } else { work() }
     }
 
     /// Gives each connection the frame that is for it, if there is one, and wakes the writers.
-    fn give_to_all<'f>(
-        &self,
-        method: &str,
-        frame_for: impl Fn(&Connection) -> Option<(&Arc<Receiver>, &'f Frame)>,
-    ) {
+    pub(super) fn give_to_all(&self, frame_for: impl Fn(&Connection) -> Option<(&Arc<Receiver>, Frame)>) {
         let mut due = Vec::new();
         for connection in &self.connections {
             let Some((receiver, frame)) = frame_for(&connection) else { continue };
-            if receiver.give_later(method, frame) {
+            if receiver.outbox.push_later(frame) {
                 due.push(receiver.outbox.clone());
             }
         }
@@ -188,39 +230,26 @@ impl Subscribers {
         }
     }
 
-    /// Sends a notification of a thread to every initialised connection.
-    pub(crate) fn publish_to_all(&self, thread: ThreadId, broadcast: &Broadcast) {
-        self.announce(thread, broadcast, |_| true);
-    }
-
-    /// Sends a notification about a thread to every connection that opted in to events, with a number of the catalog.
-    pub(crate) fn publish_to_listening(&self, thread: ThreadId, broadcast: &Broadcast) {
-        let listens = |receiver: &Arc<Receiver>| receiver.wishes.numbered;
-        self.announce(thread, broadcast, |connection| connection.receiver.as_ref().is_some_and(listens));
-    }
-
-    /// Sends a notification to every initialised connection that neither listens to the thread nor waits for a resume of it: a
-    /// client that shows a thread exits when the thread is closed.
-    pub(crate) fn publish_to_unsubscribed(&self, thread: ThreadId, broadcast: &Broadcast) {
-        self.announce(thread, broadcast, |connection| {
-            !connection.threads.contains_key(&thread) && !connection.waits_for(thread)
-        });
-    }
-
-    fn announce(&self, thread: ThreadId, broadcast: &Broadcast, is_for: impl Fn(&Connection) -> bool) {
+    /// Sends a notification about a thread to this audience, with a number of the catalog.
+    pub(crate) fn announce(&self, thread: ThreadId, broadcast: &Broadcast, audience: AnnouncedTo) {
         self.walk(|| {
+            let of = AnnouncedOf { thread, audience, is_own: true };
             let mut catalog = self.catalog();
-            let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change));
+            let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change, of));
             self.newest.store(catalog.last(), Ordering::Release);
-            self.give_to_all(broadcast.method, |connection| {
-                let receiver = connection.receiver.as_ref().filter(|_| is_for(connection))?;
-                let frame = match &announced {
-                    Some(announced) if receiver.wishes.numbered => {
-                        frame_for(announced, connection.receives(thread))
-                    }
-                    Some(_) | None => receiver.form(broadcast),
+            let relay = Relay::of(of, broadcast, catalog.last());
+            self.give_to_all(|connection| {
+                let receiver = connection.receiver.as_ref()?;
+                let is_for = connection.is_in(audience, thread) && receiver.wants(broadcast.method);
+                let receives = connection.receives(thread);
+                let frame = match &receiver.end {
+                    ReceiverEnd::Client(passages) => is_for.then(|| {
+                        announced_form((receiver, passages), broadcast, announced.as_ref(), receives)
+                    }),
+                    ReceiverEnd::Link => relay.to_link(is_for, receives && receiver.wishes.numbered),
+                    ReceiverEnd::Observer => relay.to_observer(),
                 };
-                Some((receiver, frame))
+                frame.map(|frame| (receiver, frame))
             });
             if let Some(side) = self.threads.get(&thread).filter(|_| broadcast.numbered.is_some()) {
                 side.values().for_each(Listener::miss);
@@ -236,6 +265,11 @@ impl Subscribers {
         }
     }
 
+    /// The epoch of the catalog.
+    pub(crate) fn catalog_epoch(&self) -> &str {
+        &self.catalog_epoch
+    }
+
     /// Looks up the changes that a client missed, and answers before the next change is sent. So every change that the client
     /// receives behind the answer is newer.
     pub(crate) fn catalog_since(
@@ -246,7 +280,7 @@ impl Subscribers {
         self.walk(|| answer(self.catalog().since(params)));
     }
 
-    fn catalog(&self) -> MutexGuard<'_, Catalog> {
+    pub(super) fn catalog(&self) -> MutexGuard<'_, Catalog> {
         self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,15 +1,20 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use skein_base::clock::WallMs;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
+use skein_protocol::notifications::ThreadNameUpdated;
+use skein_protocol::table::Notification;
 use tokio::time::timeout;
 
-use super::{Broadcast, ClientWishes, Left, NoTicket, Role, Subscribers};
-use crate::outbox::{Outbox, OutboxLimits, WriterAction};
+use super::{
+    Broadcast, ChangesSince, ClientWishes, Left, NoTicket, RelayKind, RelayedNumber, Role, Subscribers,
+};
+use crate::outbox::{Frame, Outbox, OutboxLimits, WriterAction};
 use crate::policy;
-use crate::thread::catalog::Announcement;
+use crate::thread::catalog::{AnnouncedTo, Announcement, RelayedChange};
 use crate::thread::event::Counts;
 
 const T: ThreadId = ThreadId::new(uuid::Uuid::from_u128(1));
@@ -163,7 +168,7 @@ async fn nothing_reaches_an_uninitialised_connection() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let silent = outbox(1);
     subscribers.connect(silent.clone());
-    subscribers.publish_to_all(T, &notice("any"));
+    subscribers.announce(T, &notice("any"), AnnouncedTo::All);
     assert_eq!(received(&silent).await, Vec::<String>::new());
     assert!(subscribers.initialise(ConnectionId(1), ClientWishes::default()));
     assert!(!subscribers.initialise(ConnectionId(1), ClientWishes::default()), "only once");
@@ -183,7 +188,7 @@ async fn a_client_that_catches_up_gets_a_number_in_its_place_only() {
         at: WallMs(1),
         number: Some((EventSeq(9), Epoch(4))),
     };
-    subscribers.publish_to_all(T, &Broadcast { announcement: Some(named), ..notice("name") });
+    subscribers.announce(T, &Broadcast { announcement: Some(named), ..notice("name") }, AnnouncedTo::All);
     assert!(received(&listens).await[0].contains("\"seq\":9"));
     for other in [&catches_up, &stranger] {
         assert!(!received(other).await[0].contains("\"seq\":9"));
@@ -197,7 +202,7 @@ async fn closed_is_published_to_unsubscribed_connections_only() {
     let [shows, waits, stranger] = [1, 2, 3].map(|id| connected(&subscribers, id));
     join(&subscribers, 1, Role::Subscriber);
     let _ticket = subscribers.begin_resume(ConnectionId(2), T, usize::MAX).unwrap();
-    subscribers.publish_to_unsubscribed(T, &notice("closed"));
+    subscribers.announce(T, &notice("closed"), AnnouncedTo::Unsubscribed);
     assert_eq!(received(&shows).await, Vec::<String>::new());
     assert_eq!(received(&waits).await, Vec::<String>::new());
     assert_eq!(received(&stranger).await, ["plain"]);
@@ -283,8 +288,8 @@ async fn announcements_are_numbered_for_clients_that_want_numbers() {
         }),
         ..notice("name")
     };
-    subscribers.publish_to_all(T, &announced);
-    subscribers.publish_to_unsubscribed(T, &announced);
+    subscribers.announce(T, &announced, AnnouncedTo::All);
+    subscribers.announce(T, &announced, AnnouncedTo::Unsubscribed);
     assert_eq!(received(&plain).await, ["plain"]);
     let numbers = |frames: Vec<String>| -> Vec<(Option<u64>, Option<u64>)> {
         let values = frames.iter().map(|frame| serde_json::from_str::<serde_json::Value>(frame).unwrap());
@@ -293,6 +298,103 @@ async fn announcements_are_numbered_for_clients_that_want_numbers() {
     assert_eq!(numbers(received(&listens).await), [(Some(1), Some(9))]);
     assert_eq!(numbers(received(&stranger).await), [(Some(1), None), (Some(2), None)]);
     assert_eq!(subscribers.catalog_place().catalog_seq, 2);
+}
+
+/// Another server, as its row names it.
+const OTHER: uuid::Uuid = uuid::Uuid::from_u128(1);
+
+/// The change with this number of the other server.
+fn relayed(number: u64) -> (RelayedNumber, RelayedChange) {
+    let change = RelayedChange {
+        thread: T,
+        audience: AnnouncedTo::All,
+        method: ThreadNameUpdated::INFO.wire.to_owned(),
+        params: serde_json::Map::new(),
+        at: WallMs(1),
+        number: None,
+    };
+    (RelayedNumber { start: OTHER, number }, change)
+}
+
+/// The places in the catalog of these frames.
+fn places(frames: &[String]) -> Vec<Option<u64>> {
+    let values = frames.iter().map(|frame| serde_json::from_str::<serde_json::Value>(frame).unwrap());
+    values.map(|value| value["params"]["skein"]["catalogSeq"].as_u64()).collect()
+}
+
+#[tokio::test]
+async fn a_client_with_a_link_gets_each_change_of_the_other_server_once_whichever_way_is_faster() {
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
+    let wishes = || ClientWishes { numbered: true, ..ClientWishes::default() };
+    let [linked, others] = [1, 2].map(|id| connected_with(&subscribers, id, wishes()));
+    let announce = |number| {
+        let (from, change) = relayed(number);
+        subscribers.announce_relayed(from, change);
+    };
+    let pass_on = |number| {
+        let (from, change) = relayed(number);
+        subscribers.pass_on(ConnectionId(1), from, Some(change));
+    };
+    announce(1);
+    subscribers.begin_link(ConnectionId(1), RelayedNumber { start: OTHER, number: 0 });
+    // It has the first one already.
+    pass_on(1);
+    assert_eq!(places(&received(&linked).await), [Some(1)]);
+    // The way for all is faster: until the link has brought it, the client must not learn that it has the second change.
+    announce(2);
+    subscribers.announce(T, &announced(), AnnouncedTo::All);
+    assert_eq!(received(&linked).await, ["plain"]);
+    pass_on(2);
+    assert_eq!(places(&received(&linked).await), [Some(3)]);
+    // The link is faster.
+    pass_on(3);
+    announce(3);
+    subscribers.announce(T, &announced(), AnnouncedTo::All);
+    assert_eq!(places(&received(&linked).await), [Some(3), Some(5)]);
+    assert_eq!(places(&received(&others).await), [1, 2, 3, 4, 5].map(Some));
+    subscribers.forget_catalog();
+    assert_eq!(subscribers.catalog_place().catalog_seq, 6);
+}
+
+#[tokio::test]
+async fn another_server_gets_the_changes_with_their_numbers_and_each_of_its_clients_those_for_it() {
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
+    subscribers.announce(T, &announced(), AnnouncedTo::All);
+    let [link, observer] = [1, 2].map(outbox);
+    let opened =
+        |newest, since: ChangesSince<'_>| Frame::from(format!("{newest} {}", since(0).unwrap().len()));
+    for (outbox, kind) in [(&link, RelayKind::Client), (&observer, RelayKind::Observer)] {
+        subscribers.connect_link(outbox.clone(), OTHER);
+        let wishes = ClientWishes { numbered: true, ..ClientWishes::default() };
+        subscribers.initialise_link(outbox.connection(), wishes, (kind, opened));
+    }
+    assert_eq!((subscribers.links(), subscribers.is_deserted()), (2, true));
+    join(&subscribers, 1, Role::Subscriber);
+    let numbered =
+        Announcement { number: Some((EventSeq(9), Epoch(4))), ..announced().announcement.unwrap() };
+    subscribers.announce(T, &Broadcast { announcement: Some(numbered), ..announced() }, AnnouncedTo::All);
+    subscribers.announce(T, &announced(), AnnouncedTo::Unsubscribed);
+    // Each server announces these by itself.
+    subscribers.announce(T, &announced(), AnnouncedTo::Listening);
+    subscribers.publish_to_everybody(&announced());
+    let read = |frames: &[String]| -> Vec<(u64, Option<bool>)> {
+        let values = frames.iter().map(|frame| serde_json::from_str::<serde_json::Value>(frame).unwrap());
+        let number = |value: serde_json::Value| {
+            let has_number = value.get(1).map(|change| !change["number"].is_null());
+            (value[0].as_u64().unwrap(), has_number)
+        };
+        values.map(number).collect()
+    };
+    let (to_link, to_observer) = (received(&link).await, received(&observer).await);
+    assert_eq!((to_link[0].as_str(), to_observer[0].as_str()), ("1 1", "1 1"));
+    assert_eq!(read(&to_link[1..]), [(2, Some(true)), (3, None)]);
+    assert_eq!(read(&to_observer[1..]), [(2, Some(false)), (3, Some(false))]);
+    subscribers.keep_links_of(&HashSet::from([OTHER]));
+    assert_eq!(link.closed(), None);
+    subscribers.keep_links_of(&HashSet::new());
+    assert!(link.closed().is_some() && observer.closed().is_some(), "that server has ended");
+    let _left = subscribers.disconnect(ConnectionId(1));
+    assert_eq!(subscribers.links(), 1);
 }
 
 /// An announcement without a number of a thread.
@@ -316,7 +418,7 @@ fn numbers_rise_without_a_gap_for_each_connection() {
     let outboxes = [1, 2, 3].map(|id| connected_with(&subscribers, id, wishes()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..250).for_each(|_| subscribers.publish_to_all(T, &announced())));
+            scope.spawn(|| (0..250).for_each(|_| subscribers.announce(T, &announced(), AnnouncedTo::All)));
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -336,7 +438,7 @@ fn lists_and_other_tasks_go_on_while_an_announcement_waits() {
     let subscribers = Arc::new(Subscribers::new(uuid::Uuid::nil()));
     let _outboxes: Vec<Outbox> =
         (0..=policy::WAKES_AT_ONCE as u64).map(|id| connected(&subscribers, id)).collect();
-    subscribers.publish_to_all(T, &announced());
+    subscribers.announce(T, &announced(), AnnouncedTo::All);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
     let (_inside, tasks) = (runtime.enter(), Tasks::new());
@@ -345,7 +447,7 @@ fn lists_and_other_tasks_go_on_while_an_announcement_waits() {
     let (begins, begun) = std::sync::mpsc::sync_channel(1);
     let waits = tasks.spawn("waits", async move {
         begins.send(()).unwrap();
-        behind.publish_to_all(T, &announced());
+        behind.announce(T, &announced(), AnnouncedTo::All);
     });
     begun.recv().unwrap();
     // The only worker is free for this.

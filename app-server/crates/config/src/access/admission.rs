@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use skein_protocol::access::Access;
 use uuid::Uuid;
 
@@ -9,7 +10,8 @@ use super::WebOrigin;
 use crate::policy;
 
 /// A way into the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Door {
     /// A unix socket: `control.sock`, or one of `--listen unix://PATH`.
     Unix,
@@ -20,7 +22,8 @@ pub enum Door {
 }
 
 /// The kinds of credentials that last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum CredentialKind {
     /// Made by a ticket, for one page.
     Session,
@@ -31,7 +34,8 @@ pub enum CredentialKind {
 }
 
 /// A credential that was found valid.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Grant {
     /// The credential's id.
     pub id: Uuid,
@@ -49,7 +53,8 @@ pub struct Grant {
 }
 
 /// The sender of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Identity {
     /// A program of the server's user on this machine.
     LocalProgram,
@@ -66,8 +71,10 @@ pub enum Identity {
     Anonymous,
 }
 
-/// The right of a request to pass. A connection keeps it until its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The right of a request to pass. A connection keeps it until its end, and other servers of a cluster get it with the requests that they
+/// serve for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Admission {
     /// The door that it came through.
     pub door: Door,
@@ -93,6 +100,19 @@ impl Admission {
             Identity::Bearer(grant) => Some(grant.id),
             Identity::Helper { grant, .. } => grant.as_ref().map(|grant| grant.id),
             Identity::LocalProgram | Identity::Anonymous => None,
+        }
+    }
+
+    /// That of another server of the cluster, which only hears announcements.
+    pub fn of_observer() -> Self {
+        Self {
+            door: Door::Remote,
+            identity: Identity::Anonymous,
+            access: Access::Read,
+            origin: None,
+            is_own_page: false,
+            is_user_unasked: false,
+            is_other_user: false,
         }
     }
 

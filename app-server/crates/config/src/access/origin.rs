@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The hosts whose every port a pattern may allow.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -18,7 +18,8 @@ const MOST_BYTES: usize = 320;
 const COMMAND_BYTES: usize = 160;
 
 /// The origin of a page, exactly as the browser sends it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct WebOrigin(String);
 
 /// The origins that one entry of `browser.origins` allows.

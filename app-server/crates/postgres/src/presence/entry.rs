@@ -70,14 +70,17 @@ const LEFT_OPEN: &str = "select thread from heads h where h.open and h.seq > 0 a
 pub(super) async fn enter(link: &mut Link, profile: &NodeProfile, node: Uuid) -> Result<bool, DbFailure> {
     let (reached, may_die, seconds) = (&*REACHED, &*MAY_DIE, policy::PRESENCE.as_secs());
     let (home, speaks, name) = (profile.home.number(), profile.company.speaks(), literal(&profile.name));
+    let address = profile.link.as_ref().map_or_else(|| "null".to_owned(), |link| literal(&link.address));
+    let key: String =
+        profile.link.iter().flat_map(|link| link.key).map(|byte| format!("{byte:02x}")).collect();
     link.batch(&format!(
         "begin;
 select pg_advisory_xact_lock(7307219);
 select from nodes where state = 'live' order by node for update;
 {reached};
 update nodes set state = 'dead' where state = 'live' and (addr = '{home}' or expires <= now() and {may_die});
-insert into nodes (node, name, addr, key_sha256, speaks, state, expires)
-  select '{node}', {name}, '{home}', '', '{speaks}', 'live', now() + interval '{seconds} seconds'
+insert into nodes (node, name, addr, key_sha256, speaks, state, expires, link_addr)
+  select '{node}', {name}, '{home}', '\\x{key}', '{speaks}', 'live', now() + interval '{seconds} seconds', {address}
   where not exists (select from nodes where state = 'live' and (not speaks && '{speaks}'::int4range or name = {name}));
 delete from nodes where state <> 'live' and expires < now() - interval '1 day';
 commit;"

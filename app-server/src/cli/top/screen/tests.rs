@@ -40,6 +40,7 @@ fn helper(name: &str, thread: ThreadId) -> HelperDetail {
 
 fn thread(at: usize, name: &str, state: LoadedState) -> ThreadFigures {
     let thread = LoadedThread {
+        server: None,
         thread_id: id(at),
         state,
         status: ThreadStatus::Idle,

@@ -19,7 +19,9 @@ fn audience(connections: &[ConnectionId]) -> Audience {
     let limits = OutboxLimits { waiting_bytes: 1000, most_bytes: 1000, pause_bytes: 1000, merge_bytes: 1000 };
     let candidates = connections
         .iter()
-        .map(|connection| Arc::new(Receiver::new(Outbox::new(*connection, limits), ClientWishes::default())))
+        .map(|connection| {
+            Arc::new(Receiver::of_client(Outbox::new(*connection, limits), ClientWishes::default()))
+        })
         .collect();
     Audience { candidates, subscribed: connections.iter().copied().collect() }
 }

@@ -18,7 +18,7 @@ use skein_protocol::methods::{
     ThreadLoadedList, ThreadQueueList, ThreadRead, ThreadResume, ThreadSearch, ThreadSearchOccurrences,
     ThreadTurnsList, ThreadUnsubscribe,
 };
-use skein_protocol::server::ClientInfo;
+use skein_protocol::server::{ClientInfo, InitializeParams};
 use skein_protocol::table::Method;
 use skein_protocol::thread::ThreadResumeResponse;
 use tokio::sync::mpsc;
@@ -85,7 +85,7 @@ const OF_ADMIN: [&str; 10] = [
 pub(super) struct Connection {
     pub(super) client: Client,
     session: Arc<ClientSession>,
-    router: Router,
+    router: Arc<Router>,
     last_request: i64,
 }
 
@@ -98,8 +98,8 @@ impl Connection {
         let admission = Admission { access, ..Admission::local(Door::Loopback) };
         let session = ClientSession::new(bench.app(), client.outbox(), store_jobs, admission);
         let info = ClientInfo { name: "test".to_owned(), title: None, version: "1".to_owned() };
-        assert!(session.introduce(info));
-        Self { client, session: Arc::new(session), router: handlers::router(), last_request: 1_000 }
+        assert!(session.introduce(InitializeParams { capabilities: None, client_info: info }));
+        Self { client, session: Arc::new(session), router: Arc::new(handlers::router()), last_request: 1_000 }
     }
 
     /// Sends a request, and returns its number.

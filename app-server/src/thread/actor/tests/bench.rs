@@ -202,6 +202,7 @@ impl Bench {
             credentials: Arc::new(credentials),
             repair: Arc::clone(&self.repair),
             cluster: None,
+            links: None,
             start_id: clock.new_id(),
             started: clock.wall(),
             rounds_since: clock.now(),

@@ -10,7 +10,7 @@ use skein_protocol::methods::{
 use skein_protocol::notifications::{
     ServerRequestResolved, ThreadClosed, ThreadStatusChanged, TurnCompleted,
 };
-use skein_protocol::server::ClientInfo;
+use skein_protocol::server::{ClientInfo, InitializeParams};
 use skein_protocol::table::Method;
 use skein_protocol::thread::{
     ThreadLoadedListParams, ThreadLoadedListResponse, ThreadResumeResponse, ThreadStatus,
@@ -206,7 +206,7 @@ async fn a_turn_that_panics_leaves_the_turns_of_others_alone() {
 }
 
 /// A router whose handlers of all lanes panic but one.
-fn faulty() -> Router {
+fn faulty() -> Arc<Router> {
     let mut router = Router::default();
     router.inline::<McpServerStatusList>(|_, _| panic!("as the test wants"));
     router.inline::<ThreadLoadedList>(|_, _| {
@@ -216,7 +216,7 @@ fn faulty() -> Router {
     router.urgent::<TurnInterrupt>(|_, _, _| panic!("as the test wants"));
     router.store::<ThreadRead, _>(|_, _| async { panic!("as the test wants") });
     router.helper::<McpServerToolCall, _>(|_, _| async { panic!("as the test wants") });
-    router
+    Arc::new(router)
 }
 
 /// The client's session, with this many places in the lane of requests to the disk.
@@ -225,7 +225,7 @@ fn session(bench: &Bench, client: &Client, places: usize) -> (Arc<ClientSession>
     let admission = Admission::local(Door::Unix);
     let session = ClientSession::new(bench.app(), client.outbox(), store_jobs, admission);
     let info = ClientInfo { name: "test".to_owned(), title: None, version: "1".to_owned() };
-    assert!(session.introduce(info));
+    assert!(session.introduce(InitializeParams { capabilities: None, client_info: info }));
     (Arc::new(session), jobs)
 }
 

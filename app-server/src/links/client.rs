@@ -1,0 +1,200 @@
+//! The link of one client to the server that has a thread of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::value::RawValue;
+use skein_base::clock::Clock;
+use skein_postgres::standing::Neighbour;
+use skein_protocol::envelope::{self, Incoming};
+use skein_protocol::error::WireError;
+use skein_protocol::ids::RequestId;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Links;
+use super::dial::{self, LinkError, PeerSocket};
+use super::frames::{self, HelloEnd, LinkedClient};
+use crate::outbox::{CloseReason, Outbox};
+use crate::policy;
+use crate::thread::Context;
+use crate::thread::catalog::RelayedChange;
+use crate::thread::subscribers::RelayedNumber;
+
+/// The beginning of a frame that answers a request of this server itself.
+const OWN_ANSWER: &str = "{\"id\":\"skein-link-";
+
+/// An answer to a request of this server.
+type OwnAnswer = Result<Box<RawValue>, WireError>;
+
+/// An open link.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientLink {
+    frames: mpsc::Sender<String>,
+    asked: Arc<OwnRequests>,
+}
+
+/// The requests of this server itself, by their ids.
+#[derive(Debug, Default)]
+struct OwnRequests(Mutex<HashMap<RequestId, oneshot::Sender<OwnAnswer>>>);
+
+/// The server's end of a client's connection.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkedEnd {
+    pub(crate) outbox: Outbox,
+    /// Is cancelled when the client's connection ends.
+    pub(crate) ended: CancellationToken,
+}
+
+impl Links {
+    /// Opens a link for a client. It ends with the client's connection, and closes that connection when it breaks: the client comes
+    /// again, and resumes its threads.
+    ///
+    /// # Errors
+    /// The other server does not take it now.
+    pub(crate) async fn open(
+        &self,
+        context: &Arc<Context>,
+        to: &Neighbour,
+        (client, end): (LinkedClient, LinkedEnd),
+    ) -> Result<ClientLink, LinkError> {
+        let (socket, first) = dial::dial(self, to, HelloEnd::Client(Box::new(client))).await?;
+        let (number, start) = frames::numbered::<Uuid>(&first).map_err(std::io::Error::from)?;
+        let start = start.ok_or(LinkError::Ended)?;
+        context.subscribers.begin_link(end.outbox.connection(), RelayedNumber { start, number });
+        let (frames, waiting) = mpsc::channel(policy::LINK_FRAMES);
+        let link = ClientLink { frames, asked: Arc::default() };
+        let asked = Arc::clone(&link.asked);
+        let open = OpenLink { context: Arc::clone(context), start, asked, end };
+        let name = to.name.clone();
+        context.tasks.spawn(format!("link/{name}"), async move {
+            open.run(socket, waiting, &name).await;
+        });
+        Ok(link)
+    }
+}
+
+impl ClientLink {
+    /// Sends a frame of the client. Waits while the other server does not read. Returns `false` if the link is broken.
+    pub(crate) async fn send(&self, frame: String) -> bool {
+        self.frames.send(frame).await.is_ok()
+    }
+
+    /// Whether it is broken.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.frames.is_closed()
+    }
+
+    /// Asks the other server in the name of the client. `None` if the link breaks, or no answer comes in this time.
+    pub(crate) async fn ask(&self, method: &str, params: &RawValue, limit: Duration) -> Option<OwnAnswer> {
+        let id = format!("skein-link-{}", Clock.new_id());
+        let (answer, answered) = oneshot::channel();
+        self.asked.note(RequestId::String(id.clone()), answer);
+        let request = serde_json::json!({ "id": id, "method": method, "params": params });
+        let asked = async {
+            self.frames.send(request.to_string()).await.ok()?;
+            tokio::select! {
+                answer = answered => answer.ok(),
+                () = self.frames.closed() => None,
+            }
+        };
+        timeout(limit, asked).await.ok()?
+    }
+}
+
+impl OwnRequests {
+    fn note(&self, id: RequestId, answer: oneshot::Sender<OwnAnswer>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, answer);
+    }
+
+    /// Takes the answer to a request of this server. Returns whether it is one.
+    fn take(&self, text: &str) -> bool {
+        let (id, answer) = match envelope::parse(text) {
+            Ok(Incoming::Response { id, result }) => (id, Ok(result.to_owned())),
+            Ok(Incoming::Error { id, error }) => (id, Err(error)),
+            Ok(Incoming::Request { .. } | Incoming::Notification { .. }) | Err(_) => return false,
+        };
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        // The asker may be gone.
+        asked.map(|asked| asked.send(answer).ok()).is_some()
+    }
+}
+
+/// The parts of an open link's task.
+struct OpenLink {
+    context: Arc<Context>,
+    /// The start of the other server.
+    start: Uuid,
+    asked: Arc<OwnRequests>,
+    end: LinkedEnd,
+}
+
+impl OpenLink {
+    async fn run(self, socket: PeerSocket, waiting: mpsc::Receiver<String>, name: &str) {
+        let (mut sink, stream) = socket.split();
+        let connection = self.end.outbox.connection().0;
+        let is_broken = tokio::select! {
+            biased;
+            () = self.end.ended.cancelled() => false,
+            () = self.read(stream) => true,
+            () = write(&mut sink, waiting) => true,
+        };
+        if is_broken {
+            tracing::info!(connection, name, "the link of a client to another server has ended");
+            self.end.outbox.close(CloseReason::OwnerLeft);
+        }
+        // The other server notices the end of the socket as well.
+        timeout(policy::CLOSE_WRITE, sink.close()).await.ok();
+    }
+
+    /// Passes frames on until the link ends.
+    async fn read(&self, mut stream: SplitStream<PeerSocket>) {
+        while let Ok(Some(Ok(message))) = timeout(policy::LINK_SILENCE, stream.next()).await {
+            match message {
+                Message::Text(text) => {
+                    let Ok(frame) = Utf8Bytes::try_from(Bytes::from(text)) else { return };
+                    self.take(frame).await;
+                }
+                Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => {}
+                Message::Close(_) => return,
+            }
+        }
+    }
+
+    async fn take(&self, frame: Utf8Bytes) {
+        if frames::is_for_server(&frame) {
+            match frames::numbered::<RelayedChange>(&frame) {
+                Ok((number, change)) => {
+                    let from = RelayedNumber { start: self.start, number };
+                    self.context.subscribers.pass_on(self.end.outbox.connection(), from, change);
+                }
+                Err(error) => tracing::warn!(%error, "a message of another server cannot be read"),
+            }
+        } else if !frame.starts_with(OWN_ANSWER) || !self.asked.take(&frame) {
+            // Not read further meanwhile, so the other server stops sending.
+            self.end.outbox.room().await;
+            self.end.outbox.push(frame);
+        }
+    }
+}
+
+async fn write(sink: &mut SplitSink<PeerSocket, Message>, mut waiting: mpsc::Receiver<String>) {
+    while let Some(frame) = waiting.recv().await {
+        if sink.feed(Message::text(frame)).await.is_err() {
+            return;
+        }
+        if waiting.is_empty() && sink.flush().await.is_err() {
+            return;
+        }
+    }
+    // The client's connection keeps a sender, and its end comes another way.
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,149 @@
+//! Observes the other servers: which of them live, what they announce, and which threads they have loaded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use skein_postgres::standing::Neighbour;
+use skein_protocol::ids::ThreadId;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Links;
+use super::dial::{self, LinkError, PeerSocket};
+use super::frames::{self, HelloEnd, ObserverOpening, ObserverPlace};
+use crate::outbox::CloseReason;
+use crate::policy;
+use crate::thread::Context;
+use crate::thread::catalog::RelayedChange;
+use crate::thread::subscribers::RelayedNumber;
+
+/// Observes every other server that lives, until `stop`.
+pub(crate) async fn run(context: Arc<Context>, links: Arc<Links>, stop: CancellationToken) {
+    let mut observed: HashMap<Uuid, CancellationToken> = HashMap::new();
+    let mut known = Vec::new();
+    // A server that was there before this one has announced much that nobody here misses.
+    let mut is_newer = false;
+    while let Some(members) = stop.run_until_cancelled(links.place.members_beside(&known)).await {
+        let neighbours = match stop.run_until_cancelled(links.place.neighbours()).await {
+            None => return,
+            Some(Ok(neighbours)) => neighbours,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the other servers are not known");
+                stop.run_until_cancelled(sleep(policy::LINK_RETRY)).await;
+                continue;
+            }
+        };
+        links.trust(&neighbours);
+        context.subscribers.keep_links_of(&neighbours.iter().map(|it| it.node).collect());
+        observed.retain(|node, observer| {
+            let lives = neighbours.iter().any(|neighbour| neighbour.node == *node);
+            if !lives {
+                observer.cancel();
+            }
+            lives
+        });
+        for neighbour in neighbours.into_iter().filter(|neighbour| neighbour.link.is_some()) {
+            observed.entry(neighbour.node).or_insert_with(|| {
+                let gone = stop.child_token();
+                let observer = Observer {
+                    context: Arc::clone(&context),
+                    links: Arc::clone(&links),
+                    neighbour,
+                    is_newer,
+                };
+                let name = format!("observer/{}", observer.neighbour.name);
+                drop(context.tasks.spawn(name, observer.run(gone.clone())));
+                gone
+            });
+        }
+        (known, is_newer) = (members, true);
+    }
+}
+
+/// The observer of one server.
+struct Observer {
+    context: Arc<Context>,
+    links: Arc<Links>,
+    neighbour: Neighbour,
+    /// Whether that server is newer than this one.
+    is_newer: bool,
+}
+
+impl Observer {
+    /// Observes until the server is gone. A link that breaks is opened again.
+    async fn run(self, gone: CancellationToken) {
+        let observing = async {
+            loop {
+                let name = &self.neighbour.name;
+                match self.observe().await {
+                    Ok(()) => tracing::info!(name, "another server has ended its link"),
+                    Err(error) => tracing::debug!(name, %error, "another server is not observed"),
+                }
+                self.links.loaded.forget(self.neighbour.node);
+                sleep(policy::LINK_RETRY).await;
+            }
+        };
+        gone.run_until_cancelled(observing).await;
+        self.links.loaded.forget(self.neighbour.node);
+    }
+
+    async fn observe(&self) -> Result<(), LinkError> {
+        let seen = self.links.seen();
+        let hello = HelloEnd::Observer(ObserverPlace { seen, from_start: self.is_newer });
+        let (mut socket, first) = dial::dial(&self.links, &self.neighbour, hello).await?;
+        let opened = frames::numbered::<ObserverOpening>(&first).map_err(std::io::Error::from)?;
+        let (newest, Some(opening)) = opened else { return Err(LinkError::Ended) };
+        tracing::info!(name = self.neighbour.name, "another server is observed");
+        let start: Uuid = opening.epoch.parse().map_err(|_| LinkError::Ended)?;
+        let loaded = self.links.loaded.set(self.neighbour.node, &self.neighbour.name, opening.loaded);
+        self.close_listeners_of(loaded);
+        match opening.missed {
+            Some(missed) => {
+                for (number, change) in missed {
+                    self.announce(start, number, change);
+                }
+            }
+            None => self.context.subscribers.forget_catalog(),
+        }
+        self.links.see(&opening.epoch, newest);
+        while let Some(text) = next_text(&mut socket).await? {
+            let (number, change) = frames::numbered::<RelayedChange>(&text).map_err(std::io::Error::from)?;
+            if let Some(change) = change {
+                self.close_listeners_of(self.links.loaded.take_in(self.neighbour.node, &change));
+                self.announce(start, number, change);
+            }
+            self.links.see(&opening.epoch, number);
+        }
+        Ok(())
+    }
+
+    /// Closes the clients of threads that this server had unloaded while they listened, and that the other one has loaded now: they come
+    /// back, and get the events from there.
+    fn close_listeners_of(&self, loaded: impl IntoIterator<Item = ThreadId>) {
+        for thread in loaded {
+            if self.context.registry.handle(thread).is_none() {
+                self.context.subscribers.close_listeners(thread, CloseReason::OwnerLeft);
+            }
+        }
+    }
+
+    fn announce(&self, start: Uuid, number: u64, change: RelayedChange) {
+        let from = RelayedNumber { start, number };
+        self.context.subscribers.announce_relayed(from, change);
+    }
+}
+
+/// The next message, or `None` at the end of the link.
+async fn next_text(socket: &mut PeerSocket) -> Result<Option<String>, LinkError> {
+    loop {
+        match timeout(policy::OBSERVER_SILENCE, socket.next()).await.map_err(|_| LinkError::Late)? {
+            Some(Ok(Message::Text(text))) => return Ok(Some(text.as_str().to_owned())),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Close(_))) | None => return Ok(None),
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+}
