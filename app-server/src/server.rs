@@ -11,7 +11,6 @@ use skein_config::{GuardProgram, ServerConfig, SharedConfig, StoreUrl};
 use skein_helpers::{Helpers, HostOptions};
 use skein_postgres::news::RowNews;
 use skein_postgres::presence::PresenceEvents;
-use skein_postgres::standing::NodePlace;
 use skein_protocol::ids::ThreadId;
 use skein_provider::Providers;
 use skein_provider::echo::{self, Echo};
@@ -28,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, ServedAt};
 use crate::http::{ListenError, WebState};
 use crate::links::key::LinkKeyError;
-use crate::links::{Links, observe};
+use crate::links::observe;
 use crate::memory::{self, Freed, MemoryPressure};
 use crate::search::ThreadSearch;
 use crate::thread::Context;
@@ -44,7 +43,7 @@ use crate::{
 
 use self::serving::{OpenPlaces, ServedPlaces};
 pub use self::storage::DatabaseError;
-use self::storage::Storage;
+use self::storage::{ClusterParts, Storage};
 
 mod serving;
 mod stop;
@@ -159,11 +158,12 @@ impl Server {
             home.note_database(&url.to_string())?;
             home.set_credentials_aside()?;
         }
-        let (presence, news, link_door) =
-            (storage.presence.take(), storage.news.clone(), storage.link_door.take());
-        let displaced = presence.as_ref().map(|presence| presence.displaced.clone()).unwrap_or_default();
+        let cluster = storage.cluster.take();
         let credentials = credentials(&config, &home, &storage).await?;
-        let (services, background) = services(config, &home, (storage, credentials), (tasks, stop_index))?;
+        let parts = (storage, credentials, cluster.as_ref());
+        let (services, background) = services(config, &home, parts, (tasks, stop_index))?;
+        let (presence, news, door) = ClusterParts::split(cluster);
+        let displaced = presence.as_ref().map(|presence| presence.displaced.clone()).unwrap_or_default();
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
         // 3. The ports and the sockets, then their announcement to other processes.
@@ -173,7 +173,7 @@ impl Server {
         let accept = CancellationToken::new();
         while_it_serves(&services, &accept);
         wake_writers(&services, &background);
-        let places = places.serve(&web, &accept, (link_door, &background.links));
+        let places = places.serve(&web, &accept, (door, &background.links));
         models::refresh_default(&services.context);
         // 5. Threads left open by an earlier end are repaired in the background.
         let later = beside_others(&services, (presence, news), (&accept, &background));
@@ -291,13 +291,13 @@ fn wake_writers(services: &Arc<App>, background: &Background) {
 fn services(
     config: ServerConfig,
     home: &Home,
-    (storage, credentials): (Storage, Arc<Credentials>),
+    (storage, credentials, cluster): (Storage, Arc<Credentials>, Option<&ClusterParts>),
     (tasks, stop_index): (Tasks, CancellationToken),
 ) -> Result<(Arc<App>, Background), StartError> {
     let clock = Clock;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
-    let (texts, closed_rollouts, background) = background(home, &storage, &tasks, stop_index);
-    let Storage { store, ownership, index, questions, cluster, links, .. } = storage;
+    let (texts, closed_rollouts, background) = background(home, (&storage, cluster), &tasks, stop_index);
+    let Storage { store, ownership, index, questions, .. } = storage;
     let context = Context {
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
@@ -321,13 +321,13 @@ fn services(
         helpers,
         closed_rollouts,
     };
-    Ok((Arc::new(app(context, home, (texts, cluster, links), credentials)), background))
+    Ok((Arc::new(app(context, home, (texts, cluster), credentials)), background))
 }
 
 fn app(
     context: Context,
     home: &Home,
-    (texts, cluster, links): (TextIndex, Option<NodePlace>, Option<Arc<Links>>),
+    (texts, cluster): (TextIndex, Option<&ClusterParts>),
     credentials: Arc<Credentials>,
 ) -> App {
     let clock = context.clock;
@@ -336,8 +336,8 @@ fn app(
         search: Arc::new(ThreadSearch::new(texts)),
         credentials,
         repair: Arc::default(),
-        cluster,
-        links,
+        cluster: cluster.map(|cluster| cluster.place.clone()),
+        links: cluster.and_then(|cluster| cluster.others.as_ref()).map(|others| Arc::clone(&others.links)),
         start_id: home.start_id(),
         started: clock.wall(),
         rounds_since: clock.now(),
@@ -360,7 +360,7 @@ async fn credentials(
 /// Starts the background tasks except the repair, which needs everything else.
 fn background(
     home: &Home,
-    storage: &Storage,
+    (storage, cluster): (&Storage, Option<&ClusterParts>),
     tasks: &Tasks,
     stop_index: CancellationToken,
 ) -> (TextIndex, mpsc::Sender<OpenMarker>, Background) {
@@ -371,7 +371,9 @@ fn background(
         store: Arc::clone(&store),
         index: Arc::clone(&index),
         changes: Arc::clone(&storage.changes),
-        others: storage.news.clone().map(|news| news as Arc<dyn OtherWriters>),
+        others: cluster
+            .and_then(|cluster| cluster.others.as_ref())
+            .map(|others| Arc::clone(&others.news) as Arc<dyn OtherWriters>),
         tasks: tasks.clone(),
         stop: stop_markers.clone(),
     });

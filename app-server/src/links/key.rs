@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -64,7 +64,8 @@ impl LinkKey {
         let provider = Arc::new(ring::default_provider());
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let certified = Arc::new(CertifiedKey::from_der(vec![der], key, &provider)?);
-        let trusted = Arc::new(TrustedKeys { provider: Arc::clone(&provider), keys: RwLock::default() });
+        let trusted =
+            Arc::new(TrustedKeys { signatures: Signatures(Arc::clone(&provider)), keys: RwLock::default() });
         Ok(Self { provider, certified, hash, trusted })
     }
 
@@ -101,7 +102,7 @@ impl LinkKey {
     pub(super) fn dialing(&self, to: KeyHash) -> Result<Arc<ClientConfig>, Error> {
         let settings = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&TLS13])?;
-        let pinned = Arc::new(PinnedKey { provider: Arc::clone(&self.provider), key: to });
+        let pinned = Arc::new(PinnedKey { signatures: Signatures(Arc::clone(&self.provider)), key: to });
         let own = Arc::new(SingleCertAndKey::from(Arc::clone(&self.certified)));
         let settings = settings.dangerous().with_custom_certificate_verifier(pinned);
         let mut settings = settings.with_client_cert_resolver(own);
@@ -118,18 +119,40 @@ fn refused() -> Error {
     Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
 }
 
+/// The signatures of handshakes, which are those of TLS 1.3 alone.
+#[derive(Debug)]
+struct Signatures(Arc<CryptoProvider>);
+
 /// The keys of the other servers, which may dial.
 #[derive(Debug)]
 struct TrustedKeys {
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
     keys: RwLock<HashSet<KeyHash>>,
 }
 
 /// The key of the one server that is dialed.
 #[derive(Debug)]
 struct PinnedKey {
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
     key: KeyHash,
+}
+
+/// The result of a look at a signature.
+type SignatureVerdict = Result<HandshakeSignatureValid, Error>;
+
+impl Signatures {
+    fn verify(
+        &self,
+        message: &[u8],
+        by: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> SignatureVerdict {
+        verify_tls13_signature(message, by, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 impl ClientCertVerifier for TrustedKeys {
@@ -149,34 +172,24 @@ impl ClientCertVerifier for TrustedKeys {
 
     fn verify_tls12_signature(
         &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> SignatureVerdict {
+        Err(refused())
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        certificate: &CertificateDer<'_>,
+        by: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+    ) -> SignatureVerdict {
+        self.signatures.verify(message, by, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
 
@@ -194,34 +207,24 @@ impl ServerCertVerifier for PinnedKey {
 
     fn verify_tls12_signature(
         &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> SignatureVerdict {
+        Err(refused())
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        certificate: &CertificateDer<'_>,
+        by: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+    ) -> SignatureVerdict {
+        self.signatures.verify(message, by, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
 

@@ -46,20 +46,41 @@ pub(super) struct Storage {
     pub(super) index: Arc<dyn ThreadIndex>,
     /// The rows of the index that have changed.
     pub(super) changes: Arc<Changes>,
-    /// The changes by other servers, if there may be some.
-    pub(super) news: Option<Arc<RowNews>>,
     /// The sessions and tokens, which nobody has read yet.
     pub(super) credentials: Arc<dyn CredentialStore>,
     /// The numbers of questions.
     pub(super) questions: QuestionNumbers,
-    /// The place in its cluster, if a database has the threads.
-    pub(super) cluster: Option<NodePlace>,
-    /// The events of its row in the database, if a database has the threads.
-    pub(super) presence: Option<PresenceEvents>,
-    /// The links to the other servers of its cluster, if it has a name among them.
-    pub(super) links: Option<Arc<Links>>,
-    /// The port at which those of the others come.
-    pub(super) link_door: Option<LinkDoor>,
+    /// The server's part in the cluster, if a database has the threads.
+    pub(super) cluster: Option<ClusterParts>,
+}
+
+/// The part of a server in the cluster of its database.
+pub(super) struct ClusterParts {
+    pub(super) place: NodePlace,
+    /// The events of its row.
+    pub(super) presence: PresenceEvents,
+    /// Its ways to other servers; none for a server alone.
+    pub(super) others: Option<OtherServers>,
+}
+
+impl ClusterParts {
+    /// The parts that are used up by the start of a server, where it has them.
+    pub(super) fn split(
+        cluster: Option<Self>,
+    ) -> (Option<PresenceEvents>, Option<Arc<RowNews>>, Option<LinkDoor>) {
+        let (presence, others) = cluster.map(|cluster| (cluster.presence, cluster.others)).unzip();
+        let (news, door) = others.flatten().map(|others| (others.news, others.door)).unzip();
+        (presence, news, door)
+    }
+}
+
+/// The ways between a server and the others of its cluster.
+pub(super) struct OtherServers {
+    /// The changes of rows that they make.
+    pub(super) news: Arc<RowNews>,
+    pub(super) links: Arc<Links>,
+    /// The port at which their links come.
+    pub(super) door: LinkDoor,
 }
 
 /// Why a database does not serve.
@@ -121,23 +142,9 @@ impl Storage {
         let index = SledIndex::start(home.paths().clone(), Arc::clone(&store), tasks, noted, stop);
         let ownership = Arc::new(HomeOwnership::new(home.term()));
         let credentials = Arc::new(CredentialFile::new(home.paths().access(), tasks.clone()));
-        let (cluster, presence, news) = (None, None, None);
-        let (links, link_door) = (None, None);
         let questions = QuestionNumbers::from(home.first_question());
         let index = Arc::new(index);
-        Ok(Self {
-            store,
-            ownership,
-            index,
-            changes,
-            news,
-            credentials,
-            questions,
-            cluster,
-            presence,
-            links,
-            link_door,
-        })
+        Ok(Self { store, ownership, index, changes, credentials, questions, cluster: None })
     }
 
     async fn in_database(
@@ -150,38 +157,25 @@ impl Storage {
         let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
         let database = Arc::new(Database::open(address).await?);
         let profile = profile(&config.cluster, home, door.as_ref())?;
-        let company = profile.company;
         let questions = QuestionNumbers::beside_others(database.take_questions().await?);
         let taken = NodePresence::take(Arc::clone(&database), profile, home.start_id()).await?;
-        let (presence, events) = taken;
-        let (node, newest) = (presence.node(), presence.credentials());
-        let cluster = Some(presence.place());
-        let links = |key| Arc::new(Links::new(presence.place(), key));
-        let (links, link_door) = door.map(|(key, door)| (links(key), door)).unzip();
+        let (beats, presence) = taken;
+        let (node, newest, place) = (beats.node(), beats.credentials(), beats.place());
         let credentials = credentials(&database, home, tasks, newest).await?;
         let changes = Arc::new(Changes::default());
         let rows = Arc::new(ThreadRows::open(&database, Arc::clone(&changes)).await?);
         let index = PgIndex::new(&database, Arc::clone(&rows));
-        let news = RowNews::new(&database, Arc::clone(&rows), node.clone());
-        let news = (company == NodeCompany::Others).then(|| Arc::new(news));
+        let others = door.map(|(key, door)| OtherServers {
+            news: Arc::new(RowNews::new(&database, Arc::clone(&rows), node.clone())),
+            links: Arc::new(Links::new(place.clone(), key)),
+            door,
+        });
         let store = Arc::new(PgStore::open(Arc::clone(&database), rows, node.clone(), tasks.clone()).await?);
-        tasks.spawn("presence", presence.beat(stop.clone()));
+        tasks.spawn("presence", beats.beat(stop.clone()));
         tasks.spawn("store", close(Arc::clone(&store), stop.clone()));
         let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store), (tasks, stop)));
-        let (index, presence) = (Arc::new(index), Some(events));
-        Ok(Self {
-            store,
-            ownership,
-            index,
-            changes,
-            news,
-            credentials,
-            questions,
-            cluster,
-            presence,
-            links,
-            link_door,
-        })
+        let (index, cluster) = (Arc::new(index), Some(ClusterParts { place, presence, others }));
+        Ok(Self { store, ownership, index, changes, credentials, questions, cluster })
     }
 }
 

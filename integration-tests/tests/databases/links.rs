@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use skein_integration_tests::client::{Client, End};
-use skein_integration_tests::home::{Home, PATIENCE};
+use skein_integration_tests::home::{Home, PATIENCE, Setup};
 use skein_integration_tests::http::free_port;
 use skein_integration_tests::process::wait_until;
 use skein_integration_tests::proxy::Proxy;
@@ -34,16 +34,17 @@ fn observed(status: &SkeinStatusResponse) -> Option<u64> {
 
 /// Two servers of one database that observe each other, each with a numbered client.
 async fn linked(database: &TestDatabase) -> Result<[(Home, Client); 2]> {
-    let mut both = Vec::new();
-    for name in ["first", "second"] {
-        let home = node(database, name)?.start().await?;
-        let client = Client::numbered(home.address()).await?;
-        both.push((home, client));
-    }
-    for (_, client) in &mut both {
+    linked_with(node(database, "first")?, node(database, "second")?).await
+}
+
+async fn linked_with(first: Setup, second: Setup) -> Result<[(Home, Client); 2]> {
+    let (first, second) = (first.start().await?, second.start().await?);
+    let mut one = Client::numbered(first.address()).await?;
+    let mut other = Client::numbered(second.address()).await?;
+    for client in [&mut one, &mut other] {
         client.until_status("it observes the other", |status| observed(status) == Some(1)).await?;
     }
-    both.try_into().ok().context("two servers")
+    Ok([(first, one), (second, other)])
 }
 
 #[tokio::test]
@@ -235,16 +236,8 @@ async fn linked_through_a_proxy(database: &TestDatabase) -> Result<(Proxy, [(Hom
     let advertised = address.strip_prefix("ws://").context("the proxy's address")?;
     let first = node(database, "first")?
         .set("cluster.listen", format!("127.0.0.1:{port}"))
-        .set("cluster.advertise", advertised)
-        .start()
-        .await?;
-    let second = node(database, "second")?.start().await?;
-    let mut one = Client::numbered(first.address()).await?;
-    let mut other = Client::numbered(second.address()).await?;
-    for client in [&mut one, &mut other] {
-        client.until_status("it observes the other", |status| observed(status) == Some(1)).await?;
-    }
-    Ok((proxy, [(first, one), (second, other)]))
+        .set("cluster.advertise", advertised);
+    Ok((proxy, linked_with(first, node(database, "second")?).await?))
 }
 
 #[tokio::test]
@@ -379,13 +372,8 @@ async fn a_server_that_stops_leaves_its_threads_to_the_clients_of_others() -> Re
 #[tokio::test]
 async fn a_thread_that_was_unloaded_for_room_keeps_its_clients_at_every_server() -> Result<()> {
     let database = TestCluster::shared().database().await;
-    let first = node(&database, "first")?.set("limits.loaded_threads", 1).start().await?;
-    let second = node(&database, "second")?.start().await?;
-    let mut one = Client::numbered(first.address()).await?;
-    let mut other = Client::numbered(second.address()).await?;
-    for client in [&mut one, &mut other] {
-        client.until_status("it observes the other", |status| observed(status) == Some(1)).await?;
-    }
+    let first = node(&database, "first")?.set("limits.loaded_threads", 1);
+    let [(first, mut one), (second, mut other)] = linked_with(first, node(&database, "second")?).await?;
     let thread = one.start_thread_with("a thread").await?;
     other.resume(thread).await?;
     let unloaded = |changed: &ThreadStatusChangedNotification| {
