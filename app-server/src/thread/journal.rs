@@ -153,11 +153,6 @@ impl Journal {
         if self.reverted > end { Epoch(0) } else { self.epoch }
     }
 
-    /// Whether clients may know a revert that is not on disk.
-    pub(crate) fn lacks_a_revert(&self) -> bool {
-        self.is_stored() && self.reverted > self.queue.durable()
-    }
-
     /// Whether the writer and the publish queue take more. While they do not, the owner takes no reports of the turn.
     pub(crate) fn has_room(&self) -> bool {
         if self.queue.len() > policy::PUBLICATIONS_WAITING {

@@ -15,6 +15,7 @@ use super::log::{Log, Send};
 use super::questions::resolved;
 use super::relocation::{announce_move, answer_move, mend_index, record_of, refuse_move};
 use super::{Child, Owner, ThreadParts, settings};
+use crate::outbox::CloseReason;
 use crate::thread::Context;
 use crate::thread::catalog::AnnouncedTo;
 use crate::thread::command::Command;
@@ -66,10 +67,23 @@ impl Owner {
                 // The owner ends with this step, so the publish queue must be empty.
                 self.send(Send::All);
             }
-            Effect::AnnounceClosed if self.repair.is_alone() => {}
-            Effect::AnnounceClosed => announce_closed(&self.services, &self.log),
+            Effect::AnnounceClosed => self.announce_closed(),
         }
         None
+    }
+
+    fn announce_closed(&mut self) {
+        if !self.repair.is_alone() {
+            announce_closed(&self.services, &self.log);
+        }
+        self.close_listeners_of_lost();
+    }
+
+    /// Closes the connections of subscribers that outlive an unload which has lost records: they know what the next load does not.
+    pub(super) fn close_listeners_of_lost(&mut self) {
+        if self.log.takes_loss() {
+            self.services.subscribers.close_listeners(self.id, CloseReason::Fault);
+        }
     }
 
     fn end_helpers(&mut self) -> Option<Event> {
@@ -85,7 +99,8 @@ impl Owner {
     fn leave_turn(&mut self) {
         self.turns.abort();
         self.repair.let_pass();
-        self.services.questions.close(&self.questions.clear());
+        // A client whose answer is still in the publish queue joins before the thread is unloaded, and has to be asked.
+        self.services.questions.close(&self.questions.numbers());
     }
 
     fn close_rollout(&mut self) -> Option<Event> {

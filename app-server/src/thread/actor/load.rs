@@ -41,6 +41,9 @@ impl Owner {
     pub(super) fn load(&mut self) -> Option<Event> {
         // Sends entries of an unload before its log is closed.
         self.send(Send::All);
+        self.close_listeners_of_lost();
+        // Those of a turn that was left. This load opens them again.
+        self.services.questions.close(&self.questions.clear());
         if self.log.is_unwritten() {
             self.children.spawn(format!("load/{}", self.id), async { Child::NeverWritten });
             return None;

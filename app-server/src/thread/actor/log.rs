@@ -18,7 +18,6 @@ use skein_store::rollout::{Keep, Lease};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::outbox::CloseReason;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::catalog::AnnouncedTo;
@@ -41,6 +40,8 @@ pub(super) struct Log {
     journal: Option<Journal>,
     written: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
     checkpoint_at: Option<Instant>,
+    /// Records were abandoned, and listeners may know them.
+    has_lost: bool,
 }
 
 /// Which part of the publish queue is sent.
@@ -64,7 +65,16 @@ impl Log {
         snapshot: watch::Sender<Snapshot>,
     ) -> Self {
         let written = mpsc::channel(policy::WRITER_BATCHES);
-        Self { services, thread, persistence, snapshot, journal: None, written, checkpoint_at: None }
+        Self {
+            services,
+            thread,
+            persistence,
+            snapshot,
+            journal: None,
+            written,
+            checkpoint_at: None,
+            has_lost: false,
+        }
     }
 
     pub(super) fn id(&self) -> ThreadId {
@@ -420,13 +430,15 @@ impl Log {
         self.journal.as_mut().is_some_and(|journal| journal.close(is_left_open))
     }
 
+    /// Whether records were abandoned since the last call.
+    pub(super) fn takes_loss(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost)
+    }
+
     /// Abandons records that the disk did not take in time.
     pub(super) fn give_up(&mut self) {
-        if self.journal.as_ref().is_some_and(Journal::lacks_a_revert) {
-            // Clients know a revert that is not on disk. They have to reload the thread.
-            self.services.subscribers.close_listeners(self.thread, CloseReason::Fault);
-        }
         let unsaved = self.journal.as_mut().map_or(0, Journal::abandon);
+        self.has_lost |= unsaved > 0;
         tracing::error!(thread = %self.thread, records = unsaved, "the storage did not take records of this thread; they are lost");
         self.services.counters.unsaved_records.add(u64::try_from(unsaved).unwrap_or(u64::MAX));
     }

@@ -208,6 +208,11 @@ impl Questions {
         self.open.iter().filter(|question| question.turn.is_some()).count()
     }
 
+    /// The numbers of all open questions.
+    pub(super) fn numbers(&self) -> Vec<i64> {
+        self.open.iter().map(|question| question.number).collect()
+    }
+
     /// Puts a question to clients for the first time.
     pub(super) fn put(&mut self, number: i64, audience: &Audience) {
         if let Some(question) = self.open.iter_mut().find(|question| question.number == number) {

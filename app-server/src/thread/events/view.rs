@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use skein_protocol::event::{ItemCompletedNotification, ItemStartedNotification, ThreadTokenUsage};
-use skein_protocol::ids::{Epoch, EventSeq, ItemId, TurnId};
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, RequestId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
     ItemAgentMessageDelta, ItemCompleted, ItemPlanDelta, ItemStarted, ServerRequestResolved,
@@ -51,6 +51,8 @@ pub(crate) struct EventView {
     /// Questions that wait for an answer.
     pub(crate) questions: BTreeSet<i64>,
     settled: BTreeSet<i64>,
+    /// Those of them since whose end no saved event has come: the disk may not have it.
+    maybe_settled: BTreeSet<i64>,
 }
 
 impl EventView {
@@ -58,7 +60,8 @@ impl EventView {
     pub(crate) fn whole(&mut self, name: Option<String>, turns: Vec<Turn>, at: Option<EventNumber>) {
         let questions = std::mem::take(&mut self.questions);
         let settled = std::mem::take(&mut self.settled);
-        *self = Self { at, stream: at, name, turns, questions, settled, ..Self::default() };
+        let maybe_settled = std::mem::take(&mut self.maybe_settled);
+        *self = Self { at, stream: at, name, turns, questions, settled, maybe_settled, ..Self::default() };
         // Parts of a view behind its number may get lost, and the view does not say which.
         let turn_ids = self.turns.iter().map(|turn| turn.id.as_str().to_owned());
         let item_ids =
@@ -70,6 +73,8 @@ impl EventView {
     /// Starts a new connection. No number comes before the answer.
     pub(crate) fn connected(&mut self) {
         self.stream = None;
+        let maybe_settled = std::mem::take(&mut self.maybe_settled);
+        self.settled.retain(|question| !maybe_settled.contains(question));
     }
 
     /// Takes an answer that continues. Events follow behind the number that the client has named.
@@ -126,13 +131,18 @@ impl EventView {
                 // The event may get lost without a later notice, so the number is void.
                 self.at = None;
             }
-        } else if let Some(p) = received.params::<ServerRequestResolved>()
-            && let skein_protocol::ids::RequestId::Integer(question) = p.request_id
-        {
-            self.questions.remove(&question);
-            self.settled.insert(question);
+        } else if let Some(p) = received.params::<ServerRequestResolved>() {
+            self.resolved(&p.request_id);
         }
         Ok(())
+    }
+
+    fn resolved(&mut self, question: &RequestId) {
+        if let RequestId::Integer(question) = *question {
+            self.questions.remove(&question);
+            self.settled.insert(question);
+            self.maybe_settled.insert(question);
+        }
     }
 
     /// Whether to apply a notification. Numbers have to rise. Known events behind a continuing answer are skipped.
@@ -151,6 +161,7 @@ impl EventView {
         let news = self.at.is_none_or(|(at, of)| epoch > of || seq > at);
         if news {
             self.at = received.number;
+            self.maybe_settled.clear();
         }
         Ok(news)
     }

@@ -215,3 +215,22 @@ async fn a_disk_that_hangs_in_a_turn_is_given_up_at_the_unload_with_the_turn() {
     bench.disk.release_appends();
     bench.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_outlives_an_unload_with_lost_records_is_disconnected() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    bench.disk.refuse(thread);
+    strings.say("lost").await;
+    client.notified::<TurnCompleted>().await;
+    let mut forcing = bench.client();
+    let unload = forcing.unload(thread, crate::thread::event::Force::Yes);
+    forcing.answer::<serde_json::Value>(unload).await.unwrap();
+    bench.gone(thread).await;
+    assert!(client.closed().is_some(), "it knows a turn's end that is not on disk");
+    assert_eq!(forcing.closed(), None);
+    bench.disk.recover(thread);
+    let resumed = forcing.resume(thread).await.thread;
+    assert_eq!(resumed.turns.last().unwrap().status, TurnStatus::Interrupted);
+    bench.finish().await;
+}

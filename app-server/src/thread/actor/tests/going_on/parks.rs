@@ -1,6 +1,7 @@
 //! Unloads and stops of a server that leave a turn to the next load.
 
 use super::*;
+use crate::thread::subscribers::Role;
 
 #[tokio::test(start_paused = true)]
 async fn a_thread_that_waits_is_parked_after_its_grace_and_nothing_ends() {
@@ -45,6 +46,52 @@ async fn an_unload_without_force_parks_a_thread_that_waits_and_force_interrupts_
     bench.gone(thread).await;
     let resumed = client.resume(thread).await;
     assert_eq!(last_turn(&resumed).status, TurnStatus::Interrupted);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_resume_is_answered_after_a_park_has_begun_is_asked() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread, question) = asking(&bench, &call(WRITES)).await;
+    bench.drained().await;
+    bench.disk.hold_appends();
+    // The answer of the resume waits until the name is on disk.
+    client.set_name(thread, "unsaved");
+    let mut joining = bench.client();
+    let resume = joining.ask_resume(thread, Role::Subscriber);
+    assert!(joining.fence(thread).await);
+    let unload = client.unload(thread, Force::No);
+    assert!(client.fence(thread).await);
+    bench.disk.release_appends();
+    joining.answer::<ThreadResumeResponse>(resume).await.unwrap();
+    assert_eq!(joining.asked().await, question);
+    client.answer::<Value>(unload).await.unwrap();
+    bench.gone(thread).await;
+    assert_eq!(joining.count(Message::is::<ServerRequestResolved>), 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_during_a_park_is_asked_once_by_the_next_load() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread, question) = asking(&bench, &call(WRITES)).await;
+    bench.drained().await;
+    bench.disk.hold_appends();
+    client.set_name(thread, "unsaved");
+    let unload = client.unload(thread, Force::No);
+    assert!(client.fence(thread).await);
+    let mut late = bench.client();
+    let resume = late.ask_resume(thread, Role::Subscriber);
+    assert!(late.fence(thread).await);
+    bench.disk.release_appends();
+    client.answer::<Value>(unload).await.unwrap();
+    let resumed = late.answer::<ThreadResumeResponse>(resume).await.unwrap();
+    assert_eq!(resumed.skein.unwrap().pending_requests, [RequestId::Integer(question)]);
+    assert_eq!(late.asked().await, question);
+    answer(&late, question, "accept");
+    assert_eq!(late.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(late.count(|message| matches!(message, Message::Question { .. })), 1);
+    assert_eq!(late.count(Message::is::<ServerRequestResolved>), 1);
     bench.finish().await;
 }
 
