@@ -100,7 +100,7 @@ pub const CLIENT_LIMITS: [ClientLimit; 20] = [
         "limits.outbox_bytes",
         "OUTBOX_BYTES",
         "bytes that wait for a client behind the message being written",
-        "text deltas are merged and the client is no longer read; after a second without progress close code 1013",
+        "text deltas are merged and the client is no longer read; after 5 seconds without progress close code 1013",
     ),
     limit(
         "limits.replay",

@@ -41,8 +41,8 @@ async fn a_client_that_reads_nothing_is_closed_during_the_stream_and_others_get_
     let thread = reader.start_thread_with("words").await?;
     let mut mute = Client::narrow(home.address()).await?;
     mute.resume(thread).await?;
-    // 100 MB in 40 s.
-    let turn = reader.start_turn(thread, "/stream 100000 1000 2500").await?;
+    // 100 MB in 200 s. The text until the mute client is closed has to fit into one message.
+    let turn = reader.start_turn(thread, "/stream 100000 1000 500").await?;
     let closed =
         control.until_status("the mute client is closed", |status| status.refusals.slow_clients == 1);
     tokio::select! {
