@@ -21,6 +21,7 @@ pub(crate) mod news;
 pub(crate) mod open_markers;
 pub(crate) mod outbox;
 pub mod policy;
+pub mod relay;
 pub(crate) mod reload;
 pub(crate) mod repair;
 pub mod room;

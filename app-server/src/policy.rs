@@ -339,6 +339,9 @@ pub(crate) const LINK_FRAMES: usize = 64;
 pub(crate) const ROUTE_PATIENCE: Duration = Duration::from_secs(8);
 /// How long of that a request waits that can be answered without that server: a read. Origin: as `LINK_OPEN`, of [`ROUTE_PATIENCE`].
 pub(crate) const ROUTE_PATIENCE_OF_READS: Duration = LINK_OPEN;
+/// How long a subscribed thread is looked for after its server has ended. Then its client is closed, and connects again. Origin: three
+/// times the time in which another server takes it over.
+pub(crate) const CONTINUATION_PATIENCE: Duration = Duration::from_secs(30);
 /// The pause before the next look for the server of a thread. Origin: guess.
 pub(crate) const ROUTE_RETRY: Duration = Duration::from_millis(250);
 /// How often a request is sent on because its thread has moved. Origin: guess; each needs another race.

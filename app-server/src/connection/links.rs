@@ -4,7 +4,6 @@ use serde_json::json;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::ThreadStatus;
 
-use crate::handlers;
 use crate::links::frames::{HelloEnd, ObserverOpening, ObserverPlace};
 use crate::outbox::Frame;
 use crate::router::session::ClientSession;
@@ -17,7 +16,7 @@ pub(super) fn introduce(session: &ClientSession, hello: HelloEnd) {
     let subscribers = &session.app.subscribers;
     match hello {
         HelloEnd::Client(client) => {
-            let wishes = handlers::wishes(&client.initialize);
+            let wishes = ClientWishes::of(&client.initialize);
             session.introduce(client.initialize);
             let opened = |newest, _: ChangesSince<'_>| {
                 Frame::from(json!([newest, subscribers.catalog_epoch()]).to_string())

@@ -46,7 +46,6 @@ mod thread_state;
 mod turn;
 mod words;
 
-pub(crate) use server::wishes;
 pub(crate) use status::numbers;
 
 /// The router with every method.

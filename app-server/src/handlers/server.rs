@@ -15,7 +15,7 @@ use skein_protocol::extension::{
     SkeinConnectionLeaveResponse, SkeinQuiesceParams, SkeinQuiesceResponse,
 };
 use skein_protocol::methods::SkeinConnectionLeave;
-use skein_protocol::server::{InitializeCapabilities, InitializeParams, InitializeResponse};
+use skein_protocol::server::{InitializeParams, InitializeResponse};
 use skein_protocol::table::Method;
 use tokio::sync::oneshot;
 
@@ -49,7 +49,7 @@ pub(crate) fn initialize(
         client_info.name,
         client_info.version,
     );
-    let wishes = wishes(&params);
+    let wishes = ClientWishes::of(&params);
     let numbered = wishes.numbered;
     if session.is_initialised() || !session.introduce(params) {
         return Err(already_initialised());
@@ -70,27 +70,10 @@ pub(crate) fn initialize(
     })
 }
 
-/// The client's wishes for notifications.
-pub(crate) fn wishes(params: &InitializeParams) -> ClientWishes {
-    let capabilities = params.capabilities.as_ref();
-    let opted_out = capabilities.and_then(|it| it.opt_out_notification_methods.clone()).unwrap_or_default();
-    ClientWishes {
-        opted_out: opted_out.into_iter().collect(),
-        numbered: capabilities.is_some_and(wants_events),
-        name: params.client_info.name.clone(),
-    }
-}
-
 /// The error for a second `initialize`.
 fn already_initialised() -> WireError {
     WireError::invalid_request("alreadyInitialized", "Already initialized")
         .hint("open another connection to begin anew")
-}
-
-/// Whether the client requested the served version of the events extension.
-fn wants_events(capabilities: &InitializeCapabilities) -> bool {
-    let asked = capabilities.extensions.as_ref().and_then(|extensions| extensions.get(EVENTS_EXTENSION));
-    asked.and_then(|asked| asked.get("version")).and_then(Value::as_u64) == Some(EVENTS_VERSION)
 }
 
 /// The answer about the events extension.
@@ -147,7 +130,7 @@ pub(crate) fn leave(
     });
 }
 
-/// Leaves the threads that another server has. `None` if the link to it breaks, which ends the connection.
+/// Leaves the threads that another server has. `None` if the link to it breaks.
 async fn leave_other(link: &ClientLink) -> Option<SkeinConnectionLeaveResponse> {
     let answer = link.ask(SkeinConnectionLeave::INFO.wire, RawValue::NULL, 2 * policy::LEAVE_LIMIT).await?;
     envelope::result(&answer.ok()?).ok()

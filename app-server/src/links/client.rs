@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
-use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::value::RawValue;
@@ -16,7 +15,7 @@ use skein_protocol::error::WireError;
 use skein_protocol::ids::RequestId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes as FrameText};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -38,6 +37,7 @@ type OwnAnswer = Result<Box<RawValue>, WireError>;
 /// An open link.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientLink {
+    id: Uuid,
     frames: mpsc::Sender<String>,
     asked: Arc<OwnRequests>,
 }
@@ -47,16 +47,28 @@ pub(crate) struct ClientLink {
 struct OwnRequests(Mutex<HashMap<RequestId, oneshot::Sender<OwnAnswer>>>);
 
 /// The server's end of a client's connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct LinkedEnd {
     pub(crate) outbox: Outbox,
     /// Is cancelled when the client's connection ends.
     pub(crate) ended: CancellationToken,
+    pub(crate) user: Arc<dyn LinkUser>,
+}
+
+/// Knows the client's threads at other servers.
+pub(crate) trait LinkUser: Send + Sync {
+    /// Takes a frame of a thread's server. Returns the frames for the client, and those for that server.
+    fn take(&self, link: Uuid, frame: FrameText) -> (Vec<Utf8Bytes>, Vec<String>);
+
+    /// Notes an announcement that has come by a link.
+    fn announced(&self, change: &RelayedChange);
+
+    /// A link has ended, after this time, and the client is there.
+    fn ended(&self, link: Uuid, lived: Duration);
 }
 
 impl Links {
-    /// Opens a link for a client. It ends with the client's connection, and closes that connection when it breaks: the client comes
-    /// again, and resumes its threads.
+    /// Opens a link for a client. It ends with the client's connection. If it breaks before, its user learns of it.
     ///
     /// # Errors
     /// The other server does not take it now.
@@ -69,11 +81,11 @@ impl Links {
         let (socket, first) = dial::dial(self, to, HelloEnd::Client(Box::new(client))).await?;
         let (number, start) = frames::numbered::<Uuid>(&first).map_err(std::io::Error::from)?;
         let start = start.ok_or(LinkError::Ended)?;
-        context.subscribers.begin_link(end.outbox.connection(), RelayedNumber { start, number });
+        let id = Clock.new_id();
+        context.subscribers.begin_link(end.outbox.connection(), id, RelayedNumber { start, number });
         let (frames, waiting) = mpsc::channel(policy::LINK_FRAMES);
-        let link = ClientLink { frames, asked: Arc::default() };
-        let asked = Arc::clone(&link.asked);
-        let open = OpenLink { context: Arc::clone(context), start, asked, end };
+        let link = ClientLink { id, frames, asked: Arc::default() };
+        let open = OpenLink { context: Arc::clone(context), start, link: link.clone(), end };
         let name = to.name.clone();
         context.tasks.spawn(format!("link/{name}"), async move {
             open.run(socket, waiting, &name).await;
@@ -83,6 +95,11 @@ impl Links {
 }
 
 impl ClientLink {
+    /// Its id, unique among all links.
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
     /// Sends a frame of the client. Waits while the other server does not read. Returns `false` if the link is broken.
     pub(crate) async fn send(&self, frame: String) -> bool {
         self.frames.send(frame).await.is_ok()
@@ -133,14 +150,14 @@ struct OpenLink {
     context: Arc<Context>,
     /// The start of the other server.
     start: Uuid,
-    asked: Arc<OwnRequests>,
+    link: ClientLink,
     end: LinkedEnd,
 }
 
 impl OpenLink {
     async fn run(self, socket: PeerSocket, waiting: mpsc::Receiver<String>, name: &str) {
         let (mut sink, stream) = socket.split();
-        let connection = self.end.outbox.connection().0;
+        let (connection, began) = (self.end.outbox.connection().0, Clock.now());
         let is_broken = tokio::select! {
             biased;
             () = self.end.ended.cancelled() => false,
@@ -149,7 +166,8 @@ impl OpenLink {
         };
         if is_broken {
             tracing::info!(connection, name, "the link of a client to another server has ended");
-            self.end.outbox.close(CloseReason::OwnerLeft);
+            self.context.subscribers.end_link(self.end.outbox.connection(), (self.link.id, self.start));
+            self.end.user.ended(self.link.id, Clock.now().saturating_duration_since(began));
         }
         // The other server notices the end of the socket as well.
         timeout(policy::CLOSE_WRITE, sink.close()).await.ok();
@@ -159,29 +177,40 @@ impl OpenLink {
     async fn read(&self, mut stream: SplitStream<PeerSocket>) {
         while let Ok(Some(Ok(message))) = timeout(policy::LINK_SILENCE, stream.next()).await {
             match message {
-                Message::Text(text) => {
-                    let Ok(frame) = Utf8Bytes::try_from(Bytes::from(text)) else { return };
-                    self.take(frame).await;
-                }
+                Message::Text(text) => self.take(text).await,
                 Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => {}
-                Message::Close(_) => return,
+                Message::Close(frame) => {
+                    let reason = frame.as_ref().map(|frame| (u16::from(frame.code), frame.reason.as_str()));
+                    if reason == CloseReason::SlowClient.frame() {
+                        self.end.outbox.close(CloseReason::SlowClient);
+                    }
+                    return;
+                }
             }
         }
     }
 
-    async fn take(&self, frame: Utf8Bytes) {
+    async fn take(&self, frame: FrameText) {
         if frames::is_for_server(&frame) {
             match frames::numbered::<RelayedChange>(&frame) {
                 Ok((number, change)) => {
                     let from = RelayedNumber { start: self.start, number };
-                    self.context.subscribers.pass_on(self.end.outbox.connection(), from, change);
+                    let connection = self.end.outbox.connection();
+                    let is_new = self.context.subscribers.pass_on(connection, from, change.clone());
+                    if let Some(change) = change.filter(|_| is_new) {
+                        self.end.user.announced(&change);
+                    }
                 }
                 Err(error) => tracing::warn!(%error, "a message of another server cannot be read"),
             }
-        } else if !frame.starts_with(OWN_ANSWER) || !self.asked.take(&frame) {
+        } else if !frame.starts_with(OWN_ANSWER) || !self.link.asked.take(&frame) {
             // Not read further meanwhile, so the other server stops sending.
             self.end.outbox.room().await;
-            self.end.outbox.push(frame);
+            let (to_client, to_owner) = self.end.user.take(self.link.id, frame);
+            to_client.into_iter().for_each(|frame| self.end.outbox.push(frame));
+            for frame in to_owner {
+                self.link.send(frame).await;
+            }
         }
     }
 }

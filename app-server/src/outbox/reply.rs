@@ -28,6 +28,23 @@ struct Address {
     in_flight: Option<OwnedSemaphorePermit>,
     timer: Option<RequestTimer>,
     ask_owner: Option<AskOwner>,
+    divert: Option<Divert>,
+}
+
+/// Takes the answer in place of the client, at its place among the client's messages.
+pub(crate) struct Divert(Box<dyn FnOnce(Frame) + Send + Sync>);
+
+impl Divert {
+    /// Gives it to this.
+    pub(crate) fn to(take: impl FnOnce(Frame) + Send + Sync + 'static) -> Self {
+        Self(Box::new(take))
+    }
+}
+
+impl fmt::Debug for Divert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Divert").finish_non_exhaustive()
+    }
 }
 
 /// Asks the server that has the thread, in place of an answer that names it. For a request that may be sent again.
@@ -79,7 +96,10 @@ impl Address {
     fn send(self, frame: Frame) {
         // First: a client that has read the answer may send the next request at once, and needs the slot.
         drop(self.in_flight);
-        self.outbox.push(frame);
+        match self.divert {
+            Some(Divert(take)) => take(frame),
+            None => self.outbox.push(frame),
+        }
         if let Some(timer) = self.timer {
             timer.end();
         }
@@ -110,8 +130,9 @@ impl<R: Serialize> Reply<R> {
         method: &'static str,
         in_flight: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        let address = Some(Box::new(Address { outbox, id, method, in_flight, timer: None, ask_owner: None }));
-        Self { address, answers_with: PhantomData }
+        let (timer, ask_owner, divert) = (None, None, None);
+        let address = Address { outbox, id, method, in_flight, timer, ask_owner, divert };
+        Self { address: Some(Box::new(address)), answers_with: PhantomData }
     }
 
     /// The same, measured.
@@ -126,6 +147,14 @@ impl<R: Serialize> Reply<R> {
     pub(crate) fn or_ask(mut self, owner: Option<AskOwner>) -> Self {
         if let Some(address) = &mut self.address {
             address.ask_owner = owner;
+        }
+        self
+    }
+
+    /// The same for a request of this server in the name of a client.
+    pub(crate) fn diverted(mut self, divert: Option<Divert>) -> Self {
+        if let Some(address) = &mut self.address {
+            address.divert = divert;
         }
         self
     }

@@ -18,11 +18,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use self::limits::NamedPath;
 use self::routing::ReadRequest;
 use self::session::ClientSession;
-use crate::outbox::reply::{AskOwner, Reply, RequestTimer};
+use crate::outbox::reply::{AskOwner, Divert, Reply, RequestTimer};
 use crate::policy;
 use crate::thread::answering;
 use crate::thread::registry::GivenAnswer;
 
+mod continuation;
 pub(crate) mod errors;
 mod limits;
 mod routing;
@@ -41,6 +42,8 @@ struct RoutedRequest<'a> {
     params: Option<&'a RawValue>,
     /// For a request that another server may have to answer.
     ask_owner: Option<AskOwner>,
+    /// For a request whose answer is not, or not as it is, for the client.
+    divert: Option<Divert>,
 }
 
 impl RoutedRequest<'_> {
@@ -48,7 +51,7 @@ impl RoutedRequest<'_> {
     fn reply<M: Method>(&mut self, in_flight: Option<OwnedSemaphorePermit>) -> Reply<M::Response> {
         let timer = RequestTimer::begin(M::INFO.lane, &self.session.app.counters.requests);
         let reply = Reply::new(self.session.outbox.clone(), self.id.clone(), M::INFO.wire, in_flight);
-        reply.timed(timer).or_ask(self.ask_owner.take())
+        reply.timed(timer).or_ask(self.ask_owner.take()).diverted(self.divert.take())
     }
 }
 
@@ -227,7 +230,7 @@ impl Router {
                     && !self.goes_another_way(session, route, &ReadRequest { text, id: &id, params })
                 {
                     let ask_owner = self.ask_owner(session, route, text, params);
-                    route.handle_here(RoutedRequest { session, id, params, ask_owner });
+                    route.handle_here(RoutedRequest { session, id, params, ask_owner, divert: None });
                 }
             }
             Ok(Incoming::Notification { method, .. }) => {
@@ -353,7 +356,7 @@ fn answered(
     }
     let services = &session.app;
     if services.questions.thread(*question).is_none() {
-        routing::answer_others(session, text);
+        routing::answer_others(session, id, text);
     }
     let given = GivenAnswer {
         by: session.id(),

@@ -6,28 +6,30 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use skein_config::Limits;
 use skein_postgres::standing::Neighbour;
 use skein_protocol::envelope::{self, Incoming};
+use skein_protocol::error::WireError;
 use skein_protocol::ids::{RequestId, ThreadId};
-use skein_protocol::methods::ThreadUnsubscribe;
-use skein_protocol::table::{Lane, Method};
+use skein_protocol::table::Lane;
 use skein_store::rollout::StoreAway;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::errors::{self, RequestNames};
 use super::session::ClientSession;
 use super::slots::RequestSlots;
-use super::{Route, RoutedRequest, Router, bytes_of};
+use super::{Route, RoutedRequest, Router, bytes_of, continuation};
 use crate::links::Links;
-use crate::links::client::{ClientLink, LinkedEnd};
-use crate::links::frames::LinkedClient;
+use crate::links::client::ClientLink;
 use crate::outbox::reply::AskOwner;
 use crate::policy;
+use crate::relay::retry::{self, RetryRule};
+use crate::relay::threads::{ENDED, NextOwner, RelayedThreads};
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Phase;
 
@@ -37,21 +39,41 @@ pub(crate) struct Routing {
     /// Limits the requests that wait.
     slots: RequestSlots,
     /// The requests that wait, by their thread. A thread with a task has an entry.
-    waiting: Mutex<HashMap<ThreadId, VecDeque<UnroutedRequest>>>,
+    waiting: Mutex<HashMap<ThreadId, VecDeque<Unrouted>>>,
     /// The open links, by their servers.
     open: Mutex<HashMap<Uuid, ClientLink>>,
     /// One link is opened to a server at a time.
     opening: Mutex<HashMap<Uuid, Arc<Semaphore>>>,
-    /// The servers to which requests about threads have gone. There the client may be subscribed to a thread that is unloaded.
-    ways: Mutex<HashMap<ThreadId, Uuid>>,
+    /// The threads at other servers. The client may be subscribed there to a thread that is unloaded.
+    relayed: Mutex<RelayedThreads>,
+}
+
+/// An entry in the queue of a thread.
+enum Unrouted {
+    Request(UnroutedRequest),
+    /// The thread has lost its server. It comes back after this time.
+    Lost(Duration),
 }
 
 /// A request that waits for its way.
-struct UnroutedRequest {
-    text: String,
+pub(super) struct UnroutedRequest {
+    pub(super) text: String,
     /// How often its thread turned out to be with another server.
-    asked: usize,
-    _slot: OwnedSemaphorePermit,
+    pub(super) asked: usize,
+    /// For a request that a lost server was asked: when its refusal means that it was done.
+    pub(super) again: Option<RetryRule>,
+    /// None for a request that has waited before.
+    pub(super) _slot: Option<OwnedSemaphorePermit>,
+}
+
+/// The way of a request.
+pub(super) enum ThreadWay {
+    /// To this server.
+    Here,
+    /// By a link.
+    To(ClientLink),
+    /// The database does not answer.
+    Unknown(io::Error),
 }
 
 /// A request as it was read.
@@ -70,16 +92,21 @@ impl Routing {
             waiting: Mutex::default(),
             open: Mutex::default(),
             opening: Mutex::default(),
-            ways: Mutex::default(),
+            relayed: Mutex::default(),
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<ThreadId, VecDeque<UnroutedRequest>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<ThreadId, VecDeque<Unrouted>>> {
         lock(&self.waiting)
     }
 
-    /// The next request about a thread. Without one, the thread's task ends.
-    fn next(&self, thread: ThreadId) -> Option<UnroutedRequest> {
+    /// The threads at other servers.
+    pub(super) fn relayed(&self) -> MutexGuard<'_, RelayedThreads> {
+        lock(&self.relayed)
+    }
+
+    /// The next entry of a thread. Without one, the thread's task ends.
+    fn next(&self, thread: ThreadId) -> Option<Unrouted> {
         let mut waiting = self.waiting();
         let next = waiting.get_mut(&thread).and_then(VecDeque::pop_front);
         if next.is_none() {
@@ -101,29 +128,23 @@ impl Routing {
 
     /// The open link by which the latest request about a thread has gone.
     fn way(&self, thread: ThreadId) -> Option<ClientLink> {
-        let node = *lock(&self.ways).get(&thread)?;
-        self.open_to(node)
+        let id = self.relayed().way(thread)?;
+        let open = lock(&self.open);
+        open.values().find(|link| link.id() == id && !link.is_broken()).cloned()
     }
 
     /// The client leaves all threads.
     pub(super) fn leave(&self) {
-        lock(&self.ways).clear();
-    }
-
-    /// Sends a request by a link. One that breaks closes the client's connection.
-    async fn send(&self, link: &ClientLink, thread: ThreadId, request: UnroutedRequest) {
-        let leaves = matches!(
-            envelope::parse(&request.text),
-            Ok(Incoming::Request { method, .. }) if method == ThreadUnsubscribe::INFO.wire
-        );
-        if leaves {
-            lock(&self.ways).remove(&thread);
-        }
-        link.send(request.text).await;
+        self.relayed().leave();
     }
 
     /// The link to a server, which is opened if there is none. `None` if the server does not take it.
-    async fn link(&self, session: &ClientSession, owner: &Neighbour) -> Option<ClientLink> {
+    async fn link(
+        &self,
+        router: &Arc<Router>,
+        session: &Arc<ClientSession>,
+        owner: &Neighbour,
+    ) -> Option<ClientLink> {
         if let Some(open) = self.open_to(owner.node) {
             return Some(open);
         }
@@ -134,11 +155,7 @@ impl Routing {
         if let Some(open) = self.open_to(owner.node) {
             return Some(open);
         }
-        let client = LinkedClient {
-            admission: session.admission().clone(),
-            initialize: session.introduction()?.clone(),
-        };
-        let end = LinkedEnd { outbox: session.outbox.clone(), ended: session.ended.clone() };
+        let (client, end) = continuation::ends_of_link(router, session)?;
         match self.links.open(&session.app.context, owner, (client, end)).await {
             Ok(link) => {
                 lock(&self.open).insert(owner.node, link.clone());
@@ -177,7 +194,8 @@ impl Router {
     ) -> bool {
         let Some(routing) = &session.routing else { return false };
         let Some(thread) = RequestNames::of(request.params).thread_id else { return false };
-        if is_loaded(session, thread) && !routing.waiting().contains_key(&thread) {
+        let is_here = is_loaded(session, thread) && !routing.relayed().is_tracked(thread);
+        if is_here && !routing.waiting().contains_key(&thread) {
             return false;
         }
         let Some(slot) = routing.slots.take(bytes_of(request.params)) else {
@@ -187,7 +205,9 @@ impl Router {
             session.outbox.push(reply.into());
             return true;
         };
-        self.queue(session, thread, UnroutedRequest { text: request.text.to_owned(), asked: 0, _slot: slot });
+        let request =
+            UnroutedRequest { text: request.text.to_owned(), asked: 0, again: None, _slot: Some(slot) };
+        self.queue(session, thread, request);
         true
     }
 
@@ -208,8 +228,9 @@ impl Router {
         let (router, session) = (Arc::clone(self), Arc::clone(session));
         AskOwner::by(move |thread| {
             let slot = session.routing.as_ref().and_then(|routing| routing.slots.take(text.len()));
-            if let Some(slot) = slot {
-                router.queue(&session, thread, UnroutedRequest { text, asked: asked + 1, _slot: slot });
+            if slot.is_some() {
+                let request = UnroutedRequest { text, asked: asked + 1, again: None, _slot: slot };
+                router.queue(&session, thread, request);
             } else if let Ok(Incoming::Request { id, .. }) = envelope::parse(&text) {
                 let error = errors::too_many_requests(session.in_flight.number(), policy::BUSY_RETRY);
                 session.outbox.push(envelope::error_reply(Some(&id), &error).into());
@@ -218,12 +239,31 @@ impl Router {
     }
 
     fn queue(self: &Arc<Self>, session: &Arc<ClientSession>, thread: ThreadId, request: UnroutedRequest) {
+        self.enqueue(session, thread, |waiting| waiting.push_back(Unrouted::Request(request)));
+    }
+
+    /// Brings a thread back that has lost its server, after this time and before the requests that wait.
+    pub(super) fn bring_back(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        thread: ThreadId,
+        pause: Duration,
+    ) {
+        self.enqueue(session, thread, |waiting| waiting.push_front(Unrouted::Lost(pause)));
+    }
+
+    fn enqueue(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        thread: ThreadId,
+        add: impl FnOnce(&mut VecDeque<Unrouted>),
+    ) {
         let Some(routing) = &session.routing else { return };
         let mut waiting = routing.waiting();
         if let Some(before) = waiting.get_mut(&thread) {
-            return before.push_back(request);
+            return add(before);
         }
-        waiting.insert(thread, VecDeque::from([request]));
+        add(waiting.entry(thread).or_default());
         drop(waiting);
         let (router, session) = (Arc::clone(self), Arc::clone(session));
         let (tasks, ended) = (session.app.tasks.clone(), session.ended.clone());
@@ -234,57 +274,101 @@ impl Router {
 
     async fn route_all(self: &Arc<Self>, session: &Arc<ClientSession>, thread: ThreadId) {
         let Some(routing) = &session.routing else { return };
-        while let Some(request) = routing.next(thread) {
+        while let Some(next) = routing.next(thread) {
+            let step = async {
+                match next {
+                    Unrouted::Request(request) => self.route(session, routing, thread, request).await,
+                    Unrouted::Lost(pause) => self.come_back(session, routing, thread, pause).await,
+                }
+            };
             // The requests behind one whose way panics go on.
-            session.app.tasks.contain_async("route", self.route(session, routing, thread, request)).await;
+            session.app.tasks.contain_async("route", step).await;
         }
     }
 
-    /// Sends a request to the server that has its thread, or serves it here. A server that has just ended has its threads until the
-    /// others know.
-    async fn route(
+    /// Sends a request to the server that has its thread, or serves it here.
+    pub(super) async fn route(
         self: &Arc<Self>,
         session: &Arc<ClientSession>,
         routing: &Routing,
         thread: ThreadId,
         request: UnroutedRequest,
     ) {
-        let began = session.app.clock.now();
-        loop {
-            if session.app.registry.handle(thread).is_some() {
-                return self.serve_here(session, request);
+        let waits = |owner: &Neighbour, waited| self.waits_on(session, &request, (thread, owner), waited);
+        let way = self.way(session, routing, thread, waits).await;
+        let owner = match &way {
+            Some(ThreadWay::Here) => Some(NextOwner::Here),
+            Some(ThreadWay::To(link)) => Some(NextOwner::Link(link.id())),
+            Some(ThreadWay::Unknown(_)) | None => None,
+        };
+        let is_astray =
+            owner.is_some_and(|owner| routing.relayed().goes_astray(thread, owner, &request.text));
+        continuation::note_followed(session, routing);
+        if is_astray {
+            return self.enqueue(session, thread, |waiting| {
+                waiting.push_front(Unrouted::Request(request));
+                waiting.push_front(Unrouted::Lost(Duration::ZERO));
+            });
+        }
+        match way {
+            Some(ThreadWay::Here) => self.serve_here(session, request),
+            Some(ThreadWay::To(link)) => {
+                let is_again = request.again.is_some();
+                let text = routing.relayed().send((thread, link.id()), request.text, is_again);
+                continuation::note_followed(session, routing);
+                self.send(session, &link, text.as_str().to_owned()).await;
             }
-            let owner = match routing.links.owner_of(thread).await {
-                Ok(Some(owner)) => owner,
-                found @ (Ok(None) | Err(_)) => match routing.way(thread) {
-                    Some(link) => return routing.send(&link, thread, request).await,
-                    None => return self.serve_unowned(session, thread, request, found.err()),
-                },
-            };
-            if let Some(link) = routing.link(session, &owner).await {
-                lock(&routing.ways).insert(thread, owner.node);
-                return routing.send(&link, thread, request).await;
-            }
-            if !self.waits_on(session, &request, (thread, &owner), began) {
-                return;
-            }
-            sleep(policy::ROUTE_RETRY).await;
+            Some(ThreadWay::Unknown(failure)) => refuse_unowned(session, thread, &request, &failure),
+            // It was answered.
+            None => {}
         }
     }
 
-    /// Serves a request about a thread that nobody has, as far as is known.
-    fn serve_unowned(
+    /// Sends a frame by a link.
+    pub(super) async fn send(
         self: &Arc<Self>,
         session: &Arc<ClientSession>,
-        thread: ThreadId,
-        request: UnroutedRequest,
-        failure: Option<io::Error>,
+        link: &ClientLink,
+        text: String,
     ) {
-        let Some(failure) = failure else { return self.serve_here(session, request) };
-        let Ok(Incoming::Request { id, method, .. }) = envelope::parse(&request.text) else { return };
-        let why = StoreAway { reason: failure.to_string(), retry_after: policy::BUSY_RETRY };
-        let error = ThreadError::StoreUnavailable { id: thread, why }.to_wire();
-        session.outbox.push(envelope::error_reply(Some(&id), &error.method(&method)).into());
+        if !link.send(text).await {
+            // Its end may have been noted before the frame was.
+            self.link_has_ended(session, link.id(), Duration::ZERO);
+        }
+    }
+
+    /// The way of a thread's requests. A server that has just ended has its threads until the others know: `waits` decides whether to
+    /// wait for a server that takes no link, after this time.
+    pub(super) async fn way(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        routing: &Routing,
+        thread: ThreadId,
+        mut waits: impl FnMut(&Neighbour, Duration) -> bool,
+    ) -> Option<ThreadWay> {
+        let began = session.app.clock.now();
+        loop {
+            if session.app.registry.handle(thread).is_some() {
+                return Some(ThreadWay::Here);
+            }
+            let owner = match routing.links.owner_of(thread).await {
+                Ok(Some(owner)) => owner,
+                found @ (Ok(None) | Err(_)) => {
+                    return Some(match (routing.way(thread), found) {
+                        (Some(link), _) => ThreadWay::To(link),
+                        (None, Ok(_)) => ThreadWay::Here,
+                        (None, Err(failure)) => ThreadWay::Unknown(failure),
+                    });
+                }
+            };
+            if let Some(link) = routing.link(self, session, &owner).await {
+                return Some(ThreadWay::To(link));
+            }
+            if !waits(&owner, session.app.clock.now().saturating_duration_since(began)) {
+                return None;
+            }
+            sleep(policy::ROUTE_RETRY).await;
+        }
     }
 
     /// Whether a request waits for a server that takes no link. Otherwise it is answered here: a read of what is saved, or a refusal.
@@ -293,43 +377,60 @@ impl Router {
         session: &Arc<ClientSession>,
         request: &UnroutedRequest,
         (thread, owner): (ThreadId, &Neighbour),
-        began: Instant,
+        waited: Duration,
     ) -> bool {
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&request.text) else {
             return false;
         };
         let Some(route) = self.routes.get(method.as_ref()) else { return false };
-        let waited = session.app.clock.now().saturating_duration_since(began);
         if route.lane == Lane::Store && waited >= policy::ROUTE_PATIENCE_OF_READS {
-            route.handle_here(RoutedRequest { session, id, params, ask_owner: None });
+            route.handle_here(RoutedRequest { session, id, params, ask_owner: None, divert: None });
             return false;
         }
         if waited < policy::ROUTE_PATIENCE {
             return true;
         }
         let error = ThreadError::OwnerUnreachable { id: thread, owner: owner.name.clone() }.to_wire();
+        let error = not_repeated(request, route.name).unwrap_or(error);
         session.outbox.push(envelope::error_reply(Some(&id), &error.method(route.name)).into());
         false
     }
 
     /// Serves a request here. If another server turns out to have the thread, it goes there.
     fn serve_here(self: &Arc<Self>, session: &Arc<ClientSession>, request: UnroutedRequest) {
-        let UnroutedRequest { text, asked, _slot } = request;
+        let UnroutedRequest { text, asked, again, _slot } = request;
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&text) else { return };
         let Some(route) = self.routes.get(method.as_ref()) else { return };
         let ask_owner = (asked < policy::ROUTE_TRIES).then(|| self.ask_again(session, text.clone(), asked));
-        route.handle_here(RoutedRequest { session, id, params, ask_owner });
+        let divert = again.and_then(|rule| continuation::done_before(session, rule));
+        route.handle_here(RoutedRequest { session, id, params, ask_owner, divert });
     }
 }
 
+/// Refuses a request because the database does not say who has its thread.
+fn refuse_unowned(session: &ClientSession, thread: ThreadId, request: &UnroutedRequest, failure: &io::Error) {
+    let Ok(Incoming::Request { id, method, .. }) = envelope::parse(&request.text) else { return };
+    let why = StoreAway { reason: failure.to_string(), retry_after: policy::BUSY_RETRY };
+    let error = ThreadError::StoreUnavailable { id: thread, why }.to_wire();
+    let error = not_repeated(request, &method).unwrap_or(error);
+    session.outbox.push(envelope::error_reply(Some(&id), &error.method(&method)).into());
+}
+
+/// The refusal of a request that may have been done by a server before: the client must not send it again unseen.
+fn not_repeated(request: &UnroutedRequest, method: &str) -> Option<WireError> {
+    request.again.map(|_| retry::not_repeated(ENDED, method))
+}
+
 /// Gives a client's answer to a question to the servers of its links: one of them may have asked.
-pub(super) fn answer_others(session: &Arc<ClientSession>, text: &str) {
+pub(super) fn answer_others(session: &Arc<ClientSession>, question: &RequestId, text: &str) {
+    let Some(routing) = &session.routing else { return };
+    routing.relayed().answered(question, text);
     let open = session.links();
     if open.is_empty() {
         return;
     }
     // A client that sends more answers than it has requests in flight answers no questions of ours.
-    let Some(slot) = session.routing.as_ref().and_then(|routing| routing.slots.take(text.len())) else {
+    let Some(slot) = routing.slots.take(text.len()) else {
         return;
     };
     let text = text.to_owned();

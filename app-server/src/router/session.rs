@@ -125,6 +125,7 @@ impl ClientSession {
     pub(crate) fn leave_others(&self) -> Vec<ClientLink> {
         if let Some(routing) = &self.routing {
             routing.leave();
+            super::continuation::note_followed(self, routing);
         }
         self.links()
     }

@@ -15,8 +15,9 @@ use skein_protocol::extension::{
     CatalogChange, CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
 };
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
-use skein_protocol::notifications::NOTIFICATIONS;
+use skein_protocol::notifications::{NOTIFICATIONS, ThreadStatusChanged};
 use skein_protocol::question::NeedsYou;
+use skein_protocol::table::{EventKind, Notification};
 use uuid::Uuid;
 
 use crate::outbox::Frame;
@@ -63,6 +64,14 @@ pub(crate) struct RelayedChange {
 }
 
 impl RelayedChange {
+    /// Whether a client that follows the thread gets it with the thread's events: also if a link breaks, by the next resume.
+    pub(crate) fn comes_with_events(&self) -> bool {
+        let mut durable = NOTIFICATIONS.iter().filter(|known| known.kind == EventKind::Durable);
+        self.audience == AnnouncedTo::Unsubscribed
+            || self.method == ThreadStatusChanged::INFO.wire
+            || durable.any(|known| known.wire == self.method)
+    }
+
     /// The change as this server announces it. `None` if this version does not know the method.
     pub(crate) fn announcement(self) -> Option<Announcement> {
         let known = NOTIFICATIONS.iter().find(|known| known.wire == self.method)?;

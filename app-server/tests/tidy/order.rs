@@ -39,7 +39,7 @@ const APP_SERVER: &[&str] = &[
     "bounds",
     // What waits for one connection, and the reply that travels with a request.
     "outbox",
-    "database_credentials memory room telemetry",
+    "database_credentials memory relay room telemetry",
     "policy",
 ];
 

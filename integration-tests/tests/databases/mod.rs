@@ -8,6 +8,7 @@ mod links;
 mod migrate;
 mod nodes;
 mod taken;
+mod takeovers;
 
 use anyhow::Result;
 use skein_integration_tests::home::{Home, Setup};

@@ -27,7 +27,7 @@
 //!   `thread/closed`. A thread without a message is started again by its id.
 //! - Questions that are not in the resume's `pendingRequests` end with `serverRequest/resolved`. Known questions are not
 //!   shown twice. Answers that may have been lost are sent again.
-//! - Unanswered requests are repeated if they are idempotent (`session/retry.rs`); the others are refused at once with
+//! - Unanswered requests are repeated if they are idempotent (`relay/retry.rs`); the others are refused at once with
 //!   `serverEnded` and the remedy. `turn/start` and `turn/steer` are always repeated: a message without an id gets one from
 //!   the bridge. A request under which two servers have ended is not repeated again. Messages after the answer to a
 //!   repeated `turn/start` wait for it, so that the end of a turn does not come before its id is known.
@@ -35,22 +35,22 @@
 //!   settings about threads to the client's requests (`session/own.rs`); settings in the request itself win.
 
 mod answered;
-mod asked;
 mod hello;
-mod names;
-mod numbers;
 mod own;
 mod resume;
-mod retry;
 #[cfg(test)]
 pub(super) mod tests;
-mod tracked;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 use skein_app_server::policy;
+use skein_app_server::relay::asked::PendingRequest;
+pub(super) use skein_app_server::relay::asked::RequestKind;
+use skein_app_server::relay::questions::OpenQuestions;
+use skein_app_server::relay::tracked::{self, TrackedThread};
+use skein_app_server::relay::{RelayNotice, names, numbers, retry};
 use skein_config::ClientSettings;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
@@ -65,14 +65,14 @@ use skein_protocol::notifications::{
 use skein_protocol::table::{ClientNotification, Method, Notification};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use asked::PendingRequest;
-pub(super) use asked::RequestKind;
 use hello::Hello;
 use own::ADVICE;
 pub(crate) use own::ServerOwner;
 pub(super) use own::StartSettings;
 use resume::Resumption;
-use tracked::TrackedThread;
+
+/// The end of a server, in refusals of requests that are not repeated.
+const ENDED: &str = "the server of the home has ended";
 
 #[derive(Debug, Default)]
 pub(super) struct BridgeSession {
@@ -93,7 +93,7 @@ pub(super) struct BridgeSession {
     /// The client's subscriptions.
     threads: BTreeMap<ThreadId, TrackedThread>,
     /// Open questions to the client.
-    questions: Vec<OpenQuestion>,
+    questions: OpenQuestions,
     held: Option<DeferredMessages>,
     to_client: VecDeque<Utf8Bytes>,
     to_server: VecDeque<Utf8Bytes>,
@@ -114,15 +114,6 @@ enum LinkState {
     Resuming(Resumption),
     /// Everything passes.
     Live,
-}
-
-/// A request of the server.
-#[derive(Debug)]
-struct OpenQuestion {
-    id: RequestId,
-    thread: Option<ThreadId>,
-    /// The client's answer, kept until the server confirms it: it may have been lost.
-    answer: Option<Utf8Bytes>,
 }
 
 /// Messages that wait for the answers to repeated user messages: their turns may have ended already, and the client
@@ -267,7 +258,7 @@ impl BridgeSession {
         self.release();
         let unsent = std::mem::take(&mut self.to_server);
         for asked in std::mem::take(&mut self.asked) {
-            match asked.rule.refusal(&asked.method, asked.again) {
+            match asked.rule.refusal(ENDED, &asked.method, asked.again) {
                 Some(error) if !unsent.contains(&asked.line) => self.refuse(&asked.id, &error),
                 Some(_) | None => self.asked.push(asked),
             }
@@ -315,6 +306,15 @@ impl BridgeSession {
         }
     }
 
+    /// Sends these notifications, unless the client opted out.
+    fn report(&mut self, reports: Vec<RelayNotice>) {
+        for report in reports {
+            if !self.hello.opted_out(report.method) {
+                self.send_to_client(report.text.into());
+            }
+        }
+    }
+
     /// Sends a line of the client to the server, and notes its effect.
     fn pass(&mut self, line: Utf8Bytes) {
         let shared = line.clone();
@@ -324,11 +324,9 @@ impl BridgeSession {
                 self.hello.sent_initialized();
             }
             Ok(Incoming::Response { id, .. } | Incoming::Error { id, .. }) => {
-                if let Some(question) = self.questions.iter_mut().find(|question| question.id == id) {
-                    question.answer = Some(line.clone());
-                }
+                self.questions.answer(&id, line.clone());
                 if self.hello.opted_out(ServerRequestResolved::INFO.wire) {
-                    self.questions.retain(|question| question.id != id);
+                    self.questions.settle(&id);
                 }
             }
             // The server will report the error.
@@ -364,18 +362,17 @@ impl BridgeSession {
                 self.own.carried_by(&kind, &id, method, params).map_or(line, Utf8Bytes::from)
             }
         };
-        let (rule, method) = (retry::rule(method, params), method.to_owned());
         self.to_server.push_back(line.clone());
-        self.asked.push(PendingRequest { id, method, line, kind, rule, again: false });
+        self.asked.push(PendingRequest::new(id, method, params, line));
     }
 
     /// The server asks. A question that the client already has is not repeated; its answer may have been lost.
     fn asks(&mut self, id: RequestId, params: Option<&RawValue>, text: Utf8Bytes) {
-        if let Some(known) = self.questions.iter().find(|question| question.id == id) {
+        if let Some(known) = self.questions.get(&id) {
             self.to_server.extend(known.answer.clone());
             return;
         }
-        self.questions.push(OpenQuestion { id, thread: tracked::thread_of(params), answer: None });
+        self.questions.open(id, tracked::thread_of(params));
         self.send_to_client(text);
     }
 
@@ -391,7 +388,7 @@ impl BridgeSession {
         if method == ServerRequestResolved::INFO.wire
             && let Ok(settled) = envelope::params::<ServerRequestResolvedNotification>(params)
         {
-            self.questions.retain(|question| question.id != settled.request_id);
+            self.questions.settle(&settled.request_id);
         }
         if method == ThreadStarted::INFO.wire && self.is_repeated_start(params) {
             return;

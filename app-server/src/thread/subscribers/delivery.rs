@@ -6,9 +6,13 @@ use std::collections::HashSet;
 use std::sync::MutexGuard;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::Value;
 use skein_base::tasks::apart;
-use skein_protocol::extension::{CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse};
+use skein_protocol::extension::{
+    CatalogPlace, EVENTS_EXTENSION, EVENTS_VERSION, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
+};
 use skein_protocol::ids::{ConnectionId, ThreadId};
+use skein_protocol::server::{InitializeCapabilities, InitializeParams};
 
 use super::relay::Relay;
 use super::relay::passages::{self, Passages};
@@ -29,6 +33,26 @@ pub(crate) struct ClientWishes {
     pub(crate) numbered: bool,
     /// The client's name (`clientInfo.name`).
     pub(crate) name: String,
+}
+
+impl ClientWishes {
+    /// The wishes in a client's introduction.
+    pub(crate) fn of(introduction: &InitializeParams) -> Self {
+        let capabilities = introduction.capabilities.as_ref();
+        let opted_out =
+            capabilities.and_then(|it| it.opt_out_notification_methods.clone()).unwrap_or_default();
+        Self {
+            opted_out: opted_out.into_iter().collect(),
+            numbered: capabilities.is_some_and(wants_events),
+            name: introduction.client_info.name.clone(),
+        }
+    }
+}
+
+/// Whether the client requested the served version of the events extension.
+fn wants_events(capabilities: &InitializeCapabilities) -> bool {
+    let asked = capabilities.extensions.as_ref().and_then(|extensions| extensions.get(EVENTS_EXTENSION));
+    asked.and_then(|asked| asked.get("version")).and_then(Value::as_u64) == Some(EVENTS_VERSION)
 }
 
 /// One notification, serialised once for all who receive it.

@@ -5,13 +5,14 @@
 //! before the other. The catalog has each change once, when it comes by the way for all.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::json;
 use serde_json::value::to_raw_value;
 use skein_protocol::JsonObject;
 use skein_protocol::envelope;
-use skein_protocol::ids::ConnectionId;
+use skein_protocol::ids::{ConnectionId, ThreadId};
 use uuid::Uuid;
 
 use self::passages::lock;
@@ -130,16 +131,40 @@ impl Subscribers {
     }
 
     /// A client of this server has a link: behind this number, it gets the announcements of that server by it, unless it has them.
-    pub(crate) fn begin_link(&self, id: ConnectionId, from: RelayedNumber) {
+    pub(crate) fn begin_link(&self, id: ConnectionId, link: Uuid, from: RelayedNumber) {
         let _catalog = self.catalog();
         let relayed = self.relayed.get(&from.start).map_or(0, |newest| *newest);
         let from = RelayedNumber { number: from.number.max(relayed), ..from };
-        self.with_passages(id, |_, passages| passages.begin(from));
+        self.with_passages(id, |_, passages| passages.begin(link, from));
+    }
+
+    /// The link of a client has ended. The client gets the changes that it owes.
+    pub(crate) fn end_link(&self, id: ConnectionId, (link, start): (Uuid, Uuid)) {
+        let _catalog = self.catalog();
+        let Some(connection) = self.connections.get(&id) else { return };
+        let Some(receiver) = &connection.receiver else { return };
+        let ReceiverEnd::Client(passages) = &receiver.end else { return };
+        let owed = lock(passages).end(link, start);
+        for change in owed {
+            let is_for = connection.is_in(change.audience, change.thread);
+            let Some(announcement) = change.announcement().filter(|_| is_for) else { continue };
+            if receiver.wants(announcement.method)
+                && let Some(frame) = printed(&announcement.params, &announcement)
+            {
+                receiver.outbox.push(frame);
+            }
+        }
+    }
+
+    /// A client follows the events of these threads by links, and no others.
+    pub(crate) fn follow(&self, id: ConnectionId, threads: HashSet<ThreadId>) {
+        self.with_passages(id, |_, passages| passages.follow(threads));
     }
 
     /// Announces a change of another server to the clients of this one that have no link there.
     pub(crate) fn announce_relayed(&self, from: RelayedNumber, change: RelayedChange) {
         let of = AnnouncedOf { thread: change.thread, audience: change.audience, is_own: false };
+        let relayed = change.clone();
         let Some(announcement) = change.announcement() else { return };
         self.walk(|| {
             let mut catalog = self.catalog();
@@ -153,7 +178,7 @@ impl Subscribers {
                 let receiver = connection.receiver.as_ref()?;
                 let ReceiverEnd::Client(passages) = &receiver.end else { return None };
                 let mut passages = lock(passages);
-                if passages.note(from) {
+                if passages.note(from, &relayed) {
                     return None;
                 }
                 let is_for = connection.is_in(of.audience, of.thread) && receiver.wants(announcement.method);
@@ -165,15 +190,25 @@ impl Subscribers {
         });
     }
 
-    /// Gives a client a change that has come by its link. Nothing of that server before this number is on its way to it.
-    pub(crate) fn pass_on(&self, id: ConnectionId, from: RelayedNumber, change: Option<RelayedChange>) {
+    /// Gives a client a change that has come by its link. Nothing of that server before this number is on its way to it. Returns
+    /// whether it is new to the client.
+    pub(crate) fn pass_on(
+        &self,
+        id: ConnectionId,
+        from: RelayedNumber,
+        change: Option<RelayedChange>,
+    ) -> bool {
+        let mut is_given = false;
         let catalog = self.catalog();
         let place = catalog.place();
         self.with_passages(id, |receiver, passages| {
             let is_new = passages.arrive(from);
-            let Some(announcement) = change.filter(|_| is_new).and_then(RelayedChange::announcement) else {
+            is_given = is_new;
+            let Some(mut announcement) = change.filter(|_| is_new).and_then(RelayedChange::announcement)
+            else {
                 return;
             };
+            announcement.number = announcement.number.filter(|_| receiver.wishes.numbered);
             let with_place = (receiver.wishes.numbered && passages.are_complete())
                 .then(|| placed(&announcement.params, &place))
                 .flatten();
@@ -181,6 +216,7 @@ impl Subscribers {
                 receiver.outbox.push(frame);
             }
         });
+        is_given
     }
 
     /// Drops the changes of the catalog, because changes of another server are missing in it. Closes the clients that follow it: they

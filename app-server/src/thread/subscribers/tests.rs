@@ -336,7 +336,7 @@ async fn a_client_with_a_link_gets_each_change_of_the_other_server_once_whicheve
         subscribers.pass_on(ConnectionId(1), from, Some(change));
     };
     announce(1);
-    subscribers.begin_link(ConnectionId(1), RelayedNumber { start: OTHER, number: 0 });
+    subscribers.begin_link(ConnectionId(1), OTHER, RelayedNumber { start: OTHER, number: 0 });
     // It has the first one already.
     pass_on(1);
     assert_eq!(places(&received(&linked).await), [Some(1)]);

@@ -1,16 +1,14 @@
 //! Answers of the server: each updates the session before the client gets it.
 
 use serde_json::value::RawValue;
+use skein_app_server::relay::SERVER_STOPS;
+use skein_app_server::relay::tracked::SubscribedAnswer;
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{RequestId, ThreadId};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::asked::{PendingRequest, RequestKind};
-use super::resume::SERVER_STOPS;
-use super::retry::RetryRule;
-use super::tracked::SubscribedAnswer;
-use super::{BridgeSession, hello};
+use super::{BridgeSession, PendingRequest, RequestKind, hello};
 
 impl BridgeSession {
     /// The server answers.
@@ -30,7 +28,7 @@ impl BridgeSession {
         let mut asked = self.asked.remove(at);
         if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
             // Not done; the next server is asked.
-            (asked.rule, asked.again) = (RetryRule::Again, false);
+            asked.is_not_done();
             return self.asked.insert(at, asked);
         }
         let text = match answer {
@@ -82,11 +80,11 @@ impl BridgeSession {
             }
             RequestKind::Unsubscribe(thread) => {
                 thread.map(|thread| self.threads.remove(&thread));
-                self.questions.retain(|question| question.thread.is_none() || question.thread != thread);
+                self.questions.forget(thread);
             }
             RequestKind::Leave => {
                 self.threads.clear();
-                self.questions.retain(|question| question.thread.is_none());
+                self.questions.forget_threads();
             }
             RequestKind::TurnStart | RequestKind::TurnSteer | RequestKind::Other => {}
         }
@@ -98,8 +96,9 @@ impl BridgeSession {
     fn follow(&mut self, result: &RawValue, observes: bool, now: i64) -> Option<ThreadId> {
         let picture = SubscribedAnswer::read(result)?;
         let thread = picture.id();
-        self.void(thread, picture.pending(), now);
-        self.questions.retain(|question| question.thread != Some(thread));
+        let void = self.questions.void(thread, picture.pending(), now);
+        self.report(void);
+        self.questions.forget(Some(thread));
         self.threads.insert(thread, picture.tracked(observes));
         Some(thread)
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
+use skein_app_server::relay::names::RawRequest;
 use skein_config::ClientSettings;
 use skein_protocol::ids::RequestId;
 
-use super::asked::RequestKind;
-use super::names::RawRequest;
+use super::RequestKind;
 
 /// The remedy for settings without effect.
 pub(super) const ADVICE: &str =

@@ -5,36 +5,20 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use skein_app_server::relay::tracked::SubscribedAnswer;
+use skein_app_server::relay::{NOT_FOUND, SERVER_STOPS};
 use skein_protocol::envelope;
 use skein_protocol::error::{OVERLOADED, WireError};
-use skein_protocol::event::{
-    ServerRequestResolvedNotification, ThreadClosedNotification, ThreadStatusChangedNotification,
-    TurnCompletedNotification, WarningNotification,
-};
-use skein_protocol::extension::{GapReason, ResumeOptions, ResumePicture, StartOptions};
+use skein_protocol::extension::StartOptions;
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{ThreadResume, ThreadStart};
-use skein_protocol::notifications::{
-    ServerRequestResolved, ThreadClosed, ThreadStatusChanged, TurnCompleted, Warning,
-};
-use skein_protocol::thread::{ThreadResumeParams, ThreadStatus};
-use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
-
-use skein_store::history::SERVER_ENDED;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::hello::{self, HELLO};
-use super::tracked::{SubscribedAnswer, TrackedThread};
-use super::{BridgeSession, DeferredMessages, LinkState, PendingRequest, RequestKind};
+use super::{BridgeSession, DeferredMessages, LinkState, RequestKind};
 
 /// The prefix of ids of the bridge's own resumes. Clients cannot guess it.
 const RESUME: &str = "skein-bridge-resume-";
-
-/// The reason `threadNotFound`: the thread exists nowhere.
-const NOT_FOUND: &str = "threadNotFound";
-
-/// The reason of a stopping server.
-pub(super) const SERVER_STOPS: &str = "serverStops";
 
 /// Concurrent resumes. Origin: guess; below the limit of a connection.
 const AT_ONCE: usize = 16;
@@ -159,7 +143,7 @@ impl BridgeSession {
             && let Some(thread) = comeback.left.pop_front()
         {
             let Some(followed) = self.threads.get(&thread) else { continue };
-            let params = resume_params(thread, followed);
+            let params = followed.resume_params(thread);
             comeback.ask(thread, &mut self.last_id, &mut self.to_server, |id| {
                 envelope::request::<ThreadResume>(id, &params)
             });
@@ -207,97 +191,15 @@ impl BridgeSession {
     /// The thread continues. Reports what its events do not.
     fn goes_on(&mut self, thread: ThreadId, picture: &SubscribedAnswer, now: i64) {
         let Some(followed) = self.threads.get_mut(&thread) else { return };
-        let status = picture.status().clone();
-        let changed = std::mem::replace(&mut followed.status, status.clone()) != status;
-        followed.number = picture.skein().map(|skein| (skein.seq, skein.epoch));
-        let anew = followed.announced;
-        self.void(thread, picture.pending(), now);
-        if !anew && picture.skein().is_none_or(|skein| skein.replay_to.is_none()) {
-            self.gap(thread, picture.skein(), &status, now);
-        }
-        if changed {
-            let changed = ThreadStatusChangedNotification { status, thread_id: thread, skein: None };
-            self.say::<ThreadStatusChanged>(&changed, now);
-        }
-    }
-
-    /// Some events are lost: a turn that the client sees running ends anyway.
-    fn gap(&mut self, thread: ThreadId, picture: Option<&ResumePicture>, status: &ThreadStatus, now: i64) {
-        let runs = matches!(status, ThreadStatus::Active { .. });
-        let ended = !runs && self.end_turn(thread, now);
-        let reason = picture.and_then(|picture| picture.gap).map(|gap| gap.reason);
-        // A thread without messages missed nothing.
-        if ended || runs || reason != Some(GapReason::NotStored) {
-            let message = "some of what happened in this thread while the server changed cannot be told: \
-                resume it to see it as it is";
-            let warning = WarningNotification { message: message.to_owned(), thread_id: Some(thread) };
-            self.say::<Warning>(&warning, now);
-        }
+        let reports = followed.goes_on(thread, &mut self.questions, picture, now);
+        self.report(reports);
     }
 
     /// The thread is gone with its server.
     pub(super) fn gone(&mut self, thread: ThreadId, error: &WireError, now: i64) {
-        self.void(thread, &[], now);
-        self.end_turn(thread, now);
-        self.threads.remove(&thread);
-        if error.reason() != NOT_FOUND {
-            let message = format!("the thread cannot go on: {}", error.message);
-            self.say::<Warning>(&WarningNotification { message, thread_id: Some(thread) }, now);
-        }
-        self.say::<ThreadClosed>(&ThreadClosedNotification { thread_id: thread, skein: None }, now);
-    }
-
-    /// Ends the turn that the client sees running. Returns whether there was one.
-    fn end_turn(&mut self, thread: ThreadId, now: i64) -> bool {
-        let Some(id) = self.threads.get_mut(&thread).and_then(|followed| followed.turn.take()) else {
-            return false;
-        };
-        let turn = Turn {
-            status: TurnStatus::Interrupted,
-            error: Some(TurnError::new(SERVER_ENDED)),
-            items_view: TurnItemsView::NotLoaded,
-            started_at: None,
-            completed_at: Some(now / 1000),
-            ..Turn::new(id, 0)
-        };
-        let ended = TurnCompletedNotification { thread_id: thread, turn, skein: None };
-        self.say::<TurnCompleted>(&ended, now);
-        true
-    }
-
-    /// Resolves the client's questions in a thread, except those still open.
-    pub(super) fn void(&mut self, thread: ThreadId, still: &[RequestId], now: i64) {
-        let questions = std::mem::take(&mut self.questions);
-        let void =
-            |question: &super::OpenQuestion| question.thread == Some(thread) && !still.contains(&question.id);
-        let (void, open): (Vec<_>, Vec<_>) = questions.into_iter().partition(void);
-        self.questions = open;
-        for question in void {
-            let resolved = ServerRequestResolvedNotification { request_id: question.id, thread_id: thread };
-            self.say::<ServerRequestResolved>(&resolved, now);
+        if let Some(followed) = self.threads.remove(&thread) {
+            let reports = followed.ends(thread, &mut self.questions, error, now);
+            self.report(reports);
         }
     }
-}
-
-impl PendingRequest {
-    /// Whether it subscribes to the thread, or ends the subscription.
-    fn is_about(&self, id: ThreadId) -> bool {
-        match self.kind {
-            RequestKind::Resume { thread, .. } | RequestKind::Unsubscribe(thread) => thread == Some(id),
-            RequestKind::Initialize
-            | RequestKind::Start
-            | RequestKind::Fork
-            | RequestKind::Leave
-            | RequestKind::TurnStart
-            | RequestKind::TurnSteer
-            | RequestKind::Other => false,
-        }
-    }
-}
-
-/// The params of a resume from the last number, without the known turns.
-fn resume_params(thread: ThreadId, followed: &TrackedThread) -> ThreadResumeParams {
-    let (after_seq, epoch) = followed.number.unzip();
-    let options = ResumeOptions { observe: followed.observes, after_seq, epoch };
-    ThreadResumeParams { exclude_turns: true, skein: Some(options), ..ThreadResumeParams::new(thread) }
 }

@@ -1,41 +1,76 @@
 //! The announcements of other servers that a client gets by links of its own. Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use skein_protocol::ids::ThreadId;
 use uuid::Uuid;
 
 use super::RelayedNumber;
+use crate::thread::catalog::RelayedChange;
 
 /// The links of one client, and the changes in the catalog that have not come by them yet.
 #[derive(Debug, Default)]
 pub(in crate::thread::subscribers) struct Passages {
     links: HashMap<Uuid, Passage>,
-    owed: VecDeque<RelayedNumber>,
+    owed: VecDeque<(RelayedNumber, RelayedChange)>,
+    /// The threads whose changes come with their events.
+    followed: HashSet<ThreadId>,
 }
 
-/// The link to one server.
+/// The links to one server.
 #[derive(Debug, Clone, Copy)]
 struct Passage {
     /// The changes behind this number come by the link.
     begun: u64,
     /// The number of the newest that has come.
     arrived: u64,
+    /// The newest that has come by an earlier link.
+    had: u64,
+    /// The open link.
+    link: Option<Uuid>,
 }
 
 impl Passages {
     /// A link begins behind this number.
-    pub(super) fn begin(&mut self, from: RelayedNumber) {
-        self.links.insert(from.start, Passage { begun: from.number, arrived: from.number });
+    pub(super) fn begin(&mut self, link: Uuid, from: RelayedNumber) {
+        let had = self.links.get(&from.start).map_or(0, |before| before.had.max(before.arrived));
+        let passage = Passage { begun: from.number, arrived: from.number, had, link: Some(link) };
+        self.links.insert(from.start, passage);
     }
 
-    /// Whether this change of the catalog comes by a link. If it has not come yet, it is owed.
-    pub(super) fn note(&mut self, change: RelayedNumber) -> bool {
-        let Some(link) = self.links.get(&change.start).filter(|link| change.number > link.begun) else {
+    /// A link to a server has ended. Returns the changes that it owes.
+    pub(super) fn end(&mut self, link: Uuid, start: Uuid) -> Vec<RelayedChange> {
+        match self.links.get_mut(&start) {
+            Some(passage) if passage.link == Some(link) => passage.link = None,
+            // The next one has begun.
+            Some(_) | None => return Vec::new(),
+        }
+        let owed = std::mem::take(&mut self.owed).into_iter();
+        let (owed, others) = owed.partition(|(from, _)| from.start == start);
+        self.owed = others;
+        VecDeque::into_iter(owed).map(|(_, change)| change).collect()
+    }
+
+    /// The client follows the events of these threads by links, and no others.
+    pub(super) fn follow(&mut self, threads: HashSet<ThreadId>) {
+        self.followed = threads;
+    }
+
+    /// Whether this change of the catalog comes by a link, or has come. If it has not come yet, it is owed.
+    pub(super) fn note(&mut self, from: RelayedNumber, change: &RelayedChange) -> bool {
+        if change.comes_with_events() && self.followed.contains(&change.thread) {
+            return true;
+        }
+        let Some(link) = self.links.get(&from.start) else { return false };
+        if from.number <= link.had {
+            return true;
+        }
+        if from.number <= link.begun || (from.number > link.arrived && link.link.is_none()) {
             return false;
-        };
-        if change.number > link.arrived {
-            self.owed.push_back(change);
+        }
+        if from.number > link.arrived {
+            self.owed.push_back((from, change.clone()));
         }
         true
     }
@@ -43,7 +78,7 @@ impl Passages {
     /// Every change of this server up to this number has come by its link. Returns whether the newest is to be given: one from before
     /// the link has come the other way.
     pub(super) fn arrive(&mut self, newest: RelayedNumber) -> bool {
-        self.owed.retain(|owed| owed.start != newest.start || owed.number > newest.number);
+        self.owed.retain(|(owed, _)| owed.start != newest.start || owed.number > newest.number);
         let Some(link) = self.links.get_mut(&newest.start) else { return false };
         link.arrived = link.arrived.max(newest.number);
         newest.number > link.begun
@@ -62,29 +97,80 @@ pub(in crate::thread::subscribers) fn lock(passages: &Mutex<Passages>) -> MutexG
 
 #[cfg(test)]
 mod tests {
+    use skein_protocol::notifications::{ThreadArchived, ThreadNameUpdated, ThreadStatusChanged};
+    use skein_protocol::table::Notification;
+
     use super::*;
 
     const NODE: Uuid = Uuid::from_u128(1);
+    const LINK: Uuid = Uuid::from_u128(4);
     const OTHER: Uuid = Uuid::from_u128(2);
+    const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(3));
 
     fn at(start: Uuid, number: u64) -> RelayedNumber {
         RelayedNumber { start, number }
     }
 
+    fn change(number: u64) -> RelayedChange {
+        change_of("m", number)
+    }
+
+    fn change_of(method: &str, number: u64) -> RelayedChange {
+        let at = serde_json::json!({
+            "thread": THREAD, "audience": "all", "method": method, "params": {}, "at": number, "number": null,
+        });
+        serde_json::from_value(at).unwrap()
+    }
+
+    fn note(passages: &mut Passages, start: Uuid, number: u64) -> bool {
+        passages.note(at(start, number), &change(number))
+    }
+
     #[test]
     fn a_change_comes_by_one_way_whichever_brings_it_first() {
         let mut passages = Passages::default();
-        assert!(!passages.note(at(NODE, 5)), "no link yet");
-        passages.begin(at(NODE, 5));
-        assert!(!passages.note(at(NODE, 5)), "from before the link");
-        assert!(!passages.note(at(OTHER, 6)), "of a server without a link");
+        assert!(!note(&mut passages, NODE, 5), "no link yet");
+        passages.begin(LINK, at(NODE, 5));
+        assert!(!note(&mut passages, NODE, 5), "from before the link");
+        assert!(!note(&mut passages, OTHER, 6), "of a server without a link");
         assert!(!passages.arrive(at(NODE, 5)) && passages.arrive(at(NODE, 6)));
-        assert!(passages.note(at(NODE, 6)));
+        assert!(note(&mut passages, NODE, 6));
         assert!(passages.are_complete(), "the link was first");
-        assert!(passages.note(at(NODE, 7)) && passages.note(at(NODE, 8)));
+        assert!(note(&mut passages, NODE, 7) && note(&mut passages, NODE, 8));
         passages.arrive(at(NODE, 7));
         assert!(!passages.are_complete());
         passages.arrive(at(NODE, 9));
         assert!(passages.are_complete(), "a later one has come, so all before it have");
+    }
+
+    #[test]
+    fn the_changes_that_an_ended_link_owes_come_the_other_way_and_once() {
+        let mut passages = Passages::default();
+        passages.begin(LINK, at(NODE, 5));
+        passages.arrive(at(NODE, 7));
+        assert!(note(&mut passages, NODE, 8));
+        assert_eq!(passages.end(LINK, NODE), [change(8)]);
+        assert!(passages.are_complete());
+        assert!(note(&mut passages, NODE, 6) && note(&mut passages, NODE, 7), "they have come by the link");
+        assert!(!note(&mut passages, NODE, 9), "the link cannot bring it");
+        let next = Uuid::from_u128(5);
+        passages.begin(next, at(NODE, 10));
+        assert_eq!(passages.end(LINK, NODE), [], "the one before");
+        assert!(note(&mut passages, NODE, 7), "it came by the link before");
+        assert!(!note(&mut passages, NODE, 10), "from between the links");
+        assert!(note(&mut passages, NODE, 11));
+    }
+
+    #[test]
+    fn the_changes_of_a_followed_thread_come_with_its_events() {
+        let mut passages = Passages::default();
+        passages.follow([THREAD].into());
+        for method in [ThreadNameUpdated::INFO.wire, ThreadStatusChanged::INFO.wire] {
+            assert!(passages.note(at(NODE, 1), &change_of(method, 1)) && passages.are_complete());
+        }
+        let archived = change_of(ThreadArchived::INFO.wire, 2);
+        assert!(!passages.note(at(NODE, 2), &archived), "no resume repeats it");
+        passages.follow(HashSet::new());
+        assert!(!passages.note(at(NODE, 3), &change_of(ThreadNameUpdated::INFO.wire, 3)));
     }
 }

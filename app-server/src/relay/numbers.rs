@@ -14,7 +14,7 @@ const BEGINS: &str = r#"{"method":""#;
 const OF_CATALOG: [&str; 2] = ["catalogSeq", "catalogEpoch"];
 
 /// Whether a message has no number and does not change the session: mostly deltas. Needs no parsing.
-pub(super) fn is_quiet(text: &str) -> bool {
+pub fn is_quiet(text: &str) -> bool {
     let Some(method) = text.strip_prefix(BEGINS).and_then(|rest| rest.split('"').next()) else {
         return false;
     };
@@ -33,7 +33,7 @@ struct Plain<'a, P: ?Sized> {
 }
 
 /// A notification without its numbers; `None` if it has none.
-pub(super) fn without(method: &str, params: Option<&RawValue>, stamp: Stamp) -> Option<String> {
+pub fn without(method: &str, params: Option<&RawValue>, stamp: Stamp) -> Option<String> {
     let (params, emitted_at_ms) = (params?, stamp.emitted_at_ms);
     if let Some(params) = of_catalog(method, params) {
         return serde_json::to_string(&Plain { method, params: &params, emitted_at_ms }).ok();

@@ -18,15 +18,18 @@ const PREFIX: &str = "skein-bridge-message-";
 const PRINTED: &str = r#""clientId":"skein-bridge-message-"#;
 
 /// A request whose members stay as written.
-#[derive(Serialize)]
-pub(super) struct RawRequest<'a> {
+#[derive(Debug, Serialize)]
+pub struct RawRequest<'a> {
+    /// The id.
     pub id: &'a RequestId,
+    /// The wire name of the method.
     pub method: &'a str,
+    /// The params, by name.
     pub params: BTreeMap<&'a str, &'a RawValue>,
 }
 
 /// The request with a message id made from `unique`; `None` if it has one or is unreadable.
-pub(super) fn named(id: &RequestId, method: &str, params: Option<&RawValue>, unique: &str) -> Option<String> {
+pub fn named(id: &RequestId, method: &str, params: Option<&RawValue>, unique: &str) -> Option<String> {
     let mut members: BTreeMap<&str, &RawValue> = serde_json::from_str(params?.get()).ok()?;
     if members.get(MEMBER).is_some_and(|name| name.get() != "null") {
         return None;
@@ -37,7 +40,7 @@ pub(super) fn named(id: &RequestId, method: &str, params: Option<&RawValue>, uni
 }
 
 /// A message without these ids; `None` if it has none.
-pub(super) fn without(text: &str) -> Option<String> {
+pub fn without(text: &str) -> Option<String> {
     let finder = memmem::Finder::new(PRINTED);
     let mut found = finder.find_iter(text.as_bytes()).peekable();
     found.peek()?;

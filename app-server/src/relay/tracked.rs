@@ -1,4 +1,4 @@
-//! A subscribed thread, as far as a bridge must know it.
+//! A subscribed thread, as far as its client must be helped to another server.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,8 +16,9 @@ use skein_protocol::table::Notification;
 use skein_protocol::thread::{ThreadStartParams, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
 
+/// A subscribed thread.
 #[derive(Debug)]
-pub(super) struct TrackedThread {
+pub struct TrackedThread {
     /// Observes only.
     pub observes: bool,
     /// The last number sent to the client; `None` if it is void.
@@ -36,7 +37,7 @@ pub(super) struct TrackedThread {
 
 /// An answer that subscribes.
 #[derive(Debug, Deserialize)]
-pub(super) struct SubscribedAnswer {
+pub struct SubscribedAnswer {
     thread: AnsweredThread,
     skein: Option<ResumePicture>,
 }
@@ -57,30 +58,32 @@ struct AnsweredTurn {
 
 impl SubscribedAnswer {
     /// Reads an answer, without its items.
-    pub(super) fn read(result: &RawValue) -> Option<Self> {
+    pub fn read(result: &RawValue) -> Option<Self> {
         serde_json::from_str(result.get()).ok()
     }
 
     /// The history's position.
-    pub(super) fn skein(&self) -> Option<&ResumePicture> {
+    pub fn skein(&self) -> Option<&ResumePicture> {
         self.skein.as_ref()
     }
 
-    pub(super) fn status(&self) -> &ThreadStatus {
+    /// The thread's status.
+    pub fn status(&self) -> &ThreadStatus {
         &self.thread.status
     }
 
-    pub(super) fn id(&self) -> ThreadId {
+    /// The thread.
+    pub fn id(&self) -> ThreadId {
         self.thread.id
     }
 
     /// The server's open questions.
-    pub(super) fn pending(&self) -> &[RequestId] {
+    pub fn pending(&self) -> &[RequestId] {
         self.skein.as_ref().map_or(&[], |skein| &skein.pending_requests)
     }
 
     /// The thread's state by this answer.
-    pub(super) fn tracked(self, observes: bool) -> TrackedThread {
+    pub fn tracked(self, observes: bool) -> TrackedThread {
         let runs = self.thread.turns.into_iter().rfind(|turn| turn.status == TurnStatus::InProgress);
         TrackedThread {
             observes,
@@ -111,7 +114,7 @@ struct StartedThread {
 }
 
 /// The thread that a notification announces.
-pub(super) fn started(params: Option<&RawValue>) -> Option<ThreadId> {
+pub fn started(params: Option<&RawValue>) -> Option<ThreadId> {
     envelope::params::<StartedParams>(params).ok().map(|of| of.thread.id)
 }
 
@@ -139,7 +142,7 @@ struct ItemRef {
 }
 
 /// Whether the client knows this open item already, and has missed no text of it: the next link shows it again.
-pub(super) fn is_known_item(
+pub fn is_known_item(
     threads: &BTreeMap<ThreadId, TrackedThread>,
     params: Option<&RawValue>,
     stamp: Stamp,
@@ -153,12 +156,12 @@ pub(super) fn is_known_item(
 }
 
 /// The thread of a message.
-pub(super) fn thread_of(params: Option<&RawValue>) -> Option<ThreadId> {
+pub fn thread_of(params: Option<&RawValue>) -> Option<ThreadId> {
     envelope::params::<ThreadParams>(params).ok().map(|about| about.thread_id)
 }
 
 /// Notes a notification's effect on the threads.
-pub(super) fn note(
+pub fn note(
     threads: &mut BTreeMap<ThreadId, TrackedThread>,
     method: &str,
     params: Option<&RawValue>,

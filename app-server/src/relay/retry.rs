@@ -9,11 +9,11 @@ use skein_protocol::thread::ThreadQueueStartParams;
 
 /// Bytes of messages that may wait for the answer to a user message. Origin: the largest answer, which may be among
 /// them.
-pub(super) const MOST_HELD: usize = 16 << 20;
+pub const MOST_HELD: usize = 16 << 20;
 
 /// Whether a request may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RetryRule {
+pub enum RetryRule {
     /// Idempotent.
     Again,
     /// Idempotent; with one of these reasons of refusal it was done the first time, or is no longer needed.
@@ -60,7 +60,7 @@ const AGAIN: &[&str] = &[
 ];
 
 /// The rule for a request. Unknown ones are not repeated.
-pub(super) fn rule(method: &str, params: Option<&RawValue>) -> RetryRule {
+pub fn rule(method: &str, params: Option<&RawValue>) -> RetryRule {
     let is_inline = m::METHODS.iter().any(|known| known.wire == method && known.lane == Lane::Inline);
     if is_inline || AGAIN.contains(&method) {
         return RetryRule::Again;
@@ -91,10 +91,16 @@ const LOOK: &str = "look whether it was done, and ask again where it was not";
 const FORK: &str = "look whether the copy is in thread/list, and fork again where it is not";
 const CALL: &str = "the tool may have been called; call it again if twice does no harm";
 
+/// The refusal of a request that was sent to a server that has ended, and cannot be sent to another one.
+pub fn not_repeated(ended: &str, method: &str) -> WireError {
+    let text = format!("{ended} before it answered {method}: {LOOK}");
+    WireError::internal("serverEnded", text).method(method)
+}
+
 impl RetryRule {
     /// The refusal of a request that is not repeated; `again` if it was repeated once. A request that was running
-    /// when two servers ended may be the cause.
-    pub(super) fn refusal(self, method: &str, again: bool) -> Option<WireError> {
+    /// when two servers ended may be the cause. `ended` says which server the request was sent to, and what became of it.
+    pub fn refusal(self, ended: &str, method: &str, again: bool) -> Option<WireError> {
         let hint = match self {
             RetryRule::Again | RetryRule::AgainUnless(_) if !again => return None,
             RetryRule::Again | RetryRule::AgainUnless(_) => {
@@ -102,14 +108,12 @@ impl RetryRule {
             }
             RetryRule::Never(hint) => hint,
         };
-        let text = format!(
-            "the server of the home has ended before it answered {method}; another one goes on: {hint}"
-        );
+        let text = format!("{ended} before it answered {method}; another one goes on: {hint}");
         Some(WireError::internal("serverEnded", text).method(method))
     }
 
     /// Whether the refusal of a repeated request means that it was done.
-    pub(super) fn is_done(self, error: &WireError) -> bool {
+    pub fn is_done(self, error: &WireError) -> bool {
         match self {
             RetryRule::AgainUnless(reasons) => reasons.contains(&error.reason()),
             RetryRule::Again | RetryRule::Never(_) => false,

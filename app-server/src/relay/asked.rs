@@ -11,15 +11,20 @@ use skein_protocol::table::Method;
 use skein_protocol::thread::{ThreadResumeParams, ThreadStartParams, ThreadUnsubscribeParams};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::retry::RetryRule;
+use super::retry::{self, RetryRule};
 
 /// An unanswered request.
 #[derive(Debug)]
-pub(super) struct PendingRequest {
+pub struct PendingRequest {
+    /// The id.
     pub id: RequestId,
+    /// The wire name of the method.
     pub method: String,
+    /// The request as it was sent.
     pub line: Utf8Bytes,
+    /// Its effect on the subscriptions.
     pub kind: RequestKind,
+    /// Whether it may be repeated.
     pub rule: RetryRule,
     /// A lost server was asked before, or has ended the request's subject.
     pub again: bool,
@@ -27,25 +32,60 @@ pub(super) struct PendingRequest {
 
 /// The kind of a request: it decides how its answer changes the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RequestKind {
+pub enum RequestKind {
+    /// Introduces the client.
     Initialize,
     /// Subscribes; the new thread is only in the server's memory.
     Start,
+    /// Subscribes to a copy.
     Fork,
     /// Subscribes to the thread, if the request can be read.
     Resume {
+        /// The thread.
         thread: Option<ThreadId>,
+        /// Whether it only watches.
         observes: bool,
     },
+    /// Ends the subscription to the thread, if the request can be read.
     Unsubscribe(Option<ThreadId>),
+    /// Ends all subscriptions.
     Leave,
+    /// A message of the user.
     TurnStart,
+    /// A message of the user to the running turn.
     TurnSteer,
+    /// Anything else.
     Other,
 }
 
 impl PendingRequest {
-    pub(super) fn start_params(&self) -> Option<Box<ThreadStartParams>> {
+    /// A request that is sent for the first time.
+    pub fn new(id: RequestId, method: &str, params: Option<&RawValue>, line: Utf8Bytes) -> Self {
+        let (kind, rule) = (RequestKind::of(method, params), retry::rule(method, params));
+        Self { id, method: method.to_owned(), line, kind, rule, again: false }
+    }
+
+    /// Its server has not done it, so another one may.
+    pub fn is_not_done(&mut self) {
+        (self.rule, self.again) = (RetryRule::Again, false);
+    }
+
+    /// Whether it subscribes to the thread, or ends the subscription.
+    pub fn is_about(&self, id: ThreadId) -> bool {
+        match self.kind {
+            RequestKind::Resume { thread, .. } | RequestKind::Unsubscribe(thread) => thread == Some(id),
+            RequestKind::Initialize
+            | RequestKind::Start
+            | RequestKind::Fork
+            | RequestKind::Leave
+            | RequestKind::TurnStart
+            | RequestKind::TurnSteer
+            | RequestKind::Other => false,
+        }
+    }
+
+    /// The params of a start.
+    pub fn start_params(&self) -> Option<Box<ThreadStartParams>> {
         match envelope::parse(&self.line) {
             Ok(Incoming::Request { params, .. }) => envelope::params(params).ok().map(Box::new),
             Ok(_) | Err(_) => None,
@@ -54,7 +94,8 @@ impl PendingRequest {
 }
 
 impl RequestKind {
-    pub(crate) fn of(method: &str, params: Option<&RawValue>) -> Self {
+    /// The kind of a request of this method.
+    pub fn of(method: &str, params: Option<&RawValue>) -> Self {
         match method {
             _ if method == Initialize::INFO.wire => Self::Initialize,
             _ if method == ThreadStart::INFO.wire => Self::Start,

@@ -1,0 +1,234 @@
+//! The threads of a client that lose their server go on with the next one, and the client stays connected.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::Utf8Bytes as ClientText;
+use bytes::Bytes;
+use serde_json::json;
+use serde_json::value::to_raw_value;
+use skein_protocol::envelope::{self, Incoming, Stamp};
+use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::server::InitializeParams;
+use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use uuid::Uuid;
+
+use super::routing::{Routing, ThreadWay, UnroutedRequest};
+use super::session::ClientSession;
+use super::{RoutedRequest, Router};
+use crate::links::client::{LinkUser, LinkedEnd};
+use crate::links::frames::LinkedClient;
+use crate::outbox::CloseReason;
+use crate::outbox::reply::Divert;
+use crate::policy;
+use crate::relay::retry::RetryRule;
+use crate::relay::threads::{ContinuationStep, NextOwner, Relayed};
+use crate::thread::catalog::RelayedChange;
+use crate::thread::subscribers::ClientWishes;
+
+/// A client, as the user of its links.
+struct RelayedClient {
+    router: Arc<Router>,
+    session: Arc<ClientSession>,
+}
+
+/// The ends of a new link of a client. `None` before its introduction.
+pub(super) fn ends_of_link(
+    router: &Arc<Router>,
+    session: &Arc<ClientSession>,
+) -> Option<(LinkedClient, LinkedEnd)> {
+    let introduction = session.introduction()?;
+    let wishes = ClientWishes::of(introduction);
+    let name = session.app.clock.new_id().to_string();
+    session.routing.as_ref()?.relayed().introduce(name, wishes.numbered, wishes.opted_out);
+    let client =
+        LinkedClient { admission: session.admission().clone(), initialize: numbered(introduction.clone()) };
+    let user = RelayedClient { router: Arc::clone(router), session: Arc::clone(session) };
+    let end =
+        LinkedEnd { outbox: session.outbox.clone(), ended: session.ended.clone(), user: Arc::new(user) };
+    Some((client, end))
+}
+
+/// The introduction of a client that gets the numbers of events.
+fn numbered(mut introduction: InitializeParams) -> InitializeParams {
+    let capabilities = introduction.capabilities.get_or_insert_default();
+    let extensions = capabilities.extensions.get_or_insert_default();
+    extensions.insert(EVENTS_EXTENSION.to_owned(), json!({ "version": EVENTS_VERSION }));
+    introduction
+}
+
+impl LinkUser for RelayedClient {
+    fn take(&self, link: Uuid, frame: Utf8Bytes) -> (Vec<ClientText>, Vec<String>) {
+        let Some(routing) = &self.session.routing else { return Default::default() };
+        let relayed = routing.relayed().receive(link, frame, self.session.app.clock.wall().0);
+        note_followed(&self.session, routing);
+        let Relayed { to_client, to_owner, again } = relayed;
+        if let Some((thread, pause)) = again {
+            self.router.bring_back(&self.session, thread, pause);
+        }
+        let to_owner = to_owner.into_iter().map(|frame| frame.as_str().to_owned()).collect();
+        (to_client.into_iter().filter_map(for_client).collect(), to_owner)
+    }
+
+    fn announced(&self, change: &RelayedChange) {
+        let Some(routing) = &self.session.routing else { return };
+        let Ok(params) = to_raw_value(&change.params) else { return };
+        let (seq, epoch) = change.number.unzip();
+        let stamp = Stamp { seq, epoch, ..Stamp::default() };
+        routing.relayed().announced(&change.method, &params, stamp);
+        note_followed(&self.session, routing);
+    }
+
+    fn ended(&self, link: Uuid, lived: Duration) {
+        let pause = if lived < policy::RELINK_SETTLED { policy::LINK_RETRY } else { Duration::ZERO };
+        self.router.link_has_ended(&self.session, link, pause);
+    }
+}
+
+impl Router {
+    /// The threads of a link that has ended come back, each after this time.
+    pub(super) fn link_has_ended(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        link: Uuid,
+        pause: Duration,
+    ) {
+        let Some(routing) = &session.routing else { return };
+        let (refusals, threads) = routing.relayed().lost(link);
+        for refusal in refusals.into_iter().filter_map(for_client) {
+            session.outbox.push(refusal);
+        }
+        for thread in threads {
+            self.bring_back(session, thread, pause);
+        }
+    }
+
+    /// Takes a thread to its next server.
+    pub(super) async fn come_back(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        routing: &Routing,
+        thread: ThreadId,
+        pause: Duration,
+    ) {
+        sleep(pause).await;
+        let steps = routing.relayed().continuation(thread);
+        for step in steps {
+            match step {
+                ContinuationStep::Repeat(request) => {
+                    let (text, again) = (request.line.as_str().to_owned(), Some(request.rule));
+                    let request = UnroutedRequest { text, asked: 0, again, _slot: None };
+                    self.route(session, routing, thread, request).await;
+                }
+                ContinuationStep::Resume(text) => self.resume(session, routing, thread, text).await,
+            }
+        }
+    }
+
+    /// Resumes a thread for its client. If its server is not found in time, the client connects again.
+    async fn resume(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        routing: &Routing,
+        thread: ThreadId,
+        text: Utf8Bytes,
+    ) {
+        let began = session.app.clock.now();
+        let way = loop {
+            let waits = |_: &_, waited| waited < policy::CONTINUATION_PATIENCE;
+            match self.way(session, routing, thread, waits).await {
+                Some(ThreadWay::Unknown(_))
+                    if session.app.clock.now().saturating_duration_since(began)
+                        < policy::CONTINUATION_PATIENCE =>
+                {
+                    sleep(policy::ROUTE_RETRY).await;
+                }
+                way @ (Some(_) | None) => break way,
+            }
+        };
+        match way {
+            Some(ThreadWay::To(link)) => {
+                let is_wanted = routing.relayed().resumes_at(thread, NextOwner::Link(link.id()));
+                if is_wanted {
+                    self.send(session, &link, text.as_str().to_owned()).await;
+                }
+            }
+            Some(ThreadWay::Here) => {
+                let is_wanted = routing.relayed().resumes_at(thread, NextOwner::Here);
+                if is_wanted {
+                    self.resume_here(session, text);
+                }
+            }
+            Some(ThreadWay::Unknown(_)) | None => session.outbox.close(CloseReason::OwnerLeft),
+        }
+    }
+
+    fn resume_here(self: &Arc<Self>, session: &Arc<ClientSession>, text: Utf8Bytes) {
+        let Ok(Incoming::Request { id, method, params }) = envelope::parse(&text) else { return };
+        let Some(route) = self.routes.get(method.as_ref()) else { return };
+        let (router, client) = (Arc::clone(self), Arc::clone(session));
+        let divert = Some(Divert::to(move |frame| router.resumed_here(&client, &frame)));
+        route.handle_here(RoutedRequest { session, id, params, ask_owner: None, divert });
+    }
+
+    /// Takes the answer of this server to a resume, at its place before the events that follow.
+    fn resumed_here(self: &Arc<Self>, session: &Arc<ClientSession>, frame: &str) {
+        let Some(routing) = &session.routing else { return };
+        let (id, answer) = match envelope::parse(frame) {
+            Ok(Incoming::Response { id, result }) => (id, Ok(result)),
+            Ok(Incoming::Error { id, error }) => (id, Err(error)),
+            Ok(Incoming::Request { .. } | Incoming::Notification { .. }) | Err(_) => return,
+        };
+        let now = session.app.clock.wall().0;
+        let relayed = routing.relayed().came_back(&id, NextOwner::Here, answer, now);
+        note_followed(session, routing);
+        for frame in relayed.to_client.into_iter().filter_map(for_client) {
+            session.outbox.push(frame);
+        }
+        if let Some((thread, pause)) = relayed.again {
+            self.bring_back(session, thread, pause);
+        }
+        let answers = relayed.to_owner;
+        if !answers.is_empty() {
+            let (router, session) = (Arc::clone(self), Arc::clone(session));
+            // Apart from the owner, which answers in this step.
+            let tasks = session.app.tasks.clone();
+            tasks.spawn("answers of before", async move {
+                answers.iter().for_each(|answer| router.take(&session, answer));
+            });
+        }
+    }
+}
+
+/// The announcements about a thread that the client follows by a link come with its events.
+pub(super) fn note_followed(session: &ClientSession, routing: &Routing) {
+    // In the order of the changes.
+    let mut relayed = routing.relayed();
+    if let Some(followed) = relayed.changed() {
+        session.app.subscribers.follow(session.id(), followed);
+    }
+}
+
+/// Takes the answer to a repeated request: some refusals mean that it was done the first time. `None` if its answer is as usual.
+pub(super) fn done_before(session: &Arc<ClientSession>, rule: RetryRule) -> Option<Divert> {
+    match rule {
+        RetryRule::Again | RetryRule::Never(_) => return None,
+        RetryRule::AgainUnless(_) => {}
+    }
+    let outbox = session.outbox.clone();
+    Some(Divert::to(move |frame| {
+        let is_done = |id| envelope::response(&id, &json!({})).into();
+        let frame = match envelope::parse(&frame) {
+            Ok(Incoming::Error { id, error }) if rule.is_done(&error) => is_done(id),
+            Ok(_) | Err(_) => frame.clone(),
+        };
+        outbox.push(frame);
+    }))
+}
+
+/// A frame in the form of an outbox.
+fn for_client(frame: Utf8Bytes) -> Option<ClientText> {
+    ClientText::try_from(Bytes::from(frame)).ok()
+}
