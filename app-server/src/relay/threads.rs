@@ -34,6 +34,12 @@ use super::tracked::{self, SubscribedAnswer, TrackedThread};
 use super::{RelayNotice, SERVER_STOPS, names, numbers};
 use crate::policy;
 
+mod outcome;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use outcome::{ContinuationStep, NextOwner, Relayed};
+
 /// The prefix of ids of the server's own resumes. Clients cannot guess it.
 const RESUME: &str = "skein-relay-resume-";
 
@@ -77,35 +83,6 @@ struct RelayedRequest {
     has_left: bool,
 }
 
-/// The outcome of a frame of another server.
-#[derive(Debug, Default)]
-pub(crate) struct Relayed {
-    /// For the client, in this order.
-    pub(crate) to_client: Vec<Utf8Bytes>,
-    /// For the server that has sent the frame, or that the thread is with now.
-    pub(crate) to_owner: Vec<Utf8Bytes>,
-    /// A thread that has to be resumed once more, after this time.
-    pub(crate) again: Option<(ThreadId, Duration)>,
-}
-
-/// A step of a thread on its way to the next server.
-#[derive(Debug)]
-pub(crate) enum ContinuationStep {
-    /// Asks a request of the client again.
-    Repeat(PendingRequest),
-    /// Resumes the thread.
-    Resume(Utf8Bytes),
-}
-
-/// The place from which the answer to a resume comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NextOwner {
-    /// This server: the events come without a relay from here on.
-    Here,
-    /// Another one, by this link.
-    Link(Uuid),
-}
-
 impl RelayedThreads {
     /// Notes who the client is, before its first request.
     pub(crate) fn introduce(
@@ -131,6 +108,11 @@ impl RelayedThreads {
     /// Whether the client is subscribed to a thread by a link, or was by one that has ended.
     pub(crate) fn is_tracked(&self, thread: ThreadId) -> bool {
         self.tracked.contains_key(&thread)
+    }
+
+    /// Whether a subscribed thread has no server now.
+    pub(crate) fn is_lost(&self, thread: ThreadId) -> bool {
+        self.is_tracked(thread) && !self.subscribed.contains_key(&thread)
     }
 
     fn track(&mut self, (thread, link): (ThreadId, Uuid), tracked: TrackedThread) {
@@ -346,10 +328,18 @@ impl RelayedThreads {
             Err(error) if request.again && request.rule.is_done(&error) => {
                 Relayed::pass(envelope::response(id, &serde_json::json!({})).into())
             }
-            Err(_) => Relayed::pass(text),
+            Err(_) => Relayed { again: self.keeps(&request), ..Relayed::pass(text) },
         };
         self.forget_ways();
         relayed
+    }
+
+    /// The thread of a repeated resume that was refused, which has to be resumed all the same: the client was subscribed before.
+    fn keeps(&mut self, request: &PendingRequest) -> Option<(ThreadId, Duration)> {
+        let RequestKind::Resume { thread, .. } = request.kind else { return None };
+        let thread = thread.filter(|thread| self.is_lost(*thread))?;
+        self.lost.entry(thread).or_default();
+        Some((thread, policy::ROUTE_RETRY))
     }
 
     /// A request has succeeded. The server puts the questions of a new subscription.
@@ -408,6 +398,12 @@ impl RelayedThreads {
             self.lost.entry(thread).or_default().extend(requests);
         }
         (refusals, threads)
+    }
+
+    /// Takes the requests to repeat whose methods are wanted.
+    pub(crate) fn take_lost(&mut self, is_wanted: impl Fn(&str) -> bool) -> Vec<PendingRequest> {
+        let requests = self.lost.values_mut();
+        requests.flat_map(|requests| requests.extract_if(.., |request| is_wanted(&request.method))).collect()
     }
 
     /// The steps of a lost thread to its next server. Empty if it is not lost.
@@ -500,19 +496,3 @@ impl RelayedThreads {
         });
     }
 }
-
-impl Relayed {
-    /// A frame passes.
-    fn pass(text: Utf8Bytes) -> Self {
-        Self { to_client: vec![text], ..Self::default() }
-    }
-
-    /// With one more frame for the client.
-    fn and(mut self, text: Utf8Bytes) -> Self {
-        self.to_client.push(text);
-        self
-    }
-}
-
-#[cfg(test)]
-mod tests;

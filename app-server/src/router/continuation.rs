@@ -11,6 +11,7 @@ use skein_protocol::envelope::{self, Incoming, Stamp};
 use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::server::InitializeParams;
+use skein_protocol::table::Lane;
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
@@ -23,6 +24,7 @@ use crate::links::frames::LinkedClient;
 use crate::outbox::CloseReason;
 use crate::outbox::reply::Divert;
 use crate::policy;
+use crate::relay::asked::PendingRequest;
 use crate::relay::retry::RetryRule;
 use crate::relay::threads::{ContinuationStep, NextOwner, Relayed};
 use crate::thread::catalog::RelayedChange;
@@ -100,6 +102,13 @@ impl Router {
         for refusal in refusals.into_iter().filter_map(for_client) {
             session.outbox.push(refusal);
         }
+        // A read need not wait for the next server: what is saved is in the database.
+        let is_read = |method: &str| self.routes.get(method).is_some_and(|route| route.lane == Lane::Store);
+        let reads = routing.relayed().take_lost(is_read);
+        let waiting = threads.iter().flat_map(|thread| routing.take_waiting(*thread, is_read));
+        for read in reads.iter().map(repeated).chain(waiting) {
+            self.serve_here(session, read);
+        }
         for thread in threads {
             self.bring_back(session, thread, pause);
         }
@@ -114,13 +123,12 @@ impl Router {
         pause: Duration,
     ) {
         sleep(pause).await;
+        routing.turn_has_ended(thread);
         let steps = routing.relayed().continuation(thread);
         for step in steps {
             match step {
                 ContinuationStep::Repeat(request) => {
-                    let (text, again) = (request.line.as_str().to_owned(), Some(request.rule));
-                    let request = UnroutedRequest { text, asked: 0, again, _slot: None };
-                    self.route(session, routing, thread, request).await;
+                    self.route(session, routing, thread, repeated(&request)).await;
                 }
                 ContinuationStep::Resume(text) => self.resume(session, routing, thread, text).await,
             }
@@ -209,6 +217,12 @@ pub(super) fn note_followed(session: &ClientSession, routing: &Routing) {
     if let Some(followed) = relayed.changed() {
         session.app.subscribers.follow(session.id(), followed);
     }
+}
+
+/// A request that a lost server was asked.
+fn repeated(request: &PendingRequest) -> UnroutedRequest {
+    let (text, again) = (request.line.as_str().to_owned(), Some(request.rule));
+    UnroutedRequest { text, asked: 0, again, _slot: None }
 }
 
 /// Takes the answer to a repeated request: some refusals mean that it was done the first time. `None` if its answer is as usual.

@@ -14,7 +14,8 @@ use skein_postgres::standing::Neighbour;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{RequestId, ThreadId};
-use skein_protocol::table::Lane;
+use skein_protocol::methods::TurnInterrupt;
+use skein_protocol::table::{Lane, Method};
 use skein_store::rollout::StoreAway;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
@@ -103,6 +104,44 @@ impl Routing {
     /// The threads at other servers.
     pub(super) fn relayed(&self) -> MutexGuard<'_, RelayedThreads> {
         lock(&self.relayed)
+    }
+
+    /// Takes the waiting requests of a thread whose methods are wanted.
+    pub(super) fn take_waiting(
+        &self,
+        thread: ThreadId,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Vec<UnroutedRequest> {
+        let is_it = |unrouted: &Unrouted| match unrouted {
+            Unrouted::Request(request) => matches!(
+                envelope::parse(&request.text),
+                Ok(Incoming::Request { method, .. }) if is_wanted(&method)
+            ),
+            Unrouted::Lost(_) => false,
+        };
+        let mut waiting = self.waiting();
+        let Some(of_thread) = waiting.get_mut(&thread) else { return Vec::new() };
+        let (taken, left) = std::mem::take(of_thread).into_iter().partition(is_it);
+        *of_thread = left;
+        let taken: VecDeque<Unrouted> = taken;
+        let requests = taken.into_iter().filter_map(|unrouted| match unrouted {
+            Unrouted::Request(request) => Some(request),
+            Unrouted::Lost(_) => None,
+        });
+        requests.collect()
+    }
+
+    /// A turn ends with its server, so the interrupts that wait meanwhile are done.
+    pub(super) fn turn_has_ended(&self, thread: ThreadId) {
+        let mut waiting = self.waiting();
+        for unrouted in waiting.get_mut(&thread).into_iter().flatten() {
+            if let Unrouted::Request(request) = unrouted
+                && let Ok(Incoming::Request { method, params, .. }) = envelope::parse(&request.text)
+                && method == TurnInterrupt::INFO.wire
+            {
+                request.again = Some(retry::rule(&method, params));
+            }
+        }
     }
 
     /// The next entry of a thread. Without one, the thread's task ends.
@@ -198,6 +237,10 @@ impl Router {
         if is_here && !routing.waiting().contains_key(&thread) {
             return false;
         }
+        // A read need not wait for the next server: what is saved is in the database.
+        if route.lane == Lane::Store && routing.relayed().is_lost(thread) {
+            return false;
+        }
         let Some(slot) = routing.slots.take(bytes_of(request.params)) else {
             session.app.counters.overloaded.add_one();
             let error = errors::too_many_requests(routing.slots.number(), policy::BUSY_RETRY);
@@ -221,15 +264,20 @@ impl Router {
     ) -> Option<AskOwner> {
         let is_unnamed = route.lane == Lane::Thread && RequestNames::of(params).thread_id.is_none();
         session.routing.as_ref().filter(|_| is_unnamed)?;
-        Some(self.ask_again(session, text.to_owned(), 0))
+        Some(self.ask_again(session, text.to_owned(), (0, None)))
     }
 
-    fn ask_again(self: &Arc<Self>, session: &Arc<ClientSession>, text: String, asked: usize) -> AskOwner {
+    fn ask_again(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        text: String,
+        (asked, again): (usize, Option<RetryRule>),
+    ) -> AskOwner {
         let (router, session) = (Arc::clone(self), Arc::clone(session));
         AskOwner::by(move |thread| {
             let slot = session.routing.as_ref().and_then(|routing| routing.slots.take(text.len()));
             if slot.is_some() {
-                let request = UnroutedRequest { text, asked: asked + 1, again: None, _slot: slot };
+                let request = UnroutedRequest { text, asked: asked + 1, again, _slot: slot };
                 router.queue(&session, thread, request);
             } else if let Ok(Incoming::Request { id, .. }) = envelope::parse(&text) {
                 let error = errors::too_many_requests(session.in_flight.number(), policy::BUSY_RETRY);
@@ -397,11 +445,12 @@ impl Router {
     }
 
     /// Serves a request here. If another server turns out to have the thread, it goes there.
-    fn serve_here(self: &Arc<Self>, session: &Arc<ClientSession>, request: UnroutedRequest) {
+    pub(super) fn serve_here(self: &Arc<Self>, session: &Arc<ClientSession>, request: UnroutedRequest) {
         let UnroutedRequest { text, asked, again, _slot } = request;
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&text) else { return };
         let Some(route) = self.routes.get(method.as_ref()) else { return };
-        let ask_owner = (asked < policy::ROUTE_TRIES).then(|| self.ask_again(session, text.clone(), asked));
+        let ask_owner =
+            (asked < policy::ROUTE_TRIES).then(|| self.ask_again(session, text.clone(), (asked, again)));
         let divert = again.and_then(|rule| continuation::done_before(session, rule));
         route.handle_here(RoutedRequest { session, id, params, ask_owner, divert });
     }

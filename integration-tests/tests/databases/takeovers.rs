@@ -138,3 +138,18 @@ async fn a_client_stays_when_the_server_of_its_thread_stops_or_its_link_is_cut()
     first.finish().await?;
     second.finish().await
 }
+
+#[tokio::test]
+async fn a_thread_is_read_while_its_server_is_looked_for() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let (proxy, [(first, mut one), (second, mut other)]) = linked_through_a_proxy(&database).await?;
+    let thread = one.start_thread_with("mine").await?;
+    other.resume(thread).await?;
+    drop(proxy);
+    // It has another owner that lives, so its requests wait for that one.
+    let waits = other.start_call::<TurnStart>(&turn_params(thread, "hello")).await?;
+    assert_eq!(texts(&other.read_thread(thread).await?), ["mine", "mine"]);
+    drop(waits);
+    first.finish().await?;
+    second.finish().await
+}

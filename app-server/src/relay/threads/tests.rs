@@ -193,6 +193,21 @@ fn a_client_that_resumes_or_leaves_a_lost_thread_itself_is_not_resumed_besides()
 }
 
 #[test]
+fn a_subscription_outlives_the_refusal_of_a_resume_that_was_repeated() {
+    let mut threads = subscribed(true);
+    threads.send((THREAD, LINK), request::<m::ThreadResume>(2, &of_thread()), false);
+    threads.lost(LINK);
+    assert!(threads.is_lost(THREAD));
+    let steps = threads.continuation(THREAD);
+    let [ContinuationStep::Repeat(own)] = &steps[..] else { panic!("{steps:?}") };
+    threads.send((THREAD, NEXT), own.line.as_str().to_owned(), true);
+    let refusal = json!({ "id": 2, "error": { "code": -32001, "message": "busy" } });
+    let relayed = threads.receive(NEXT, frame(&refusal), NOW);
+    assert_eq!((relayed.to_client.len(), relayed.again.map(|(thread, _)| thread)), (1, Some(THREAD)));
+    resume(threads.continuation(THREAD));
+}
+
+#[test]
 fn a_thread_without_room_is_resumed_later_and_one_that_is_gone_is_closed() {
     let mut threads = subscribed(true);
     let begun = event(6, n::TurnStarted::INFO.wire, json!({ "turn": { "id": "t" } }));

@@ -19,14 +19,14 @@ pub(in crate::thread::subscribers) struct Passages {
 }
 
 /// The links to one server.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Passage {
     /// The changes behind this number come by the link.
     begun: u64,
     /// The number of the newest that has come.
     arrived: u64,
-    /// The newest that has come by an earlier link.
-    had: u64,
+    /// The changes that have come by earlier links: behind the first number, up to the second.
+    before: Vec<(u64, u64)>,
     /// The open link.
     link: Option<Uuid>,
 }
@@ -34,8 +34,12 @@ struct Passage {
 impl Passages {
     /// A link begins behind this number.
     pub(super) fn begin(&mut self, link: Uuid, from: RelayedNumber) {
-        let had = self.links.get(&from.start).map_or(0, |before| before.had.max(before.arrived));
-        let passage = Passage { begun: from.number, arrived: from.number, had, link: Some(link) };
+        let before = self.links.remove(&from.start).map(|link| {
+            let arrived = (link.begun < link.arrived).then_some((link.begun, link.arrived));
+            link.before.into_iter().chain(arrived).collect()
+        });
+        let before = before.unwrap_or_default();
+        let passage = Passage { begun: from.number, arrived: from.number, before, link: Some(link) };
         self.links.insert(from.start, passage);
     }
 
@@ -62,8 +66,10 @@ impl Passages {
         if change.comes_with_events() && self.followed.contains(&change.thread) {
             return true;
         }
-        let Some(link) = self.links.get(&from.start) else { return false };
-        if from.number <= link.had {
+        let Some(link) = self.links.get_mut(&from.start) else { return false };
+        // The numbers of a server rise.
+        link.before.retain(|(_, arrived)| from.number <= *arrived);
+        if link.before.iter().any(|(begun, _)| from.number > *begun) {
             return true;
         }
         if from.number <= link.begun || (from.number > link.arrived && link.link.is_none()) {
@@ -155,6 +161,7 @@ mod tests {
         assert!(!note(&mut passages, NODE, 9), "the link cannot bring it");
         let next = Uuid::from_u128(5);
         passages.begin(next, at(NODE, 10));
+        assert!(!note(&mut passages, NODE, 5), "it came by none");
         assert_eq!(passages.end(LINK, NODE), [], "the one before");
         assert!(note(&mut passages, NODE, 7), "it came by the link before");
         assert!(!note(&mut passages, NODE, 10), "from between the links");
