@@ -103,6 +103,8 @@ pub(crate) fn leave(
 ) {
     let services = Arc::clone(&session.app);
     let reads_only = session.access() < Access::Chat;
+    // First, so that no thread comes back here meanwhile.
+    let links = session.leave_others();
     let mut alone = Vec::new();
     for thread in services.subscribers.threads_of(session.id()) {
         let watched = reads_only || services.subscribers.role(session.id(), thread) == Some(Role::Observer);
@@ -115,7 +117,7 @@ pub(crate) fn leave(
         }
         services.registry.wake(thread);
     }
-    let (tasks, links) = (services.tasks.clone(), session.leave_others());
+    let tasks = services.tasks.clone();
     tasks.spawn("leave", async move {
         let left = u64::try_from(alone.len()).unwrap_or(u64::MAX);
         let end = services.clock.now() + policy::LEAVE_LIMIT;

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 use skein_protocol::envelope::{self, Incoming};
+use skein_protocol::error::{OVERLOADED, WireError};
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{
     Initialize, SkeinConnectionLeave, ThreadFork, ThreadResume, ThreadStart, ThreadUnsubscribe, TurnStart,
@@ -63,6 +64,26 @@ impl PendingRequest {
     pub fn new(id: RequestId, method: &str, params: Option<&RawValue>, line: Utf8Bytes) -> Self {
         let (kind, rule) = (RequestKind::of(method, params), retry::rule(method, params));
         Self { id, method: method.to_owned(), line, kind, rule, again: false }
+    }
+
+    /// Whether it subscribes the client.
+    pub fn subscribes(&self) -> bool {
+        match self.kind {
+            RequestKind::Start | RequestKind::Fork | RequestKind::Resume { .. } => true,
+            RequestKind::Initialize
+            | RequestKind::Unsubscribe(_)
+            | RequestKind::Leave
+            | RequestKind::TurnStart
+            | RequestKind::TurnSteer
+            | RequestKind::Other => false,
+        }
+    }
+
+    /// Whether a refusal for lack of room leaves open that an earlier server has done it: a message of the user, which must not be sent
+    /// again under another id.
+    pub fn may_be_done_after(&self, error: &WireError) -> bool {
+        let is_message = matches!(self.kind, RequestKind::TurnStart | RequestKind::TurnSteer);
+        self.again && is_message && error.code == OVERLOADED
     }
 
     /// Its server has not done it, so another one may.

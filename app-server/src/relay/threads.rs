@@ -19,26 +19,28 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use skein_protocol::envelope::{self, Incoming, Stamp};
-use skein_protocol::error::{OVERLOADED, WireError};
+use skein_protocol::error::WireError;
 use skein_protocol::event::ServerRequestResolvedNotification;
 use skein_protocol::ids::{RequestId, ThreadId};
-use skein_protocol::methods::ThreadResume;
+use skein_protocol::methods::ThreadUnsubscribe;
 use skein_protocol::notifications::{ItemStarted, ServerRequestResolved, SkeinStopping};
 use skein_protocol::table::Notification;
+use skein_protocol::thread::ThreadUnsubscribeParams;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
 use super::asked::{PendingRequest, RequestKind};
 use super::questions::OpenQuestions;
 use super::tracked::{self, SubscribedAnswer, TrackedThread};
-use super::{RelayNotice, SERVER_STOPS, names, numbers};
+use super::{RelayNotice, SERVER_STOPS, names, numbers, retry};
 use crate::policy;
 
+mod moves;
 mod outcome;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use outcome::{ContinuationStep, NextOwner, Relayed};
+pub(crate) use outcome::{NextOwner, Relayed};
 
 /// The prefix of ids of the server's own resumes. Clients cannot guess it.
 const RESUME: &str = "skein-relay-resume-";
@@ -58,7 +60,7 @@ pub(crate) struct RelayedThreads {
     last_id: u64,
     /// The subscribed threads.
     tracked: BTreeMap<ThreadId, TrackedThread>,
-    /// Where they are subscribed; none for one that has lost its server.
+    /// Where they are subscribed; none for one that has lost its server. A thread that has come back here stays: no link speaks of it.
     subscribed: HashMap<ThreadId, NextOwner>,
     /// Their number may have changed since the last call of [`RelayedThreads::changed`].
     is_changed: bool,
@@ -69,6 +71,8 @@ pub(crate) struct RelayedThreads {
     questions: OpenQuestions,
     /// The resumes of this server that have no answer yet.
     resumes: HashMap<RequestId, ThreadId>,
+    /// Requests to repeat that the client sent before it left all threads.
+    left: HashSet<RequestId>,
     /// Requests to repeat, of the threads that have lost their server.
     lost: BTreeMap<ThreadId, Vec<PendingRequest>>,
 }
@@ -81,6 +85,12 @@ struct RelayedRequest {
     request: PendingRequest,
     /// The client has left all threads since.
     has_left: bool,
+}
+
+/// The end of a subscription that the client does not want. Its answer is not for the client.
+pub(crate) fn unsubscription(thread: ThreadId) -> Utf8Bytes {
+    let id = RequestId::String(format!("{RESUME}unwanted"));
+    envelope::request::<ThreadUnsubscribe>(&id, &ThreadUnsubscribeParams { thread_id: thread }).into()
 }
 
 impl RelayedThreads {
@@ -120,11 +130,28 @@ impl RelayedThreads {
         self.is_changed |= self.tracked.insert(thread, tracked).is_none();
     }
 
-    fn untrack(&mut self, thread: ThreadId) -> Option<TrackedThread> {
+    /// Whether a lost thread is not on its way to another server. From here on it is.
+    pub(crate) fn is_forgotten(&mut self, thread: ThreadId) -> bool {
+        let is_asked = |asked: &RelayedRequest| asked.request.is_about(thread);
+        let is_under_way = self.lost.contains_key(&thread)
+            || self.resumes.values().any(|resumed| *resumed == thread)
+            || self.asked.iter().any(is_asked);
+        let is_forgotten = self.is_lost(thread) && !is_under_way;
+        if is_forgotten {
+            self.lost.entry(thread).or_default();
+        }
+        is_forgotten
+    }
+
+    /// Whether a thread waits for its next server.
+    pub(crate) fn waits(&self, thread: ThreadId) -> bool {
+        self.lost.contains_key(&thread)
+    }
+
+    fn untrack(&mut self, thread: ThreadId) {
         self.subscribed.remove(&thread);
-        let untracked = self.tracked.remove(&thread);
-        self.is_changed |= untracked.is_some();
-        untracked
+        self.questions.forget(Some(thread));
+        self.is_changed |= self.tracked.remove(&thread).is_some();
     }
 
     /// Notes a notification of a thread. Some end the subscription.
@@ -145,42 +172,72 @@ impl RelayedThreads {
         self.resumes.clear();
         self.lost.retain(|_, requests| !requests.is_empty());
         self.asked.iter_mut().for_each(|asked| asked.has_left = true);
+        self.left.extend(self.lost.values().flatten().map(|request| request.id.clone()));
         self.questions.forget_threads();
         self.forget_ways();
     }
 
     /// Whether a subscribed thread has to come back before this request goes to its server: the subscription is at another one.
     pub(crate) fn goes_astray(&mut self, thread: ThreadId, owner: NextOwner, text: &str) -> bool {
-        if !self.is_tracked(thread) || self.subscribed.get(&thread) == Some(&owner) {
+        if !self.is_tracked(thread) {
             return false;
         }
         let kind = match envelope::parse(text) {
             Ok(Incoming::Request { method, params, .. }) => RequestKind::of(&method, params),
             Ok(_) | Err(_) => return false,
         };
-        match (kind, owner) {
-            // A subscription of its own, or the end of it.
-            (RequestKind::Resume { .. } | RequestKind::Unsubscribe(_), NextOwner::Here) => {
-                self.untrack(thread);
-                self.lost.retain(|id, requests| *id != thread || !requests.is_empty());
+        match kind {
+            RequestKind::Unsubscribe(_) => {
+                if owner == NextOwner::Here {
+                    self.untrack(thread);
+                    self.lost.retain(|id, requests| *id != thread || !requests.is_empty());
+                }
                 false
             }
-            (RequestKind::Resume { .. } | RequestKind::Unsubscribe(_), NextOwner::Link(_)) => false,
-            (
-                RequestKind::Initialize
-                | RequestKind::Start
-                | RequestKind::Fork
-                | RequestKind::Leave
-                | RequestKind::TurnStart
-                | RequestKind::TurnSteer
-                | RequestKind::Other,
-                NextOwner::Here | NextOwner::Link(_),
-            ) => {
-                self.subscribed.remove(&thread);
-                self.lost.entry(thread).or_default();
-                true
+            RequestKind::Resume { .. } => {
+                self.lost.retain(|id, requests| *id != thread || !requests.is_empty());
+                if owner == NextOwner::Here {
+                    self.subscribed.insert(thread, owner);
+                } else if self.subscribed.get(&thread) != Some(&owner) {
+                    self.subscribed.remove(&thread);
+                }
+                false
+            }
+            RequestKind::Initialize
+            | RequestKind::Start
+            | RequestKind::Fork
+            | RequestKind::Leave
+            | RequestKind::TurnStart
+            | RequestKind::TurnSteer
+            | RequestKind::Other => {
+                let is_there = self.subscribed.get(&thread) == Some(&owner);
+                if !is_there {
+                    self.subscribed.remove(&thread);
+                    self.lost.entry(thread).or_default();
+                }
+                !is_there
             }
         }
+    }
+
+    /// This server has answered the client's own resume of a thread that it followed by a link.
+    pub(crate) fn resumed_itself(&mut self, thread: ThreadId, is_granted: bool) {
+        if !self.is_tracked(thread) {
+            return;
+        }
+        if is_granted {
+            self.questions.forget(Some(thread));
+            self.comes_here(thread);
+        } else {
+            self.subscribed.remove(&thread);
+        }
+    }
+
+    /// A thread is followed without a relay from here on.
+    fn comes_here(&mut self, thread: ThreadId) {
+        self.untrack(thread);
+        self.subscribed.insert(thread, NextOwner::Here);
+        self.forget_ways();
     }
 
     /// Notes a request about a thread by a link. Returns the message to send.
@@ -203,10 +260,7 @@ impl RelayedThreads {
                     request.line = named.into();
                 }
             }
-            RequestKind::Unsubscribe(_) => {
-                self.untrack(thread);
-                self.questions.forget(Some(thread));
-            }
+            RequestKind::Unsubscribe(_) => self.untrack(thread),
             RequestKind::Initialize
             | RequestKind::Start
             | RequestKind::Fork
@@ -216,7 +270,8 @@ impl RelayedThreads {
         }
         request.again = is_again;
         let line = request.line.clone();
-        self.asked.push(RelayedRequest { thread, link, request, has_left: false });
+        let has_left = is_again && self.left.remove(&request.id);
+        self.asked.push(RelayedRequest { thread, link, request, has_left });
         line
     }
 
@@ -305,15 +360,11 @@ impl RelayedThreads {
         text: Utf8Bytes,
         now: i64,
     ) -> Relayed {
-        if self.resumes.contains_key(id) {
+        if matches!(id, RequestId::String(id) if id.starts_with(RESUME)) {
             return self.came_back(id, NextOwner::Link(link), answer, now);
         }
         let is_it = |asked: &RelayedRequest| asked.link == link && asked.request.id == *id;
-        let Some(at) = self.asked.iter().position(is_it) else {
-            // An answer to a resume that is no longer wanted is not for the client.
-            let is_own = matches!(id, RequestId::String(id) if id.starts_with(RESUME));
-            return if is_own { Relayed::default() } else { Relayed::pass(text) };
-        };
+        let Some(at) = self.asked.iter().position(is_it) else { return Relayed::pass(text) };
         if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
             // Not done; the next server is asked when the link ends.
             if let Some(asked) = self.asked.get_mut(at) {
@@ -323,10 +374,17 @@ impl RelayedThreads {
         }
         let RelayedRequest { thread, request, has_left, .. } = self.asked.remove(at);
         let relayed = match answer {
-            Ok(_) if has_left => Relayed::pass(text),
+            Ok(result) if has_left => {
+                let unwanted = request.subscribes().then(|| SubscribedAnswer::read(result)).flatten();
+                Relayed { unwanted: unwanted.map(|shown| shown.id()), ..Relayed::pass(text) }
+            }
             Ok(result) => self.granted((thread, link), &request, result, now).and(text),
             Err(error) if request.again && request.rule.is_done(&error) => {
                 Relayed::pass(envelope::response(id, &serde_json::json!({})).into())
+            }
+            Err(error) if request.may_be_done_after(&error) => {
+                let error = retry::not_repeated(ENDED, &request.method);
+                Relayed::pass(envelope::error_reply(Some(id), &error).into())
             }
             Err(_) => Relayed { again: self.keeps(&request), ..Relayed::pass(text) },
         };
@@ -371,115 +429,6 @@ impl RelayedThreads {
         self.track((thread, link), picture.tracked(observes));
         self.ways.insert(thread, link);
         Relayed { to_client: self.wanted(void), ..Relayed::default() }
-    }
-
-    /// A link has ended. Returns the answers to requests that cannot be repeated, and the threads that go on with another
-    /// server.
-    pub(crate) fn lost(&mut self, link: Uuid) -> (Vec<Utf8Bytes>, Vec<ThreadId>) {
-        let mut refusals = Vec::new();
-        let threads = self.subscribed.extract_if(|_, subscribed| *subscribed == NextOwner::Link(link));
-        let mut lost: BTreeMap<ThreadId, Vec<PendingRequest>> =
-            threads.map(|(thread, _)| (thread, Vec::new())).collect();
-        for asked in std::mem::take(&mut self.asked) {
-            if asked.link != link {
-                self.asked.push(asked);
-                continue;
-            }
-            let request = asked.request;
-            match request.rule.refusal(ENDED, &request.method, request.again) {
-                Some(error) => refusals.push(envelope::error_reply(Some(&request.id), &error).into()),
-                None => lost.entry(asked.thread).or_default().push(request),
-            }
-        }
-        self.resumes.retain(|_, thread| !lost.contains_key(thread));
-        self.ways.retain(|_, way| *way != link);
-        let threads = lost.keys().copied().collect();
-        for (thread, requests) in lost {
-            self.lost.entry(thread).or_default().extend(requests);
-        }
-        (refusals, threads)
-    }
-
-    /// Takes the requests to repeat whose methods are wanted.
-    pub(crate) fn take_lost(&mut self, is_wanted: impl Fn(&str) -> bool) -> Vec<PendingRequest> {
-        let requests = self.lost.values_mut();
-        requests.flat_map(|requests| requests.extract_if(.., |request| is_wanted(&request.method))).collect()
-    }
-
-    /// The steps of a lost thread to its next server. Empty if it is not lost.
-    pub(crate) fn continuation(&mut self, thread: ThreadId) -> Vec<ContinuationStep> {
-        let Some(requests) = self.lost.remove(&thread) else { return Vec::new() };
-        // The client resumes or leaves the thread itself.
-        let is_theirs = requests.iter().any(|request| request.is_about(thread));
-        let tracked = self.tracked.get(&thread).filter(|_| !is_theirs);
-        let resume = tracked.map(|tracked| tracked.resume_params(thread)).map(|params| {
-            self.last_id += 1;
-            let id = RequestId::String(format!("{RESUME}{}", self.last_id));
-            let request = envelope::request::<ThreadResume>(&id, &params);
-            self.resumes.insert(id, thread);
-            ContinuationStep::Resume(request.into())
-        });
-        resume.into_iter().chain(requests.into_iter().map(ContinuationStep::Repeat)).collect()
-    }
-
-    /// A thread's resume is about to be sent. Returns whether it is still wanted.
-    pub(crate) fn resumes_at(&mut self, thread: ThreadId, owner: NextOwner) -> bool {
-        if !self.is_tracked(thread) || !self.resumes.values().any(|resumed| *resumed == thread) {
-            return false;
-        }
-        self.subscribed.insert(thread, owner);
-        match owner {
-            NextOwner::Link(link) => self.ways.insert(thread, link),
-            NextOwner::Here => self.ways.remove(&thread),
-        };
-        true
-    }
-
-    /// Takes the answer to a resume of this server.
-    pub(crate) fn came_back(
-        &mut self,
-        id: &RequestId,
-        owner: NextOwner,
-        answer: Result<&RawValue, WireError>,
-        now: i64,
-    ) -> Relayed {
-        let Some(thread) = self.resumes.remove(id) else { return Relayed::default() };
-        let error = match answer.map(SubscribedAnswer::read) {
-            Ok(Some(picture)) => return self.goes_on((thread, owner), &picture, now),
-            Ok(None) => WireError::internal("unreadable", "its answer is no resume's"),
-            Err(error) => error,
-        };
-        let is_elsewhere = error.thread_of_other_server().is_some();
-        if error.code == OVERLOADED || error.reason() == SERVER_STOPS || is_elsewhere {
-            let named = error.data.as_ref().and_then(|data| data.retry_after_ms).map(Duration::from_millis);
-            self.subscribed.remove(&thread);
-            self.lost.entry(thread).or_default();
-            let again = Some((thread, named.unwrap_or(policy::ROUTE_RETRY)));
-            return Relayed { again, ..Relayed::default() };
-        }
-        let ended = self.untrack(thread);
-        let reports = ended.map(|tracked| tracked.ends(thread, &mut self.questions, &error, now));
-        self.forget_ways();
-        Relayed { to_client: self.wanted(reports.unwrap_or_default()), ..Relayed::default() }
-    }
-
-    fn goes_on(
-        &mut self,
-        (thread, owner): (ThreadId, NextOwner),
-        picture: &SubscribedAnswer,
-        now: i64,
-    ) -> Relayed {
-        let Some(tracked) = self.tracked.get_mut(&thread) else { return Relayed::default() };
-        let mut reports = tracked.goes_on(thread, &mut self.questions, picture, now);
-        let mut to_owner = Vec::new();
-        if owner == NextOwner::Here {
-            // The questions that wait are put again, without a relay that knows them.
-            to_owner = self.questions.answers(thread);
-            reports.extend(self.questions.void(thread, &[], now));
-            self.untrack(thread);
-            self.forget_ways();
-        }
-        Relayed { to_client: self.wanted(reports), to_owner, again: None }
     }
 
     /// The reports that the client wants.

@@ -9,7 +9,7 @@ use serde_json::json;
 use serde_json::value::to_raw_value;
 use skein_protocol::envelope::{self, Incoming, Stamp};
 use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
-use skein_protocol::ids::ThreadId;
+use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::server::InitializeParams;
 use skein_protocol::table::Lane;
 use tokio::time::sleep;
@@ -24,11 +24,11 @@ use crate::links::frames::LinkedClient;
 use crate::outbox::CloseReason;
 use crate::outbox::reply::Divert;
 use crate::policy;
-use crate::relay::asked::PendingRequest;
-use crate::relay::retry::RetryRule;
-use crate::relay::threads::{ContinuationStep, NextOwner, Relayed};
+use crate::relay::asked::{PendingRequest, RequestKind};
+use crate::relay::retry;
+use crate::relay::threads::{ENDED, NextOwner, Relayed, unsubscription};
 use crate::thread::catalog::RelayedChange;
-use crate::thread::subscribers::ClientWishes;
+use crate::thread::subscribers::{ClientWishes, Left};
 
 /// A client, as the user of its links.
 struct RelayedClient {
@@ -66,7 +66,8 @@ impl LinkUser for RelayedClient {
         let Some(routing) = &self.session.routing else { return Default::default() };
         let relayed = routing.relayed().receive(link, frame, self.session.app.clock.wall().0);
         note_followed(&self.session, routing);
-        let Relayed { to_client, to_owner, again } = relayed;
+        let Relayed { to_client, mut to_owner, again, unwanted } = relayed;
+        to_owner.extend(unwanted.map(unsubscription));
         if let Some((thread, pause)) = again {
             self.router.bring_back(&self.session, thread, pause);
         }
@@ -122,17 +123,17 @@ impl Router {
         thread: ThreadId,
         pause: Duration,
     ) {
-        sleep(pause).await;
-        routing.turn_has_ended(thread);
-        let steps = routing.relayed().continuation(thread);
-        for step in steps {
-            match step {
-                ContinuationStep::Repeat(request) => {
-                    self.route(session, routing, thread, repeated(&request)).await;
-                }
-                ContinuationStep::Resume(text) => self.resume(session, routing, thread, text).await,
-            }
+        let waits = routing.relayed().waits(thread);
+        if !waits {
+            return;
         }
+        sleep(pause).await;
+        let (resume, requests) = routing.relayed().continuation(thread);
+        if let Some(id) = resume {
+            self.resume(session, routing, thread, &id).await;
+        }
+        self.repeat(session, thread, requests.iter().map(repeated).collect());
+        routing.turn_has_ended(thread);
     }
 
     /// Resumes a thread for its client. If its server is not found in time, the client connects again.
@@ -141,7 +142,7 @@ impl Router {
         session: &Arc<ClientSession>,
         routing: &Routing,
         thread: ThreadId,
-        text: Utf8Bytes,
+        id: &RequestId,
     ) {
         let began = session.app.clock.now();
         let way = loop {
@@ -158,14 +159,14 @@ impl Router {
         };
         match way {
             Some(ThreadWay::To(link)) => {
-                let is_wanted = routing.relayed().resumes_at(thread, NextOwner::Link(link.id()));
-                if is_wanted {
+                let text = routing.relayed().resume(id, NextOwner::Link(link.id()));
+                if let Some(text) = text {
                     self.send(session, &link, text.as_str().to_owned()).await;
                 }
             }
             Some(ThreadWay::Here) => {
-                let is_wanted = routing.relayed().resumes_at(thread, NextOwner::Here);
-                if is_wanted {
+                let text = routing.relayed().resume(id, NextOwner::Here);
+                if let Some(text) = text {
                     self.resume_here(session, text);
                 }
             }
@@ -198,6 +199,11 @@ impl Router {
         if let Some((thread, pause)) = relayed.again {
             self.bring_back(session, thread, pause);
         }
+        if let Some(thread) = relayed.unwanted
+            && session.app.subscribers.leave(session.id(), thread) != Left::Nothing
+        {
+            session.app.registry.wake(thread);
+        }
         let answers = relayed.to_owner;
         if !answers.is_empty() {
             let (router, session) = (Arc::clone(self), Arc::clone(session));
@@ -221,25 +227,62 @@ pub(super) fn note_followed(session: &ClientSession, routing: &Routing) {
 
 /// A request that a lost server was asked.
 fn repeated(request: &PendingRequest) -> UnroutedRequest {
-    let (text, again) = (request.line.as_str().to_owned(), Some(request.rule));
-    UnroutedRequest { text, asked: 0, again, _slot: None }
+    UnroutedRequest { text: request.line.as_str().to_owned(), asked: 0, is_again: true, _slot: None }
 }
 
 /// Takes the answer to a repeated request: some refusals mean that it was done the first time. `None` if its answer is as usual.
-pub(super) fn done_before(session: &Arc<ClientSession>, rule: RetryRule) -> Option<Divert> {
-    match rule {
-        RetryRule::Again | RetryRule::Never(_) => return None,
-        RetryRule::AgainUnless(_) => {}
-    }
+fn done_before(session: &Arc<ClientSession>, request: PendingRequest) -> Divert {
     let outbox = session.outbox.clone();
-    Some(Divert::to(move |frame| {
-        let is_done = |id| envelope::response(&id, &json!({})).into();
+    Divert::to(move |frame| {
         let frame = match envelope::parse(&frame) {
-            Ok(Incoming::Error { id, error }) if rule.is_done(&error) => is_done(id),
+            Ok(Incoming::Error { id, error }) if request.rule.is_done(&error) => {
+                envelope::response(&id, &json!({})).into()
+            }
+            Ok(Incoming::Error { id, error }) if request.may_be_done_after(&error) => {
+                let error = retry::not_repeated(ENDED, &request.method);
+                envelope::error_reply(Some(&id), &error).into()
+            }
             Ok(_) | Err(_) => frame.clone(),
         };
         outbox.push(frame);
-    }))
+    })
+}
+
+/// Takes the answer to a request of the client that this server serves, where the relay has to know it.
+pub(super) fn answer_to(session: &Arc<ClientSession>, request: &UnroutedRequest) -> Option<Divert> {
+    let routing = session.routing.as_ref()?;
+    let Ok(Incoming::Request { id, method, params }) = envelope::parse(&request.text) else { return None };
+    let mut asked = PendingRequest::new(id, &method, params, request.text.as_str().into());
+    match asked.kind {
+        RequestKind::Resume { thread: Some(thread), .. } if routing.relayed().is_tracked(thread) => {
+            Some(resumed_itself(session, thread))
+        }
+        RequestKind::Initialize
+        | RequestKind::Start
+        | RequestKind::Fork
+        | RequestKind::Resume { .. }
+        | RequestKind::Unsubscribe(_)
+        | RequestKind::Leave
+        | RequestKind::TurnStart
+        | RequestKind::TurnSteer
+        | RequestKind::Other => request.is_again.then(|| {
+            asked.again = true;
+            done_before(session, asked)
+        }),
+    }
+}
+
+/// Takes the answer to the client's own resume of a thread that it followed by a link.
+fn resumed_itself(session: &Arc<ClientSession>, thread: ThreadId) -> Divert {
+    let session = Arc::clone(session);
+    Divert::to(move |frame| {
+        let is_granted = matches!(envelope::parse(&frame), Ok(Incoming::Response { .. }));
+        session.outbox.push(frame);
+        if let Some(routing) = &session.routing {
+            routing.relayed().resumed_itself(thread, is_granted);
+            note_followed(&session, routing);
+        }
+    })
 }
 
 /// A frame in the form of an outbox.

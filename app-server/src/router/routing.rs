@@ -14,10 +14,9 @@ use skein_postgres::standing::Neighbour;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{RequestId, ThreadId};
-use skein_protocol::methods::TurnInterrupt;
-use skein_protocol::table::{Lane, Method};
+use skein_protocol::table::Lane;
 use skein_store::rollout::StoreAway;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -29,10 +28,15 @@ use crate::links::Links;
 use crate::links::client::ClientLink;
 use crate::outbox::reply::AskOwner;
 use crate::policy;
-use crate::relay::retry::{self, RetryRule};
+use crate::relay::retry;
 use crate::relay::threads::{ENDED, NextOwner, RelayedThreads};
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Phase;
+
+mod queue;
+
+pub(super) use queue::UnroutedRequest;
+use queue::{Unrouted, put_lost_first, take_lost};
 
 /// The ways of one client to other servers.
 pub(crate) struct Routing {
@@ -47,24 +51,6 @@ pub(crate) struct Routing {
     opening: Mutex<HashMap<Uuid, Arc<Semaphore>>>,
     /// The threads at other servers. The client may be subscribed there to a thread that is unloaded.
     relayed: Mutex<RelayedThreads>,
-}
-
-/// An entry in the queue of a thread.
-enum Unrouted {
-    Request(UnroutedRequest),
-    /// The thread has lost its server. It comes back after this time.
-    Lost(Duration),
-}
-
-/// A request that waits for its way.
-pub(super) struct UnroutedRequest {
-    pub(super) text: String,
-    /// How often its thread turned out to be with another server.
-    pub(super) asked: usize,
-    /// For a request that a lost server was asked: when its refusal means that it was done.
-    pub(super) again: Option<RetryRule>,
-    /// None for a request that has waited before.
-    pub(super) _slot: Option<OwnedSemaphorePermit>,
 }
 
 /// The way of a request.
@@ -104,54 +90,6 @@ impl Routing {
     /// The threads at other servers.
     pub(super) fn relayed(&self) -> MutexGuard<'_, RelayedThreads> {
         lock(&self.relayed)
-    }
-
-    /// Takes the waiting requests of a thread whose methods are wanted.
-    pub(super) fn take_waiting(
-        &self,
-        thread: ThreadId,
-        is_wanted: impl Fn(&str) -> bool,
-    ) -> Vec<UnroutedRequest> {
-        let is_it = |unrouted: &Unrouted| match unrouted {
-            Unrouted::Request(request) => matches!(
-                envelope::parse(&request.text),
-                Ok(Incoming::Request { method, .. }) if is_wanted(&method)
-            ),
-            Unrouted::Lost(_) => false,
-        };
-        let mut waiting = self.waiting();
-        let Some(of_thread) = waiting.get_mut(&thread) else { return Vec::new() };
-        let (taken, left) = std::mem::take(of_thread).into_iter().partition(is_it);
-        *of_thread = left;
-        let taken: VecDeque<Unrouted> = taken;
-        let requests = taken.into_iter().filter_map(|unrouted| match unrouted {
-            Unrouted::Request(request) => Some(request),
-            Unrouted::Lost(_) => None,
-        });
-        requests.collect()
-    }
-
-    /// A turn ends with its server, so the interrupts that wait meanwhile are done.
-    pub(super) fn turn_has_ended(&self, thread: ThreadId) {
-        let mut waiting = self.waiting();
-        for unrouted in waiting.get_mut(&thread).into_iter().flatten() {
-            if let Unrouted::Request(request) = unrouted
-                && let Ok(Incoming::Request { method, params, .. }) = envelope::parse(&request.text)
-                && method == TurnInterrupt::INFO.wire
-            {
-                request.again = Some(retry::rule(&method, params));
-            }
-        }
-    }
-
-    /// The next entry of a thread. Without one, the thread's task ends.
-    fn next(&self, thread: ThreadId) -> Option<Unrouted> {
-        let mut waiting = self.waiting();
-        let next = waiting.get_mut(&thread).and_then(VecDeque::pop_front);
-        if next.is_none() {
-            waiting.remove(&thread);
-        }
-        next
     }
 
     /// The open links.
@@ -249,7 +187,7 @@ impl Router {
             return true;
         };
         let request =
-            UnroutedRequest { text: request.text.to_owned(), asked: 0, again: None, _slot: Some(slot) };
+            UnroutedRequest { text: request.text.to_owned(), asked: 0, is_again: false, _slot: Some(slot) };
         self.queue(session, thread, request);
         true
     }
@@ -264,20 +202,20 @@ impl Router {
     ) -> Option<AskOwner> {
         let is_unnamed = route.lane == Lane::Thread && RequestNames::of(params).thread_id.is_none();
         session.routing.as_ref().filter(|_| is_unnamed)?;
-        Some(self.ask_again(session, text.to_owned(), (0, None)))
+        Some(self.ask_again(session, text.to_owned(), (0, false)))
     }
 
     fn ask_again(
         self: &Arc<Self>,
         session: &Arc<ClientSession>,
         text: String,
-        (asked, again): (usize, Option<RetryRule>),
+        (asked, is_again): (usize, bool),
     ) -> AskOwner {
         let (router, session) = (Arc::clone(self), Arc::clone(session));
         AskOwner::by(move |thread| {
             let slot = session.routing.as_ref().and_then(|routing| routing.slots.take(text.len()));
             if slot.is_some() {
-                let request = UnroutedRequest { text, asked: asked + 1, again, _slot: slot };
+                let request = UnroutedRequest { text, asked: asked + 1, is_again, _slot: slot };
                 router.queue(&session, thread, request);
             } else if let Ok(Incoming::Request { id, .. }) = envelope::parse(&text) {
                 let error = errors::too_many_requests(session.in_flight.number(), policy::BUSY_RETRY);
@@ -297,7 +235,25 @@ impl Router {
         thread: ThreadId,
         pause: Duration,
     ) {
-        self.enqueue(session, thread, |waiting| waiting.push_front(Unrouted::Lost(pause)));
+        self.enqueue(session, thread, |waiting| put_lost_first(waiting, pause));
+    }
+
+    /// Repeats requests, in their order and before those that wait.
+    pub(super) fn repeat(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        thread: ThreadId,
+        requests: Vec<UnroutedRequest>,
+    ) {
+        if requests.is_empty() {
+            return;
+        }
+        self.enqueue(session, thread, |waiting| {
+            // A thread that is lost again comes back before.
+            let lost = take_lost(waiting);
+            requests.into_iter().rev().for_each(|request| waiting.push_front(Unrouted::Request(request)));
+            lost.into_iter().for_each(|pause| waiting.push_front(Unrouted::Lost(pause)));
+        });
     }
 
     fn enqueue(
@@ -332,6 +288,10 @@ impl Router {
             // The requests behind one whose way panics go on.
             session.app.tasks.contain_async("route", step).await;
         }
+        let is_forgotten = routing.relayed().is_forgotten(thread);
+        if is_forgotten {
+            self.bring_back(session, thread, policy::ROUTE_RETRY);
+        }
     }
 
     /// Sends a request to the server that has its thread, or serves it here.
@@ -354,15 +314,15 @@ impl Router {
         continuation::note_followed(session, routing);
         if is_astray {
             return self.enqueue(session, thread, |waiting| {
+                let pause = take_lost(waiting).unwrap_or_default();
                 waiting.push_front(Unrouted::Request(request));
-                waiting.push_front(Unrouted::Lost(Duration::ZERO));
+                put_lost_first(waiting, pause);
             });
         }
         match way {
             Some(ThreadWay::Here) => self.serve_here(session, request),
             Some(ThreadWay::To(link)) => {
-                let is_again = request.again.is_some();
-                let text = routing.relayed().send((thread, link.id()), request.text, is_again);
+                let text = routing.relayed().send((thread, link.id()), request.text, request.is_again);
                 continuation::note_followed(session, routing);
                 self.send(session, &link, text.as_str().to_owned()).await;
             }
@@ -381,7 +341,7 @@ impl Router {
     ) {
         if !link.send(text).await {
             // Its end may have been noted before the frame was.
-            self.link_has_ended(session, link.id(), Duration::ZERO);
+            self.link_has_ended(session, link.id(), policy::LINK_RETRY);
         }
     }
 
@@ -446,12 +406,12 @@ impl Router {
 
     /// Serves a request here. If another server turns out to have the thread, it goes there.
     pub(super) fn serve_here(self: &Arc<Self>, session: &Arc<ClientSession>, request: UnroutedRequest) {
-        let UnroutedRequest { text, asked, again, _slot } = request;
+        let divert = continuation::answer_to(session, &request);
+        let UnroutedRequest { text, asked, is_again, _slot } = request;
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&text) else { return };
         let Some(route) = self.routes.get(method.as_ref()) else { return };
         let ask_owner =
-            (asked < policy::ROUTE_TRIES).then(|| self.ask_again(session, text.clone(), (asked, again)));
-        let divert = again.and_then(|rule| continuation::done_before(session, rule));
+            (asked < policy::ROUTE_TRIES).then(|| self.ask_again(session, text.clone(), (asked, is_again)));
         route.handle_here(RoutedRequest { session, id, params, ask_owner, divert });
     }
 }
@@ -467,7 +427,7 @@ fn refuse_unowned(session: &ClientSession, thread: ThreadId, request: &UnroutedR
 
 /// The refusal of a request that may have been done by a server before: the client must not send it again unseen.
 fn not_repeated(request: &UnroutedRequest, method: &str) -> Option<WireError> {
-    request.again.map(|_| retry::not_repeated(ENDED, method))
+    request.is_again.then(|| retry::not_repeated(ENDED, method))
 }
 
 /// Gives a client's answer to a question to the servers of its links: one of them may have asked.

@@ -153,3 +153,21 @@ async fn a_thread_is_read_while_its_server_is_looked_for() -> Result<()> {
     first.finish().await?;
     second.finish().await
 }
+
+#[tokio::test]
+async fn a_client_goes_on_with_a_thread_that_its_living_server_has_lost() -> Result<()> {
+    let (cluster, database) = (TestCluster::shared(), TestCluster::shared().database().await);
+    let [(first, mut one), (second, mut other)] = linked(&database).await?;
+    let thread = one.start_thread_with("mine").await?;
+    other.resume(thread).await?;
+    // As if another server had claimed it, and ended.
+    cluster.run(&database.name, "update heads set owner = null, term = term + 1 where seq > 0").await;
+    let refused = one.refusal::<TurnStart>(turn_params(thread, "too late")).await?;
+    assert_eq!(refused.reason(), "notSaved");
+    one.thread_closed(thread).await?;
+    assert_eq!(other.say(thread, "on").await?, "on");
+    assert_eq!(other.loaded_thread(thread).await?.context("loaded")?.server, None);
+    assert_eq!(texts(&other.read_thread(thread).await?), ["mine", "mine", "on", "on"]);
+    first.finish().await?;
+    second.finish().await
+}

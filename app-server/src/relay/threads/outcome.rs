@@ -6,8 +6,6 @@ use skein_protocol::ids::ThreadId;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
-use super::super::asked::PendingRequest;
-
 /// The outcome of a frame of another server.
 #[derive(Debug, Default)]
 pub(crate) struct Relayed {
@@ -17,15 +15,8 @@ pub(crate) struct Relayed {
     pub(crate) to_owner: Vec<Utf8Bytes>,
     /// A thread that has to be resumed once more, after this time.
     pub(crate) again: Option<(ThreadId, Duration)>,
-}
-
-/// A step of a thread on its way to the next server.
-#[derive(Debug)]
-pub(crate) enum ContinuationStep {
-    /// Asks a request of the client again.
-    Repeat(PendingRequest),
-    /// Resumes the thread.
-    Resume(Utf8Bytes),
+    /// A thread that the client has left, and to which it is subscribed now.
+    pub(crate) unwanted: Option<ThreadId>,
 }
 
 /// The place from which the answer to a resume comes.

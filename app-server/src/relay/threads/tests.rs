@@ -6,6 +6,8 @@ use skein_protocol::notifications as n;
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::{Method, ServerRequest};
 
+use skein_protocol::error::OVERLOADED;
+
 use super::*;
 
 const LINK: Uuid = Uuid::from_u128(1);
@@ -59,16 +61,21 @@ fn subscribed(is_numbered: bool) -> RelayedThreads {
     threads
 }
 
-/// The id and the params of the only step of a continuation, which is a resume.
-fn resume(steps: Vec<ContinuationStep>) -> (RequestId, Value) {
-    let [ContinuationStep::Resume(text)] = &steps[..] else { panic!("{steps:?}") };
-    let text: Value = serde_json::from_str(text).unwrap();
-    (serde_json::from_value(text["id"].clone()).unwrap(), text["params"].clone())
+/// The id and the params of the resume of a lost thread, by the next link.
+fn resume(threads: &mut RelayedThreads) -> (RequestId, Value) {
+    resume_at(threads, NextOwner::Link(NEXT))
+}
+
+fn resume_at(threads: &mut RelayedThreads, owner: NextOwner) -> (RequestId, Value) {
+    let (id, requests) = threads.continuation(THREAD);
+    assert_eq!(requests.len(), 0, "{requests:?}");
+    let id = id.unwrap();
+    let text: Value = serde_json::from_str(&threads.resume(&id, owner).unwrap()).unwrap();
+    (id, text["params"].clone())
 }
 
 /// The answer of the next server, by its link.
 fn answer(threads: &mut RelayedThreads, id: &RequestId, result: &Value) -> Relayed {
-    threads.resumes_at(THREAD, NextOwner::Link(NEXT));
     threads.receive(NEXT, frame(&json!({ "id": id, "result": result })), NOW)
 }
 
@@ -85,14 +92,14 @@ fn a_lost_thread_is_resumed_behind_the_last_event_of_its_client() {
         let (refusals, lost) = threads.lost(LINK);
         assert_eq!((refusals.len(), lost), (0, vec![THREAD]));
         assert_eq!(threads.way(THREAD), None);
-        let (id, params) = resume(threads.continuation(THREAD));
+        let (id, params) = resume(&mut threads);
         assert_eq!((&params["skein"]["afterSeq"], &params["skein"]["epoch"]), (&json!(6), &json!(1)));
         let relayed = answer(&mut threads, &id, &shown(6, json!({ "replayTo": 7 })));
         assert_eq!(values(&relayed.to_client), Vec::<Value>::new(), "the client has asked nothing");
         assert_eq!(threads.way(THREAD), Some(NEXT));
         assert_eq!(threads.receive(NEXT, name(7), NOW).to_client.len(), 1);
         assert_eq!(threads.receive(NEXT, name(7), NOW).to_client.len(), 0, "it has that one");
-        assert_eq!(threads.continuation(THREAD).len(), 0, "it is not lost");
+        assert!(!threads.waits(THREAD), "it is not lost");
     }
 }
 
@@ -105,8 +112,7 @@ fn a_thread_that_comes_back_to_this_server_is_relayed_no_longer() {
     let said = json!({ "id": 77, "result": {} }).to_string();
     threads.answered(&RequestId::Integer(77), &said);
     threads.lost(LINK);
-    let (id, _) = resume(threads.continuation(THREAD));
-    threads.resumes_at(THREAD, NextOwner::Here);
+    let (id, _) = resume_at(&mut threads, NextOwner::Here);
     let result = shown(5, json!({ "replayTo": 5, "pendingRequests": [77] })).to_string();
     let result = RawValue::from_string(result).unwrap();
     let relayed = threads.came_back(&id, NextOwner::Here, Ok(&result), NOW);
@@ -129,7 +135,7 @@ fn a_question_that_the_next_server_puts_again_is_shown_once() {
     let said = json!({ "id": 78, "result": {} }).to_string();
     threads.answered(&RequestId::Integer(78), &said);
     threads.lost(LINK);
-    let (id, _) = resume(threads.continuation(THREAD));
+    let (id, _) = resume(&mut threads);
     let result = shown(5, json!({ "replayTo": 5, "pendingRequests": [77, 78] }));
     let relayed = answer(&mut threads, &id, &result);
     let resolved = values(&relayed.to_client);
@@ -162,12 +168,8 @@ fn requests_without_an_answer_are_repeated_in_order_or_refused() {
     assert_eq!((refused.len(), &refused[0]["id"]), (1, &json!(4)));
     assert_eq!(refused[0]["error"]["data"]["reason"], "serverEnded");
     assert_eq!(lost, [THREAD]);
-    let steps = threads.continuation(THREAD);
-    let [ContinuationStep::Resume(_), ContinuationStep::Repeat(first), ContinuationStep::Repeat(last)] =
-        &steps[..]
-    else {
-        panic!("{steps:?}")
-    };
+    let (Some(_), requests) = threads.continuation(THREAD) else { panic!("no resume") };
+    let [first, last] = &requests[..] else { panic!("{requests:?}") };
     assert_eq!((&first.id, &last.line), (&RequestId::Integer(2), &message));
 
     // A request under which two servers have ended is not repeated again.
@@ -184,8 +186,8 @@ fn a_client_that_resumes_or_leaves_a_lost_thread_itself_is_not_resumed_besides()
         let mut threads = subscribed(true);
         threads.send((THREAD, LINK), own, false);
         assert_eq!(threads.lost(LINK).1, [THREAD]);
-        let steps = threads.continuation(THREAD);
-        assert!(matches!(&steps[..], [ContinuationStep::Repeat(_)]), "{steps:?}");
+        let (resume, requests) = threads.continuation(THREAD);
+        assert_eq!((resume, requests.len()), (None, 1));
     }
     let mut threads = subscribed(true);
     threads.leave();
@@ -198,13 +200,13 @@ fn a_subscription_outlives_the_refusal_of_a_resume_that_was_repeated() {
     threads.send((THREAD, LINK), request::<m::ThreadResume>(2, &of_thread()), false);
     threads.lost(LINK);
     assert!(threads.is_lost(THREAD));
-    let steps = threads.continuation(THREAD);
-    let [ContinuationStep::Repeat(own)] = &steps[..] else { panic!("{steps:?}") };
+    let (None, requests) = threads.continuation(THREAD) else { panic!("resumed besides") };
+    let [own] = &requests[..] else { panic!("{requests:?}") };
     threads.send((THREAD, NEXT), own.line.as_str().to_owned(), true);
     let refusal = json!({ "id": 2, "error": { "code": -32001, "message": "busy" } });
     let relayed = threads.receive(NEXT, frame(&refusal), NOW);
     assert_eq!((relayed.to_client.len(), relayed.again.map(|(thread, _)| thread)), (1, Some(THREAD)));
-    resume(threads.continuation(THREAD));
+    resume(&mut threads);
 }
 
 #[test]
@@ -217,16 +219,16 @@ fn a_thread_without_room_is_resumed_later_and_one_that_is_gone_is_closed() {
         let data = json!({ "reason": reason, "retryAfterMs": 7 });
         frame(&json!({ "id": id, "error": { "code": code, "message": "no", "data": data } }))
     };
-    let (id, _) = resume(threads.continuation(THREAD));
+    let (id, _) = resume(&mut threads);
     let relayed = threads.receive(NEXT, error(&id, OVERLOADED, "busy"), NOW);
     assert_eq!(relayed.again, Some((THREAD, Duration::from_millis(7))));
-    let (id, params) = resume(threads.continuation(THREAD));
+    let (id, params) = resume(&mut threads);
     assert_eq!(params["skein"]["afterSeq"], 6);
     let relayed = threads.receive(NEXT, error(&id, -32600, "damaged"), NOW);
     let methods: Vec<Value> = values(&relayed.to_client).into_iter().map(|it| it["method"].clone()).collect();
     let expected = [n::TurnCompleted::INFO.wire, n::Warning::INFO.wire, n::ThreadClosed::INFO.wire];
     assert_eq!(methods, expected);
-    assert_eq!(threads.continuation(THREAD).len(), 0);
+    assert!(!threads.waits(THREAD));
 }
 
 #[test]
@@ -235,7 +237,7 @@ fn a_history_that_cannot_be_continued_ends_the_turn_that_the_client_sees() {
     let begun = event(6, n::TurnStarted::INFO.wire, json!({ "turn": { "id": "t" } }));
     threads.receive(LINK, begun, NOW);
     threads.lost(LINK);
-    let (id, _) = resume(threads.continuation(THREAD));
+    let (id, _) = resume(&mut threads);
     let result = shown(3, json!({ "gap": { "reason": "unknownSeq" } }));
     let relayed = answer(&mut threads, &id, &result);
     let methods: Vec<Value> = values(&relayed.to_client).into_iter().map(|it| it["method"].clone()).collect();
@@ -270,19 +272,25 @@ fn a_request_to_another_server_than_that_of_the_subscription_waits_until_the_thr
     for owner in [NextOwner::Link(NEXT), NextOwner::Here] {
         let mut threads = subscribed(true);
         assert!(threads.goes_astray(THREAD, owner, &turn));
-        let (_, params) = resume(threads.continuation(THREAD));
+        let (_, params) = resume_at(&mut threads, owner);
         assert_eq!(params["skein"]["afterSeq"], 5);
-        assert!(threads.resumes_at(THREAD, owner));
         assert!(!threads.goes_astray(THREAD, owner, &turn), "it follows the resume");
         assert_eq!(threads.lost(LINK).1, [], "it is back, whenever the old link ends");
     }
-    // The subscription here needs no relay.
-    for own in [request::<m::ThreadResume>(2, &of_thread()), request::<m::ThreadUnsubscribe>(2, &of_thread())]
-    {
+    // A subscription of its own needs no relay.
+    let mut threads = subscribed(true);
+    let own = request::<m::ThreadUnsubscribe>(2, &of_thread());
+    assert!(!threads.goes_astray(THREAD, NextOwner::Here, &own) && !threads.is_tracked(THREAD));
+    for is_granted in [true, false] {
         let mut threads = subscribed(true);
+        let own = request::<m::ThreadResume>(2, &of_thread());
         assert!(!threads.goes_astray(THREAD, NextOwner::Here, &own));
-        assert!(!threads.is_tracked(THREAD));
+        assert!(!threads.goes_astray(THREAD, NextOwner::Here, &turn), "it follows");
+        threads.resumed_itself(THREAD, is_granted);
+        assert_eq!(threads.is_tracked(THREAD), !is_granted);
+        assert_eq!(threads.is_forgotten(THREAD), !is_granted, "it was subscribed before");
         assert_eq!(threads.lost(LINK).1, []);
+        assert_eq!(threads.receive(LINK, name(6), NOW).to_client.len(), usize::from(!is_granted));
     }
 }
 
@@ -290,7 +298,7 @@ fn a_request_to_another_server_than_that_of_the_subscription_waits_until_the_thr
 fn an_event_of_a_server_that_had_the_thread_before_is_no_news() {
     let mut threads = subscribed(true);
     threads.lost(LINK);
-    let (id, _) = resume(threads.continuation(THREAD));
+    let (id, _) = resume(&mut threads);
     answer(&mut threads, &id, &shown(5, json!({ "replayTo": 5 })));
     assert_eq!(threads.receive(LINK, name(6), NOW).to_client.len(), 0);
     assert_eq!(threads.receive(NEXT, name(6), NOW).to_client.len(), 1);
@@ -302,23 +310,56 @@ fn a_client_that_leaves_gets_its_answers_and_no_thread_back() {
     threads.send((THREAD, LINK), request::<m::ThreadRead>(2, &of_thread()), false);
     threads.lost(LINK);
     threads.leave();
-    let steps = threads.continuation(THREAD);
-    assert!(matches!(&steps[..], [ContinuationStep::Repeat(_)]), "{steps:?}");
+    let (resumed, requests) = threads.continuation(THREAD);
+    assert_eq!((resumed, requests.len()), (None, 1));
 
     let mut threads = subscribed(true);
     threads.lost(LINK);
-    let (id, _) = resume(threads.continuation(THREAD));
+    let (id, _) = threads.continuation(THREAD);
     threads.leave();
-    assert!(!threads.resumes_at(THREAD, NextOwner::Link(NEXT)), "nobody wants it");
+    assert_eq!(threads.resume(&id.unwrap(), NextOwner::Link(NEXT)), None, "nobody wants it");
+
+    let mut threads = subscribed(true);
+    threads.lost(LINK);
+    let (id, _) = resume(&mut threads);
+    threads.leave();
     let late = frame(&json!({ "id": id, "result": shown(5, json!({})) }));
-    assert_eq!(threads.receive(NEXT, late, NOW).to_client.len(), 0, "the client has not asked it");
+    let relayed = threads.receive(NEXT, late, NOW);
+    assert_eq!((relayed.to_client.len(), relayed.unwanted), (0, Some(THREAD)), "the client has not asked it");
 
     let mut threads = subscribed(true);
     threads.send((THREAD, LINK), request::<m::ThreadResume>(2, &of_thread()), false);
     threads.leave();
     let late = frame(&json!({ "id": 2, "result": shown(5, json!({})) }));
-    assert_eq!(threads.receive(LINK, late, NOW).to_client.len(), 1);
+    let relayed = threads.receive(LINK, late, NOW);
+    assert_eq!((relayed.to_client.len(), relayed.unwanted), (1, Some(THREAD)));
     assert!(!threads.is_tracked(THREAD));
+
+    // Also if the server has ended in between.
+    let mut threads = subscribed(true);
+    threads.send((THREAD, LINK), request::<m::ThreadResume>(2, &of_thread()), false);
+    threads.lost(LINK);
+    threads.leave();
+    let (_, requests) = threads.continuation(THREAD);
+    threads.send((THREAD, NEXT), requests[0].line.as_str().to_owned(), true);
+    let late = frame(&json!({ "id": 2, "result": shown(5, json!({})) }));
+    assert_eq!(threads.receive(NEXT, late, NOW).unwanted, Some(THREAD));
+}
+
+#[test]
+fn a_repeated_message_for_which_there_is_no_room_may_have_been_done() {
+    let mut threads = subscribed(true);
+    threads.send(
+        (THREAD, LINK),
+        request::<m::TurnStart>(2, &json!({ "threadId": THREAD, "input": [] })),
+        false,
+    );
+    threads.lost(LINK);
+    let (_, requests) = threads.continuation(THREAD);
+    threads.send((THREAD, NEXT), requests[0].line.as_str().to_owned(), true);
+    let busy = json!({ "id": 2, "error": { "code": OVERLOADED, "message": "busy" } });
+    let refused = values(&threads.receive(NEXT, frame(&busy), NOW).to_client);
+    assert_eq!(refused[0]["error"]["data"]["reason"], "serverEnded", "a second one could count twice");
 }
 
 #[test]
@@ -327,7 +368,7 @@ fn an_item_in_progress_that_the_next_server_shows_again_is_known() {
     let item = || json!({ "turnId": "t", "item": { "type": "mcpToolCall", "id": "i" } });
     threads.receive(LINK, event(6, n::ItemStarted::INFO.wire, item()), NOW);
     threads.lost(LINK);
-    let (id, _) = resume(threads.continuation(THREAD));
+    let (id, _) = resume(&mut threads);
     answer(&mut threads, &id, &shown(6, json!({ "replayTo": 6 })));
     let mut again = of_thread();
     again.as_object_mut().unwrap().extend(item().as_object().unwrap().clone());

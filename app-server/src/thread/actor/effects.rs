@@ -61,7 +61,7 @@ impl Owner {
                 refuse_move(&self.services, &self.log, self.waiters.take(who), why)
             }
             Effect::AnnounceMove(to) => announce_move(&self.services, &self.log, to),
-            Effect::EndSubscriptions => self.services.subscribers.end_thread(self.id),
+            Effect::EndSubscriptions => self.end_subscriptions(),
             Effect::AnnounceNotLoaded => {
                 self.parts().show_unloaded();
                 // The owner ends with this step, so the publish queue must be empty.
@@ -70,6 +70,14 @@ impl Owner {
             Effect::AnnounceClosed => self.announce_closed(),
         }
         None
+    }
+
+    fn end_subscriptions(&self) {
+        if self.waiters.destination().is_none() {
+            // Another server has the thread. The servers of these clients bring them there.
+            self.services.subscribers.close_links(self.id, CloseReason::OwnerLeft);
+        }
+        self.services.subscribers.end_thread(self.id);
     }
 
     fn announce_closed(&mut self) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use uuid::Uuid;
 
+use super::delivery::ReceiverEnd;
 use super::{Delivery, Ordering, Receiver, Role, Subscribers};
 use crate::outbox::{CloseReason, Outbox};
 use crate::thread::event::Counts;
@@ -92,8 +93,21 @@ impl Subscribers {
 
     /// Closes the connection of every listener of a thread, for instance because their state of it cannot be corrected.
     pub(crate) fn close_listeners(&self, thread: ThreadId, reason: CloseReason) {
+        self.close_those(thread, reason, |_| true);
+    }
+
+    /// The same for the listeners that are clients of other servers.
+    pub(crate) fn close_links(&self, thread: ThreadId, reason: CloseReason) {
+        self.close_those(thread, reason, |end| matches!(end, ReceiverEnd::Link));
+    }
+
+    fn close_those(&self, thread: ThreadId, reason: CloseReason, is_meant: impl Fn(&ReceiverEnd) -> bool) {
         let outboxes: Vec<Outbox> = match self.threads.get(&thread) {
-            Some(side) => side.values().map(|listener| listener.receiver.outbox.clone()).collect(),
+            Some(side) => {
+                let receivers = side.values().map(|listener| &listener.receiver);
+                let meant = receivers.filter(|receiver| is_meant(&receiver.end));
+                meant.map(|receiver| receiver.outbox.clone()).collect()
+            }
             None => Vec::new(),
         };
         for outbox in outboxes {

@@ -135,16 +135,20 @@ impl Subscribers {
         let _catalog = self.catalog();
         let relayed = self.relayed.get(&from.start).map_or(0, |newest| *newest);
         let from = RelayedNumber { number: from.number.max(relayed), ..from };
-        self.with_passages(id, |_, passages| passages.begin(link, from));
+        self.give_owed(id, |passages| passages.begin(link, from));
     }
 
     /// The link of a client has ended. The client gets the changes that it owes.
     pub(crate) fn end_link(&self, id: ConnectionId, (link, start): (Uuid, Uuid)) {
         let _catalog = self.catalog();
+        self.give_owed(id, |passages| passages.end(link, start));
+    }
+
+    fn give_owed(&self, id: ConnectionId, take: impl FnOnce(&mut passages::Passages) -> Vec<RelayedChange>) {
         let Some(connection) = self.connections.get(&id) else { return };
         let Some(receiver) = &connection.receiver else { return };
         let ReceiverEnd::Client(passages) = &receiver.end else { return };
-        let owed = lock(passages).end(link, start);
+        let owed = take(&mut lock(passages));
         for change in owed {
             let is_for = connection.is_in(change.audience, change.thread);
             let Some(announcement) = change.announcement().filter(|_| is_for) else { continue };

@@ -32,8 +32,8 @@ struct Passage {
 }
 
 impl Passages {
-    /// A link begins behind this number.
-    pub(super) fn begin(&mut self, link: Uuid, from: RelayedNumber) {
+    /// A link begins behind this number. Returns the changes that the one before owes.
+    pub(super) fn begin(&mut self, link: Uuid, from: RelayedNumber) -> Vec<RelayedChange> {
         let before = self.links.remove(&from.start).map(|link| {
             let arrived = (link.begun < link.arrived).then_some((link.begun, link.arrived));
             link.before.into_iter().chain(arrived).collect()
@@ -41,6 +41,14 @@ impl Passages {
         let before = before.unwrap_or_default();
         let passage = Passage { begun: from.number, arrived: from.number, before, link: Some(link) };
         self.links.insert(from.start, passage);
+        self.take_owed(from.start)
+    }
+
+    fn take_owed(&mut self, start: Uuid) -> Vec<RelayedChange> {
+        let owed = std::mem::take(&mut self.owed).into_iter();
+        let (owed, others): (VecDeque<_>, VecDeque<_>) = owed.partition(|(from, _)| from.start == start);
+        self.owed = others;
+        owed.into_iter().map(|(_, change)| change).collect()
     }
 
     /// A link to a server has ended. Returns the changes that it owes.
@@ -50,10 +58,7 @@ impl Passages {
             // The next one has begun.
             Some(_) | None => return Vec::new(),
         }
-        let owed = std::mem::take(&mut self.owed).into_iter();
-        let (owed, others) = owed.partition(|(from, _)| from.start == start);
-        self.owed = others;
-        VecDeque::into_iter(owed).map(|(_, change)| change).collect()
+        self.take_owed(start)
     }
 
     /// The client follows the events of these threads by links, and no others.
