@@ -31,35 +31,25 @@ struct Address {
     divert: Option<Divert>,
 }
 
-/// Takes the answer in place of the client, at its place among the client's messages.
-pub(crate) struct Divert(Box<dyn FnOnce(Frame) + Send + Sync>);
+/// Takes something once, in place of the client.
+pub(crate) struct Taker<T>(Box<dyn FnOnce(T) + Send + Sync>);
 
-impl Divert {
+/// Takes the answer, at its place among the client's messages.
+pub(crate) type Divert = Taker<Frame>;
+
+/// Asks the server that has the thread, in place of an answer that names it. For a request that may be sent again.
+pub(crate) type AskOwner = Taker<ThreadId>;
+
+impl<T> Taker<T> {
     /// Gives it to this.
-    pub(crate) fn to(take: impl FnOnce(Frame) + Send + Sync + 'static) -> Self {
+    pub(crate) fn by(take: impl FnOnce(T) + Send + Sync + 'static) -> Self {
         Self(Box::new(take))
     }
 }
 
-impl fmt::Debug for Divert {
+impl<T> fmt::Debug for Taker<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Divert").finish_non_exhaustive()
-    }
-}
-
-/// Asks the server that has the thread, in place of an answer that names it. For a request that may be sent again.
-pub(crate) struct AskOwner(Box<dyn FnOnce(ThreadId) + Send + Sync>);
-
-impl AskOwner {
-    /// Asks like this.
-    pub(crate) fn by(ask: impl FnOnce(ThreadId) + Send + Sync + 'static) -> Self {
-        Self(Box::new(ask))
-    }
-}
-
-impl fmt::Debug for AskOwner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AskOwner").finish_non_exhaustive()
+        f.debug_struct("Taker").finish_non_exhaustive()
     }
 }
 
@@ -97,7 +87,7 @@ impl Address {
         // First: a client that has read the answer may send the next request at once, and needs the slot.
         drop(self.in_flight);
         match self.divert {
-            Some(Divert(take)) => take(frame),
+            Some(Taker(take)) => take(frame),
             None => self.outbox.push(frame),
         }
         if let Some(timer) = self.timer {
@@ -213,7 +203,7 @@ impl<R: Serialize> Reply<R> {
     pub(crate) fn prepare_err(mut self, error: &WireError) -> Answer {
         let mut address = self.address.take();
         if let Some(thread) = error.thread_of_other_server()
-            && let Some(AskOwner(ask)) = address.as_mut().and_then(|address| address.ask_owner.take())
+            && let Some(Taker(ask)) = address.as_mut().and_then(|address| address.ask_owner.take())
         {
             // Its places are free before the request is sent again.
             drop(address);

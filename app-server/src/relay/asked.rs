@@ -68,22 +68,18 @@ impl PendingRequest {
 
     /// Whether it subscribes the client.
     pub fn subscribes(&self) -> bool {
-        match self.kind {
-            RequestKind::Start | RequestKind::Fork | RequestKind::Resume { .. } => true,
-            RequestKind::Initialize
-            | RequestKind::Unsubscribe(_)
-            | RequestKind::Leave
-            | RequestKind::TurnStart
-            | RequestKind::TurnSteer
-            | RequestKind::Other => false,
-        }
+        matches!(self.kind, RequestKind::Start | RequestKind::Fork | RequestKind::Resume { .. })
     }
 
     /// Whether a refusal for lack of room leaves open that an earlier server has done it: a message of the user, which must not be sent
     /// again under another id.
     pub fn may_be_done_after(&self, error: &WireError) -> bool {
-        let is_message = matches!(self.kind, RequestKind::TurnStart | RequestKind::TurnSteer);
-        self.again && is_message && error.code == OVERLOADED
+        self.again && self.is_message() && error.code == OVERLOADED
+    }
+
+    /// Whether it is a message of the user.
+    pub fn is_message(&self) -> bool {
+        matches!(self.kind, RequestKind::TurnStart | RequestKind::TurnSteer)
     }
 
     /// Its server has not done it, so another one may.

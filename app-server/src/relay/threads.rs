@@ -64,15 +64,11 @@ pub(crate) struct RelayedThreads {
     subscribed: HashMap<ThreadId, NextOwner>,
     /// Their number may have changed since the last call of [`RelayedThreads::changed`].
     is_changed: bool,
-    /// The links by which requests have gone, of these and of threads with unanswered requests.
-    ways: HashMap<ThreadId, Uuid>,
     /// Requests without an answer, in order.
     asked: Vec<RelayedRequest>,
     questions: OpenQuestions,
     /// The resumes of this server that have no answer yet.
     resumes: HashMap<RequestId, ThreadId>,
-    /// Requests to repeat that the client sent before it left all threads.
-    left: HashSet<RequestId>,
     /// Requests to repeat, of the threads that have lost their server.
     lost: BTreeMap<ThreadId, Vec<PendingRequest>>,
 }
@@ -93,6 +89,12 @@ pub(crate) fn unsubscription(thread: ThreadId) -> Utf8Bytes {
     envelope::request::<ThreadUnsubscribe>(&id, &ThreadUnsubscribeParams { thread_id: thread }).into()
 }
 
+/// The answer to a request that cannot be sent to another server.
+fn refusal(request: &PendingRequest) -> Utf8Bytes {
+    let error = retry::not_repeated(ENDED, &request.method);
+    envelope::error_reply(Some(&request.id), &error).into()
+}
+
 impl RelayedThreads {
     /// Notes who the client is, before its first request.
     pub(crate) fn introduce(
@@ -107,7 +109,12 @@ impl RelayedThreads {
 
     /// The link by which a thread's requests have gone, while the client is subscribed there or waits for an answer.
     pub(crate) fn way(&self, thread: ThreadId) -> Option<Uuid> {
-        self.ways.get(&thread).copied()
+        match self.subscribed.get(&thread) {
+            Some(NextOwner::Link(link)) => Some(*link),
+            Some(NextOwner::Here) | None => {
+                self.asked.iter().rfind(|asked| asked.thread == thread).map(|asked| asked.link)
+            }
+        }
     }
 
     /// The subscribed threads, if they have changed since the last call.
@@ -158,23 +165,27 @@ impl RelayedThreads {
     fn note(&mut self, method: &str, params: Option<&RawValue>, stamp: Stamp) {
         let before = self.tracked.len();
         tracked::note(&mut self.tracked, method, params, stamp);
-        if self.tracked.len() != before {
+        if self.tracked.len() != before
+            && let Some(thread) = tracked::thread_of(params)
+        {
             self.is_changed = true;
-            self.subscribed.retain(|thread, _| self.tracked.contains_key(thread));
+            self.untrack(thread);
         }
     }
 
-    /// The client leaves all threads.
-    pub(crate) fn leave(&mut self) {
+    /// The client leaves all threads. Returns the answers to requests of it that would subscribe it at the next server.
+    pub(crate) fn leave(&mut self) -> Vec<Utf8Bytes> {
         self.is_changed = true;
         self.tracked.clear();
         self.subscribed.clear();
         self.resumes.clear();
-        self.lost.retain(|_, requests| !requests.is_empty());
         self.asked.iter_mut().for_each(|asked| asked.has_left = true);
-        self.left.extend(self.lost.values().flatten().map(|request| request.id.clone()));
         self.questions.forget_threads();
-        self.forget_ways();
+        let requests = self.lost.values_mut();
+        let void = requests.flat_map(|requests| requests.extract_if(.., |request| request.subscribes()));
+        let refusals = void.map(|request| refusal(&request)).collect();
+        self.lost.retain(|_, requests| !requests.is_empty());
+        refusals
     }
 
     /// Whether a subscribed thread has to come back before this request goes to its server: the subscription is at another one.
@@ -186,38 +197,32 @@ impl RelayedThreads {
             Ok(Incoming::Request { method, params, .. }) => RequestKind::of(&method, params),
             Ok(_) | Err(_) => return false,
         };
-        match kind {
-            RequestKind::Unsubscribe(_) => {
-                if owner == NextOwner::Here {
-                    self.untrack(thread);
-                    self.lost.retain(|id, requests| *id != thread || !requests.is_empty());
-                }
-                false
+        let is_there = self.subscribed.get(&thread) == Some(&owner);
+        if let RequestKind::Unsubscribe(_) = kind {
+            if owner == NextOwner::Here {
+                self.untrack(thread);
+                self.is_on_its_own(thread);
             }
-            RequestKind::Resume { .. } => {
-                self.lost.retain(|id, requests| *id != thread || !requests.is_empty());
-                if owner == NextOwner::Here {
-                    self.subscribed.insert(thread, owner);
-                } else if self.subscribed.get(&thread) != Some(&owner) {
-                    self.subscribed.remove(&thread);
-                }
-                false
-            }
-            RequestKind::Initialize
-            | RequestKind::Start
-            | RequestKind::Fork
-            | RequestKind::Leave
-            | RequestKind::TurnStart
-            | RequestKind::TurnSteer
-            | RequestKind::Other => {
-                let is_there = self.subscribed.get(&thread) == Some(&owner);
-                if !is_there {
-                    self.subscribed.remove(&thread);
-                    self.lost.entry(thread).or_default();
-                }
-                !is_there
-            }
+            return false;
         }
+        if is_there {
+            return false;
+        }
+        self.subscribed.remove(&thread);
+        if let RequestKind::Resume { .. } = kind {
+            self.is_on_its_own(thread);
+            if owner == NextOwner::Here {
+                self.subscribed.insert(thread, owner);
+            }
+            return false;
+        }
+        self.lost.entry(thread).or_default();
+        true
+    }
+
+    /// The client itself resumes or leaves a thread, so the relay need not.
+    fn is_on_its_own(&mut self, thread: ThreadId) {
+        self.lost.retain(|id, requests| *id != thread || !requests.is_empty());
     }
 
     /// This server has answered the client's own resume of a thread that it followed by a link.
@@ -237,7 +242,6 @@ impl RelayedThreads {
     fn comes_here(&mut self, thread: ThreadId) {
         self.untrack(thread);
         self.subscribed.insert(thread, NextOwner::Here);
-        self.forget_ways();
     }
 
     /// Notes a request about a thread by a link. Returns the message to send.
@@ -247,31 +251,22 @@ impl RelayedThreads {
         text: String,
         is_again: bool,
     ) -> Utf8Bytes {
-        self.ways.insert(thread, link);
         let text = Utf8Bytes::from(text);
         let shared = text.clone();
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&shared) else { return text };
         let mut request = PendingRequest::new(id, &method, params, text);
-        match request.kind {
-            RequestKind::TurnStart | RequestKind::TurnSteer => {
-                self.last_id += 1;
-                let unique = format!("{}-{}", self.name, self.last_id);
-                if let Some(named) = names::named(&request.id, &method, params, &unique) {
-                    request.line = named.into();
-                }
+        if request.is_message() {
+            self.last_id += 1;
+            let unique = format!("{}-{}", self.name, self.last_id);
+            if let Some(named) = names::named(&request.id, &method, params, &unique) {
+                request.line = named.into();
             }
-            RequestKind::Unsubscribe(_) => self.untrack(thread),
-            RequestKind::Initialize
-            | RequestKind::Start
-            | RequestKind::Fork
-            | RequestKind::Resume { .. }
-            | RequestKind::Leave
-            | RequestKind::Other => {}
+        } else if let RequestKind::Unsubscribe(_) = request.kind {
+            self.untrack(thread);
         }
         request.again = is_again;
         let line = request.line.clone();
-        let has_left = is_again && self.left.remove(&request.id);
-        self.asked.push(RelayedRequest { thread, link, request, has_left });
+        self.asked.push(RelayedRequest { thread, link, request, has_left: false });
         line
     }
 
@@ -373,7 +368,7 @@ impl RelayedThreads {
             return Relayed::default();
         }
         let RelayedRequest { thread, request, has_left, .. } = self.asked.remove(at);
-        let relayed = match answer {
+        match answer {
             Ok(result) if has_left => {
                 let unwanted = request.subscribes().then(|| SubscribedAnswer::read(result)).flatten();
                 Relayed { unwanted: unwanted.map(|shown| shown.id()), ..Relayed::pass(text) }
@@ -382,14 +377,9 @@ impl RelayedThreads {
             Err(error) if request.again && request.rule.is_done(&error) => {
                 Relayed::pass(envelope::response(id, &serde_json::json!({})).into())
             }
-            Err(error) if request.may_be_done_after(&error) => {
-                let error = retry::not_repeated(ENDED, &request.method);
-                Relayed::pass(envelope::error_reply(Some(id), &error).into())
-            }
+            Err(error) if request.may_be_done_after(&error) => Relayed::pass(refusal(&request)),
             Err(_) => Relayed { again: self.keeps(&request), ..Relayed::pass(text) },
-        };
-        self.forget_ways();
-        relayed
+        }
     }
 
     /// The thread of a repeated resume that was refused, which has to be resumed all the same: the client was subscribed before.
@@ -408,26 +398,16 @@ impl RelayedThreads {
         result: &RawValue,
         now: i64,
     ) -> Relayed {
-        let observes = match request.kind {
-            RequestKind::Resume { observes, .. } => observes,
-            RequestKind::Fork => false,
-            RequestKind::Unsubscribe(_) => {
-                self.untrack(thread);
-                return Relayed::default();
-            }
-            RequestKind::Initialize
-            | RequestKind::Start
-            | RequestKind::Leave
-            | RequestKind::TurnStart
-            | RequestKind::TurnSteer
-            | RequestKind::Other => return Relayed::default(),
-        };
-        let Some(picture) = SubscribedAnswer::read(result) else { return Relayed::default() };
+        if let RequestKind::Unsubscribe(_) = request.kind {
+            self.untrack(thread);
+        }
+        let shown = request.subscribes().then(|| SubscribedAnswer::read(result)).flatten();
+        let Some(picture) = shown else { return Relayed::default() };
+        let observes = matches!(request.kind, RequestKind::Resume { observes: true, .. });
         let thread = picture.id();
         let void = self.questions.void(thread, picture.pending(), now);
         self.questions.forget(Some(thread));
         self.track((thread, link), picture.tracked(observes));
-        self.ways.insert(thread, link);
         Relayed { to_client: self.wanted(void), ..Relayed::default() }
     }
 
@@ -435,13 +415,5 @@ impl RelayedThreads {
     fn wanted(&self, reports: Vec<RelayNotice>) -> Vec<Utf8Bytes> {
         let wanted = reports.into_iter().filter(|report| !self.opted_out.contains(report.method));
         wanted.map(|report| report.text.into()).collect()
-    }
-
-    /// Forgets the ways of threads without a subscription and without a request.
-    fn forget_ways(&mut self) {
-        let Self { ways, tracked, asked, .. } = self;
-        ways.retain(|thread, _| {
-            tracked.contains_key(thread) || asked.iter().any(|asked| asked.thread == *thread)
-        });
     }
 }

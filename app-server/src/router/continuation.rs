@@ -100,9 +100,7 @@ impl Router {
     ) {
         let Some(routing) = &session.routing else { return };
         let (refusals, threads) = routing.relayed().lost(link);
-        for refusal in refusals.into_iter().filter_map(for_client) {
-            session.outbox.push(refusal);
-        }
+        give(session, refusals);
         // A read need not wait for the next server: what is saved is in the database.
         let is_read = |method: &str| self.routes.get(method).is_some_and(|route| route.lane == Lane::Store);
         let reads = routing.relayed().take_lost(is_read);
@@ -178,7 +176,7 @@ impl Router {
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&text) else { return };
         let Some(route) = self.routes.get(method.as_ref()) else { return };
         let (router, client) = (Arc::clone(self), Arc::clone(session));
-        let divert = Some(Divert::to(move |frame| router.resumed_here(&client, &frame)));
+        let divert = Some(Divert::by(move |frame| router.resumed_here(&client, &frame)));
         route.handle_here(RoutedRequest { session, id, params, ask_owner: None, divert });
     }
 
@@ -193,9 +191,7 @@ impl Router {
         let now = session.app.clock.wall().0;
         let relayed = routing.relayed().came_back(&id, NextOwner::Here, answer, now);
         note_followed(session, routing);
-        for frame in relayed.to_client.into_iter().filter_map(for_client) {
-            session.outbox.push(frame);
-        }
+        give(session, relayed.to_client);
         if let Some((thread, pause)) = relayed.again {
             self.bring_back(session, thread, pause);
         }
@@ -233,7 +229,7 @@ fn repeated(request: &PendingRequest) -> UnroutedRequest {
 /// Takes the answer to a repeated request: some refusals mean that it was done the first time. `None` if its answer is as usual.
 fn done_before(session: &Arc<ClientSession>, request: PendingRequest) -> Divert {
     let outbox = session.outbox.clone();
-    Divert::to(move |frame| {
+    Divert::by(move |frame| {
         let frame = match envelope::parse(&frame) {
             Ok(Incoming::Error { id, error }) if request.rule.is_done(&error) => {
                 envelope::response(&id, &json!({})).into()
@@ -253,29 +249,21 @@ pub(super) fn answer_to(session: &Arc<ClientSession>, request: &UnroutedRequest)
     let routing = session.routing.as_ref()?;
     let Ok(Incoming::Request { id, method, params }) = envelope::parse(&request.text) else { return None };
     let mut asked = PendingRequest::new(id, &method, params, request.text.as_str().into());
-    match asked.kind {
-        RequestKind::Resume { thread: Some(thread), .. } if routing.relayed().is_tracked(thread) => {
-            Some(resumed_itself(session, thread))
-        }
-        RequestKind::Initialize
-        | RequestKind::Start
-        | RequestKind::Fork
-        | RequestKind::Resume { .. }
-        | RequestKind::Unsubscribe(_)
-        | RequestKind::Leave
-        | RequestKind::TurnStart
-        | RequestKind::TurnSteer
-        | RequestKind::Other => request.is_again.then(|| {
-            asked.again = true;
-            done_before(session, asked)
-        }),
+    if let RequestKind::Resume { thread: Some(thread), .. } = asked.kind
+        && routing.relayed().is_tracked(thread)
+    {
+        return Some(resumed_itself(session, thread));
     }
+    request.is_again.then(|| {
+        asked.again = true;
+        done_before(session, asked)
+    })
 }
 
 /// Takes the answer to the client's own resume of a thread that it followed by a link.
 fn resumed_itself(session: &Arc<ClientSession>, thread: ThreadId) -> Divert {
     let session = Arc::clone(session);
-    Divert::to(move |frame| {
+    Divert::by(move |frame| {
         let is_granted = matches!(envelope::parse(&frame), Ok(Incoming::Response { .. }));
         session.outbox.push(frame);
         if let Some(routing) = &session.routing {
@@ -283,6 +271,13 @@ fn resumed_itself(session: &Arc<ClientSession>, thread: ThreadId) -> Divert {
             note_followed(&session, routing);
         }
     })
+}
+
+/// Queues frames for the client.
+pub(super) fn give(session: &ClientSession, frames: Vec<Utf8Bytes>) {
+    for frame in frames.into_iter().filter_map(for_client) {
+        session.outbox.push(frame);
+    }
 }
 
 /// A frame in the form of an outbox.

@@ -18,6 +18,7 @@ use skein_protocol::table::Lane;
 use skein_store::rollout::StoreAway;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
 use super::errors::{self, RequestNames};
@@ -111,8 +112,8 @@ impl Routing {
     }
 
     /// The client leaves all threads.
-    pub(super) fn leave(&self) {
-        self.relayed().leave();
+    pub(super) fn leave(&self) -> Vec<Utf8Bytes> {
+        self.relayed().leave()
     }
 
     /// The link to a server, which is opened if there is none. `None` if the server does not take it.

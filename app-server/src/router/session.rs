@@ -124,7 +124,8 @@ impl ClientSession {
     /// The links to servers that may have threads of the client, which leaves them.
     pub(crate) fn leave_others(&self) -> Vec<ClientLink> {
         if let Some(routing) = &self.routing {
-            routing.leave();
+            let refusals = routing.leave();
+            super::continuation::give(self, refusals);
             super::continuation::note_followed(self, routing);
         }
         self.links()

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::super::SERVER_STOPS;
 use super::super::asked::PendingRequest;
 use super::super::tracked::SubscribedAnswer;
-use super::{ENDED, NextOwner, RESUME, Relayed, RelayedThreads};
+use super::{ENDED, NextOwner, RESUME, Relayed, RelayedThreads, refusal};
 use crate::policy;
 
 impl RelayedThreads {
@@ -31,8 +31,9 @@ impl RelayedThreads {
                 continue;
             }
             let request = asked.request;
-            if asked.has_left {
-                self.left.insert(request.id.clone());
+            if asked.has_left && request.subscribes() {
+                refusals.push(refusal(&request));
+                continue;
             }
             match request.rule.refusal(ENDED, &request.method, request.again) {
                 Some(error) => refusals.push(envelope::error_reply(Some(&request.id), &error).into()),
@@ -40,7 +41,6 @@ impl RelayedThreads {
             }
         }
         self.resumes.retain(|_, thread| !lost.contains_key(thread));
-        self.ways.retain(|_, way| *way != link);
         let threads = lost.keys().copied().collect();
         for (thread, requests) in lost {
             self.lost.entry(thread).or_default().extend(requests);
@@ -73,10 +73,6 @@ impl RelayedThreads {
         let thread = *self.resumes.get(id)?;
         let params = self.tracked.get(&thread)?.resume_params(thread);
         self.subscribed.insert(thread, owner);
-        match owner {
-            NextOwner::Link(link) => self.ways.insert(thread, link),
-            NextOwner::Here => self.ways.remove(&thread),
-        };
         Some(envelope::request::<ThreadResume>(id, &params).into())
     }
 
@@ -109,7 +105,6 @@ impl RelayedThreads {
         self.subscribed.remove(&thread);
         self.is_changed = true;
         let reports = ended.map(|tracked| tracked.ends(thread, &mut self.questions, &error, now));
-        self.forget_ways();
         Relayed { to_client: self.wanted(reports.unwrap_or_default()), ..Relayed::default() }
     }
 

@@ -336,14 +336,19 @@ fn a_client_that_leaves_gets_its_answers_and_no_thread_back() {
     assert!(!threads.is_tracked(THREAD));
 
     // Also if the server has ended in between.
-    let mut threads = subscribed(true);
-    threads.send((THREAD, LINK), request::<m::ThreadResume>(2, &of_thread()), false);
-    threads.lost(LINK);
-    threads.leave();
-    let (_, requests) = threads.continuation(THREAD);
-    threads.send((THREAD, NEXT), requests[0].line.as_str().to_owned(), true);
-    let late = frame(&json!({ "id": 2, "result": shown(5, json!({})) }));
-    assert_eq!(threads.receive(NEXT, late, NOW).unwanted, Some(THREAD));
+    for leaves_first in [true, false] {
+        let mut threads = subscribed(true);
+        threads.send((THREAD, LINK), request::<m::ThreadResume>(2, &of_thread()), false);
+        let refused = if leaves_first {
+            threads.leave();
+            threads.lost(LINK).0
+        } else {
+            threads.lost(LINK);
+            threads.leave()
+        };
+        assert_eq!(values(&refused)[0]["error"]["data"]["reason"], "serverEnded");
+        assert!(threads.continuation(THREAD).1.is_empty());
+    }
 }
 
 #[test]
