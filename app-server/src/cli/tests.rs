@@ -98,7 +98,7 @@ async fn a_control_socket_that_answers_is_enough() {
     };
     let ask = async { CliClient::open_home(home.path()).await.unwrap().close().await };
     let both = async { tokio::join!(server, ask) };
-    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
     // Without it, the error names the unreadable file.
     std::fs::remove_file(home.path().join("control.sock")).unwrap();
     let error = CliClient::open_home(home.path()).await.err().unwrap();

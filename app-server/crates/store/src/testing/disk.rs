@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -241,13 +241,18 @@ impl Drop for CountGuard<'_> {
     }
 }
 
-/// Lets everybody pass, or nobody. Unlike with a `watch`, waiters pass in the order of their arrival.
-#[derive(Default)]
+/// Lets everybody pass, or nobody. Waiters pass in the order of their arrival, and before whoever comes later.
 struct Gate {
     closed: AtomicBool,
     /// This many pass all the same.
-    passes: AtomicUsize,
+    passes: Semaphore,
     opened: Notify,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { closed: AtomicBool::default(), passes: Semaphore::new(0), opened: Notify::default() }
+    }
 }
 
 impl Gate {
@@ -261,19 +266,18 @@ impl Gate {
     }
 
     fn let_pass(&self, count: usize) {
-        self.passes.fetch_add(count, Ordering::SeqCst);
-        self.opened.notify_waiters();
+        self.passes.add_permits(count);
     }
 
     async fn pass(&self) {
-        loop {
-            let opened = self.opened.notified();
-            let take = |passes: usize| passes.checked_sub(1);
-            let may_pass = || self.passes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
-            if !self.closed.load(Ordering::SeqCst) || may_pass() {
-                return;
-            }
-            opened.await;
+        let opened = self.opened.notified();
+        if !self.closed.load(Ordering::SeqCst) {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = opened => {}
+            Ok(pass) = self.passes.acquire() => pass.forget(),
         }
     }
 }

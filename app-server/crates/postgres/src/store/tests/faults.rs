@@ -11,7 +11,7 @@ use crate::connection::Link;
 use crate::testing::{CuttingProxy, ProxyCut};
 
 /// Time for something that takes milliseconds.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A store behind a proxy, with a thread of one record.
 struct Proxied {

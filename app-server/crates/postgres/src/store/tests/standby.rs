@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::connection::Link;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A store in a cluster of its own, whose standby never comes.
 async fn without_standby() -> (TestCluster, Fixture) {

@@ -26,6 +26,7 @@ mod full;
 use forms::version_2;
 
 const LIFE: Uuid = MemoryStore::FIRST_LIFE;
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn is_done(state: &SledState) -> bool {
     matches!(state, SledState::Ready { comparing: None, .. })
@@ -295,7 +296,7 @@ async fn a_full_page_of_old_threads_that_were_written_last_waits_for_newer_ones(
     let index = half_made(&dir, &tasks);
     let by_change = ThreadFilter { sort: SortKey::Updated, ..ThreadFilter::default() };
     // Threads that were not written later were not changed later.
-    timeout(Duration::from_secs(20), index.candidates_are_in(&by_change, None, 2)).await.unwrap();
+    timeout(LIMIT, index.candidates_are_in(&by_change, None, 2)).await.unwrap();
     let by_creation = ThreadFilter::default();
     let mut enough = pin!(index.candidates_are_in(&by_creation, None, 2));
     // Another thread reads the index; none of its rows is enough.
@@ -304,7 +305,7 @@ async fn a_full_page_of_old_threads_that_were_written_last_waits_for_newer_ones(
         let SledState::Building { trees, .. } = state else { panic!("{state:?}") };
         *state = SledState::ready(trees.clone(), None);
     });
-    timeout(Duration::from_secs(20), enough).await.unwrap();
+    timeout(LIMIT, enough).await.unwrap();
     tasks.finish().await;
 }
 
@@ -324,7 +325,7 @@ async fn a_first_page_comes_as_soon_as_it_is_full() {
             }
         }
     };
-    let page = timeout(Duration::from_secs(20), full).await.unwrap();
+    let page = timeout(LIMIT, full).await.unwrap();
     let ids: Vec<u128> = page.rows.iter().map(|row| row.id.uuid().as_u128()).collect();
     assert_eq!(ids, [9, 8, 7], "the newest come first");
     assert_eq!(page.indexing.map(|at| at.total), Some(9));
@@ -353,7 +354,7 @@ async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
         });
         held.notified().await;
     }
-    let compared = timeout(Duration::from_secs(20), index.compare(&*store, &trees)).await;
+    let compared = timeout(LIMIT, index.compare(&*store, &trees)).await;
     release.wait();
     assert!(compared.is_ok(), "it never came to its end");
     assert_eq!(index.on(&trees, Trees::threads).await.unwrap().len(), 40);
