@@ -105,6 +105,10 @@ pub const SERVER_START: Duration = Duration::from_secs(60);
 pub const BROWSER_START: Duration = Duration::from_secs(3);
 /// The largest log of a background server, in bytes. Origin: some 70,000 lines; small beside any home.
 pub const SERVER_LOG_BYTES: u64 = 10 * 1000 * 1000;
+/// How long a server may take to read the wish that it drains. Origin: some beats; one of an earlier version never reads it.
+pub const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+/// The pause between two looks at how far it is. Origin: guess; a person waits for a minute.
+pub const DRAIN_LOOK: Duration = Duration::from_millis(250);
 /// The part of a stop for the exit of the process itself. Origin: guess; milliseconds, on an idle machine.
 pub(crate) const SHUTDOWN_RESERVE: Duration = Duration::from_millis(250);
 /// How long a command works before its terminal shows progress. Origin: design; a shorter wait needs no explanation.
@@ -218,6 +222,11 @@ pub(crate) const READ_BUFFER: usize = 2 << 10;
 
 /// The time over which clients come back behind a stop. Origin: a promise; a thousand clients are 500 handshakes a second.
 pub(crate) const STOPPING_SPREAD: Duration = Duration::from_secs(2);
+
+/// The batches in which threads and clients leave a server that drains, and the pause between two. Origin: guess; each batch is a small
+/// part of what another server serves, and all of them leave within the spread.
+pub(crate) const STOPPING_BATCHES: usize = 20;
+pub(crate) const STOPPING_PAUSE: Duration = Duration::from_millis(100);
 
 /// Writers that a message for all connections wakes at once. Origin: guess; a few hundred microseconds of writing, after which
 /// answers have their turn.

@@ -62,8 +62,22 @@ pub struct Server {
     _dedicated: DedicatedRuntime,
     /// Shortens every wait of the stop.
     hurry: CancellationToken,
+    wishes: DatabaseWishes,
+}
+
+/// Why a server must stop, as its database says.
+#[derive(Default)]
+struct DatabaseWishes {
     /// Ends once another server has taken the database.
     displaced: CancellationToken,
+    /// Ends once somebody wants the server to drain and stop.
+    drained: CancellationToken,
+}
+
+impl DatabaseWishes {
+    fn of(presence: &PresenceEvents) -> Self {
+        Self { displaced: presence.displaced.clone(), drained: presence.drained.clone() }
+    }
 }
 
 /// The background tasks, ended one after the other: removing markers needs the index.
@@ -163,7 +177,7 @@ impl Server {
         let parts = (storage, credentials, cluster.as_ref());
         let (services, background) = services(config, &home, parts, (tasks, stop_index))?;
         let (presence, news, door) = ClusterParts::split(cluster);
-        let displaced = presence.as_ref().map(|presence| presence.displaced.clone()).unwrap_or_default();
+        let wishes = presence.as_ref().map(DatabaseWishes::of).unwrap_or_default();
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
         // 3. The ports and the sockets, then their announcement to other processes.
@@ -182,7 +196,7 @@ impl Server {
         tracing::info!(addresses, home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
         let home = Mutex::new(Some(home));
-        Ok(Self { services, web, home, places, accept, background, _dedicated: dedicated, hurry, displaced })
+        Ok(Self { services, web, home, places, accept, background, _dedicated: dedicated, hurry, wishes })
     }
 
     /// Where it listens, as clients write it, ports first; empty with only a control socket.
@@ -218,12 +232,17 @@ impl Server {
 
     /// Waits until another server has taken the database of this one, which must stop then.
     pub async fn displaced(&self) {
-        self.displaced.cancelled().await;
+        self.wishes.displaced.cancelled().await;
+    }
+
+    /// Waits until somebody wants the server to drain: it must stop then.
+    pub async fn drained(&self) {
+        self.wishes.drained.cancelled().await;
     }
 
     /// Whether another server has taken the database of this one.
     pub fn is_displaced(&self) -> bool {
-        self.displaced.is_cancelled()
+        self.wishes.displaced.is_cancelled()
     }
 
     /// Reloads the settings, and the certificate of ports with TLS. See `reload::reload`. The log has the errors.

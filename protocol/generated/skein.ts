@@ -864,6 +864,8 @@ export type ClusterCounts = {
   nodes: number;
   /** The other servers whose announcements come here. */
   observed: number;
+  /** Those servers, by their names. */
+  others: OtherServer[];
   /** Whether the database answers. */
   standing: NodeStanding;
 };
@@ -2471,6 +2473,14 @@ export type NodeStanding = "sure" | "doubtful" | "lost";
 /** Kinds of turn that take no further input. */
 export type NonSteerableTurnKind = "review" | "compact";
 
+/** Another server of the cluster. */
+export type OtherServer = {
+  /** The threads that it has loaded. */
+  loaded: number;
+  /** Its name (`--node-name`). */
+  name: string;
+};
+
 /** The source that overrides the written value. */
 export type OverriddenMetadata = {
   effectiveValue: unknown;
@@ -2963,6 +2973,8 @@ export type ResumePicture = {
   gap?: ReplayGap | null;
   /** The cursor of `thread/turns/list` (newest first) for earlier turns, if `thread.turns` has only the newest. */
   olderTurns?: string | null;
+  /** The server that has the thread, where several share a database. */
+  owner?: ThreadOwner | null;
   /** Ids of the server's open requests, which are sent again. All others are void. */
   pendingRequests: RequestId[];
   /**
@@ -3941,6 +3953,8 @@ export type ThreadMoment = {
   budget?: BudgetState[];
   /** The version of the history. */
   epoch: Epoch;
+  /** The server that has the thread loaded, where several share a database. */
+  owner?: ThreadOwner | null;
   /** The last included number. */
   seq: EventSeq;
 };
@@ -3951,6 +3965,14 @@ export type ThreadNameUpdatedNotification = {
   skein?: CatalogPlace | null;
   threadId: ThreadId;
   threadName?: string | null;
+};
+
+/** The server that has a thread. */
+export type ThreadOwner = {
+  /** Its name (`--node-name`). */
+  node: string;
+  /** The number of this ownership of the thread. Each later one has a greater number. */
+  term: number;
 };
 
 /** The point in a thread's history that an answer shows. */
@@ -4581,6 +4603,12 @@ export type TurnCounts = {
   startedTotal: number;
 };
 
+/** Where a turn runs. */
+export type TurnDetails = {
+  /** The server that has the thread. */
+  owner: ThreadOwner;
+};
+
 /** An environment that turns run in, as the client asks for it. */
 export type TurnEnvironmentParams = {
   cwd: string;
@@ -4651,6 +4679,8 @@ export type TurnStartParams = {
 
 /** Response of `turn/start`. */
 export type TurnStartResponse = {
+  /** Skein's extension: where several servers share a database. */
+  skein?: TurnDetails | null;
   turn: Turn;
 };
 

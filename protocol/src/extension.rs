@@ -55,13 +55,32 @@ pub struct ThreadMoment {
     /// The limits that hold for the thread, with their use. Missing if none holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget: Vec<BudgetState>,
+    /// The server that has the thread loaded, where several share a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<ThreadOwner>,
 }
 
 impl ThreadPicture {
     /// The same point, with a budget.
     pub fn with(self, budget: Vec<BudgetState>) -> ThreadMoment {
-        ThreadMoment { seq: self.seq, epoch: self.epoch, budget }
+        ThreadMoment { seq: self.seq, epoch: self.epoch, budget, owner: None }
     }
+}
+
+/// The server that has a thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadOwner {
+    /// Its name (`--node-name`).
+    pub node: String,
+    /// The number of this ownership of the thread. Each later one has a greater number.
+    pub term: u64,
+}
+
+/// Where a turn runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TurnDetails {
+    /// The server that has the thread.
+    pub owner: ThreadOwner,
 }
 
 /// The budget of a thread, in a notification.
@@ -95,12 +114,14 @@ pub struct ResumePicture {
     /// The limits that hold for the thread, with their use. Missing if none holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget: Vec<BudgetState>,
+    /// The server that has the thread, where several share a database.
+    pub owner: Option<ThreadOwner>,
 }
 
 impl From<ThreadMoment> for ResumePicture {
-    fn from(ThreadMoment { seq, epoch, budget }: ThreadMoment) -> Self {
+    fn from(ThreadMoment { seq, epoch, budget, owner }: ThreadMoment) -> Self {
         let (pending_requests, older_turns) = (Vec::new(), None);
-        Self { seq, epoch, replay_to: None, pending_requests, gap: None, older_turns, budget }
+        Self { seq, epoch, replay_to: None, pending_requests, gap: None, older_turns, budget, owner }
     }
 }
 

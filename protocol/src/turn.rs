@@ -14,6 +14,7 @@ use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     JsonObject,
+    extension::TurnDetails,
     ids::{ThreadId, TurnId},
     item::ThreadItem,
     response_item::{FunctionCallOutputBody, ImageDetail},
@@ -310,10 +311,13 @@ pub struct TurnToolOutput {
 }
 
 /// Response of `turn/start`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnStartResponse {
     pub turn: Turn,
+    /// Skein's extension: where several servers share a database.
+    pub skein: Option<TurnDetails>,
 }
 
 /// Params of `turn/steer`.

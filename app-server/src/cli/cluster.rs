@@ -5,13 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use skein_app_server::policy::{DRAIN_LOOK, DRAIN_PATIENCE};
 use skein_app_server::telemetry::{self, Stderr};
+use skein_base::clock::Clock;
 use skein_config::{Flags, STORE_VARIABLE, ServerConfig, StoreUrl};
 use skein_postgres::address::DbAddress;
+use skein_postgres::drain::{DrainProgress, DrainingNode};
 use skein_postgres::presence::PresenceError;
 use skein_postgres::schema::{self, InitOutcome, NodeReport};
+use tokio::time::sleep;
 
-use super::outputs::{ClusterOutcome, ClusterStatusOutcome, NodeLine, RestoredClusterOutcome};
+use super::outputs::{ClusterOutcome, ClusterStatusOutcome, DrainOutcome, NodeLine, RestoredClusterOutcome};
+use super::progress::Waiting;
 use super::{database, print_json, print_line};
 
 #[derive(Debug, Args)]
@@ -26,6 +31,8 @@ enum ClusterCommand {
     Init(ClusterInit),
     /// Show the cluster of a database, and its servers.
     Status(ClusterPlace),
+    /// Let a server end: it gives its threads to the others, lets its turns end, and stops.
+    Drain(ClusterDrain),
     /// Bring the tables of an earlier version up to date. Its servers may go on meanwhile.
     Upgrade(ClusterPlace),
     /// Make the restored copy of a database a cluster of its own. Clients load each thread once.
@@ -37,6 +44,15 @@ struct ClusterInit {
     /// Let this role read and write rows and nothing else, and make it if it is missing. Servers can have it.
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
+    #[command(flatten)]
+    at: ClusterPlace,
+}
+
+#[derive(Debug, Args)]
+struct ClusterDrain {
+    /// The server's name, as `skein cluster status` shows it.
+    #[arg(value_name = "NODE")]
+    node: String,
     #[command(flatten)]
     at: ClusterPlace,
 }
@@ -62,6 +78,7 @@ impl ClusterArgs {
         match self.command {
             ClusterCommand::Init(init) => init.run().await?,
             ClusterCommand::Status(at) => at.status().await?,
+            ClusterCommand::Drain(drain) => drain.run().await?,
             ClusterCommand::Upgrade(at) => at.upgrade().await?,
             ClusterCommand::Restored(at) => at.restored().await?,
         }
@@ -87,6 +104,38 @@ impl ClusterInit {
             )),
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+impl ClusterDrain {
+    async fn run(self) -> anyhow::Result<()> {
+        let Self { node, at } = self;
+        let (url, address) = at.named()?;
+        let began = Clock.now();
+        let mut draining = DrainingNode::ask(&address, &node).await.with_context(|| url.to_string())?;
+        let waiting = Waiting::of(&format!("waiting for {node}"), at.json);
+        loop {
+            match draining.progress().await.with_context(|| url.to_string())? {
+                DrainProgress::Ended => break,
+                DrainProgress::Begun { threads } => {
+                    waiting.now(&format!("{node} lets its turns end; threads left: {threads}"));
+                }
+                DrainProgress::Asked => anyhow::ensure!(
+                    Clock.now().saturating_duration_since(began) < DRAIN_PATIENCE,
+                    "{node} does not begin to drain, as one of an earlier version: stop its process (SIGTERM)"
+                ),
+                DrainProgress::Died => anyhow::bail!(
+                    "{node} has ended before it had given up its threads; the other servers take them"
+                ),
+            }
+            sleep(DRAIN_LOOK).await;
+        }
+        drop(waiting);
+        let seconds = Clock.now().saturating_duration_since(began).as_secs_f64();
+        if at.json {
+            return print_json(&DrainOutcome { url: url.to_string(), node: &node, seconds });
+        }
+        print_line(&format!("{node} has stopped after {seconds:.1} s; the other servers have its threads"))
     }
 }
 
@@ -152,9 +201,13 @@ impl ClusterPlace {
             print_line("no server has it")?;
         }
         for node in &report.nodes {
-            let state = if node.is_live { "serves" } else { "ended " };
-            let seconds = node.silent.as_secs_f64();
-            print_line(&format!("{state}  last beat {seconds:.1} s ago  {}", node.name))?;
+            let state = match (node.is_live, node.is_draining) {
+                (true, false) => "serves",
+                (true, true) => "drains",
+                (false, _) => "ended ",
+            };
+            let (seconds, threads) = (node.silent.as_secs_f64(), node.threads);
+            print_line(&format!("{state}  last beat {seconds:.1} s ago  {threads} threads  {}", node.name))?;
         }
         Ok(())
     }
@@ -185,5 +238,6 @@ impl ClusterPlace {
 
 fn line_of(node: &NodeReport) -> NodeLine<'_> {
     let silent_ms = u64::try_from(node.silent.as_millis()).unwrap_or(u64::MAX);
-    NodeLine { name: &node.name, live: node.is_live, silent_ms }
+    let NodeReport { name, is_live: live, is_draining: draining, threads, silent: _ } = node;
+    NodeLine { name, live: *live, draining: *draining, threads: *threads, silent_ms }
 }

@@ -344,8 +344,23 @@ pub(super) struct NodeLine<'a> {
     pub(super) name: &'a str,
     /// Whether it serves. A killed server does so for some seconds more.
     pub(super) live: bool,
+    /// Whether it was asked to end, and lets its turns end.
+    pub(super) draining: bool,
+    /// The threads that it has.
+    pub(super) threads: u64,
     /// Milliseconds since its last beat.
     pub(super) silent_ms: u64,
+}
+
+/// A server of a cluster that has stopped.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DrainOutcome<'a> {
+    /// The address of the database, without a password.
+    pub(super) url: String,
+    /// Its name.
+    pub(super) node: &'a str,
+    /// From the wish to its end.
+    pub(super) seconds: f64,
 }
 
 /// A move of all threads between a home and a database.

@@ -304,17 +304,20 @@ pub(super) fn warn_of_readers(config: &ServerConfig) {
     }
 }
 
-/// Waits for a signal that ends the process, or for another server that takes the database of this one.
+/// Waits for a signal that ends the process, for another server that takes the database of this one, or for the wish that it drains.
 pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
-    let displaced = async {
+    let by_database = async {
         match server {
-            Some(server) => server.displaced().await,
+            Some(server) => tokio::select! {
+                () = server.displaced() => {}
+                () = server.drained() => {}
+            },
             None => pending().await,
         }
     };
     tokio::select! {
         () = asked_to_stop(signals, server) => {}
-        () = displaced => {}
+        () = by_database => {}
     }
 }
 

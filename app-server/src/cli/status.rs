@@ -9,9 +9,9 @@ use skein_protocol::budget::BudgetState;
 use skein_protocol::envelope;
 use skein_protocol::extension::{
     AdmissionCounts, AdmittedEntry, ClusterCounts, DoorKind, HelperCounts, IndexCounts, IndexState,
-    LeftoverCounts, NodeStanding, PressureCounts, RefusalCounts, ReloadCounts, RepairCounts, RepairState,
-    ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState, ThreadCounts, TurnCounts,
-    UnloadCounts, ZeroCounts,
+    LeftoverCounts, NodeStanding, OtherServer, PressureCounts, RefusalCounts, ReloadCounts, RepairCounts,
+    RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState, ThreadCounts,
+    TurnCounts, UnloadCounts, ZeroCounts,
 };
 use skein_protocol::methods::{SkeinStatus, ThreadLoadedList, ThreadRead};
 use skein_protocol::question::NeedsYou;
@@ -32,6 +32,9 @@ pub(super) struct StatusArgs {
     /// Print every counter of the server.
     #[arg(long)]
     all: bool,
+    /// Print the other servers of the database, and how many threads each has loaded.
+    #[arg(long)]
+    cluster: bool,
     /// Print the answer of the server as JSON, on one line.
     #[arg(long)]
     json: bool,
@@ -56,6 +59,9 @@ impl StatusArgs {
         lines.extend(status.day_budget.as_ref().map(day_budget));
         lines.extend(doubt(&status));
         client.close().await;
+        if self.cluster {
+            lines.extend(cluster(status.cluster.as_ref()));
+        }
         if self.all {
             lines.push(table(&status));
         } else {
@@ -87,6 +93,19 @@ fn day_budget(BudgetState { limit, used, .. }: &BudgetState) -> String {
 fn doubt(status: &SkeinStatusResponse) -> Option<String> {
     let cluster = status.cluster.as_ref().filter(|cluster| cluster.standing != NodeStanding::Sure)?;
     Some(one_line(&format!("the database {}", database(cluster))).into_owned())
+}
+
+/// A line for the cluster, and one for each other server.
+fn cluster(counts: Option<&ClusterCounts>) -> Vec<String> {
+    let Some(counts) = counts else {
+        return vec!["The threads are in the home of this server alone.".to_owned()];
+    };
+    let others = counts.others.iter();
+    let other =
+        others.map(|OtherServer { name, loaded }| format!("  {name}  {} loaded", counted(*loaded, "thread")));
+    let servers = counted(counts.others.len() as u64, "other server");
+    let first = format!("cluster {}: {servers}; the database {}", counts.id, database(counts));
+    std::iter::once(first).chain(other).map(|line| one_line(&line).into_owned()).collect()
 }
 
 /// When the database answered last.

@@ -9,7 +9,7 @@ use skein_config::access::RefusedOrigin;
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
-    AdmissionCounts, ClusterCounts, HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts,
+    AdmissionCounts, ClusterCounts, HelperCounts, LeftoverCounts, MemoryCounts, OtherServer, PressureCounts,
     RefusalCounts, RefusedOriginEntry, ReloadCounts, ReplayCounts, SkeinStatusParams, SkeinStatusResponse,
     StoreCounts, ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
@@ -105,8 +105,12 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
 
 fn cluster(services: &App) -> Option<ClusterCounts> {
     let counts = services.cluster.as_ref()?.counts(services.clock.now());
-    let observed = services.links.as_ref().map_or(0, |links| number(links.loaded.servers()));
-    Some(ClusterCounts { observed, links: services.subscribers.links(), ..counts })
+    let others = services.links.as_ref().map(|links| links.loaded.servers()).unwrap_or_default();
+    let other =
+        |(name, loaded): (Arc<str>, usize)| OtherServer { name: name.to_string(), loaded: number(loaded) };
+    let others: Vec<OtherServer> = others.into_iter().map(other).collect();
+    let (observed, links) = (number(others.len()), services.subscribers.links());
+    Some(ClusterCounts { observed, others, links, ..counts })
 }
 
 /// Whether commands in any terminal of this user serve this home without `--home`.

@@ -6,7 +6,9 @@ use skein_config::{Overrides, helpers_from_thread_config};
 use skein_helpers::{HelperSet, HelperSpec};
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
-use skein_protocol::extension::{SkeinThreadUnloadParams, SkeinThreadUnloadResponse, ThreadPicture};
+use skein_protocol::extension::{
+    SkeinThreadUnloadParams, SkeinThreadUnloadResponse, ThreadMoment, ThreadOwner, ThreadPicture,
+};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::settings::DynamicToolSpec;
 use skein_protocol::thread::{
@@ -247,7 +249,7 @@ pub(super) async fn read(
             return Err(ThreadError::Ephemeral { id, what }.to_wire());
         }
         let picture = ThreadPicture { seq: seen.seq, epoch: seen.epoch };
-        let skein = Some(picture.with(Vec::new()));
+        let skein = Some(ThreadMoment { owner: owner_of(services, seen), ..picture.with(Vec::new()) });
         return Ok(ThreadReadResponse { read_state: None, thread, skein });
     }
     let failed = |error: ReadError| ThreadError::unreadable(error, id).to_wire();
@@ -264,8 +266,14 @@ pub(super) async fn read(
             .map_err(failed)?
             .ok_or_else(|| ThreadError::HistoryTooLarge { id, most }.to_wire())?;
     }
-    let skein = Some(budget::end_of(services, &history));
+    let owner = seen.as_ref().and_then(|seen| owner_of(services, seen));
+    let skein = Some(ThreadMoment { owner, ..budget::end_of(services, &history) });
     Ok(ThreadReadResponse { read_state: Some(history.read_position().state()), thread, skein })
+}
+
+/// This server, while it has the thread loaded and is one of several.
+fn owner_of(services: &App, seen: &Snapshot) -> Option<ThreadOwner> {
+    services.owner(seen.term?)
 }
 
 /// A thread that exists only in memory.

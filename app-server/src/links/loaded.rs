@@ -37,9 +37,17 @@ impl LoadedByOthers {
         named.collect()
     }
 
-    /// The number of servers that are observed.
-    pub(crate) fn servers(&self) -> usize {
-        self.lock().names.len()
+    /// The names of the servers that are observed, in their order, with the number of threads of each.
+    pub(crate) fn servers(&self) -> Vec<(Arc<str>, usize)> {
+        let observed = self.lock();
+        let mut servers: HashMap<Uuid, usize> = observed.names.keys().map(|node| (*node, 0)).collect();
+        for (node, _) in observed.threads.values() {
+            servers.entry(*node).and_modify(|count| *count += 1);
+        }
+        let named = |(node, count)| Some((Arc::clone(observed.names.get(&node)?), count));
+        let mut servers: Vec<_> = servers.into_iter().filter_map(named).collect();
+        servers.sort();
+        servers
     }
 
     /// A server is observed. These are its threads, and no others. Returns those that nobody knew to be there.
@@ -115,7 +123,7 @@ mod tests {
         assert_eq!(loaded.lock().note(ONE, T, ThreadStatus::Idle), None);
         assert_eq!(loaded.status(T), Some(ThreadStatus::Idle));
         assert_eq!(loaded.set(TWO, "two", Vec::new()), []);
-        assert_eq!(loaded.servers(), 2);
+        assert_eq!(loaded.servers(), [("one".into(), 1), ("two".into(), 0)]);
         assert_eq!(loaded.lock().note(TWO, T, ThreadStatus::SystemError), Some(T));
         loaded.lock().note(ONE, T, ThreadStatus::NotLoaded);
         assert_eq!(loaded.all(), [(T, "two".into(), ThreadStatus::SystemError)]);

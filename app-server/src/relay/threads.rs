@@ -361,11 +361,8 @@ impl RelayedThreads {
         let is_it = |asked: &RelayedRequest| asked.link == link && asked.request.id == *id;
         let Some(at) = self.asked.iter().position(is_it) else { return Relayed::pass(text) };
         if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
-            // Not done; the next server is asked when the link ends.
-            if let Some(asked) = self.asked.get_mut(at) {
-                asked.request.is_not_done();
-            }
-            return Relayed::default();
+            let asked = self.asked.remove(at);
+            return self.is_refused_at_stop(asked);
         }
         let RelayedRequest { thread, request, has_left, .. } = self.asked.remove(at);
         match answer {
@@ -380,6 +377,20 @@ impl RelayedThreads {
             Err(error) if request.may_be_done_after(&error) => Relayed::pass(refusal(&request)),
             Err(_) => Relayed { again: self.keeps(&request), ..Relayed::pass(text) },
         }
+    }
+
+    /// A server that stops has not done a request. The next one is asked.
+    fn is_refused_at_stop(&mut self, asked: RelayedRequest) -> Relayed {
+        let RelayedRequest { thread, link, mut request, has_left } = asked;
+        if has_left && request.subscribes() {
+            return Relayed::pass(refusal(&request));
+        }
+        request.is_not_done();
+        if self.subscribed.get(&thread) == Some(&NextOwner::Link(link)) {
+            self.subscribed.remove(&thread);
+        }
+        self.lost.entry(thread).or_default().push(request);
+        Relayed { again: Some((thread, policy::ROUTE_RETRY)), ..Relayed::default() }
     }
 
     /// The thread of a repeated resume that was refused, which has to be resumed all the same: the client was subscribed before.

@@ -22,8 +22,8 @@ impl Server {
     /// Stops everything, in order. Returns when nothing is left.
     pub async fn stop(&self) {
         let services = &self.services;
+        let (drain, limit) = self.limits();
         // One limit for all stages: a slow stage shortens the later ones.
-        let limit = services.config().shutdown.limit.saturating_sub(policy::SHUTDOWN_RESERVE);
         let end = services.clock.now() + limit;
         // 1. No new connections, no new threads.
         self.web.ready.store(false, Ordering::Release);
@@ -34,12 +34,15 @@ impl Server {
         services.registry.close();
         // The thread under repair is unloaded with the others.
         self.background.repair.cancel();
-        // 2. Turns that wait are left to the next server. Others may end on their own for a moment; one that the next server goes on
-        // with begins nothing more, and is left once nothing is under way.
-        for handle in services.registry.handles() {
-            handle.drain();
-        }
-        self.within(end, services.config().shutdown.drain, self.turns_end()).await;
+        // 2. Threads at rest, and turns that wait, are left to the next server. Other turns may end on their own for a moment; one that the
+        // next server goes on with begins nothing more, and is left once nothing is under way.
+        let drained = async {
+            tokio::select! {
+                () = async { tokio::join!(self.drain_threads(), self.turns_end()); } => {}
+                () = self.clients_go() => {}
+            }
+        };
+        self.within(end, drain, drained).await;
         // 3. All threads shut down at once: turns are interrupted, helpers stopped, rollouts flushed. Unused helpers
         // stop in parallel.
         let zero = async {
@@ -49,9 +52,9 @@ impl Server {
         self.join(end, &self.background.repair_done).await;
         // 4. Clients have been notified; now their connections are closed, and the links of other servers.
         self.background.links.cancel();
-        for outbox in services.subscribers.outboxes() {
-            outbox.close(CloseReason::ServerStops);
-        }
+        let outboxes = services.subscribers.outboxes();
+        let closed = self.in_batches(&outboxes, |outbox| outbox.close(CloseReason::ServerStops));
+        self.within(end, policy::STOPPING_SPREAD * 2, closed).await;
         // 5. Background tasks finish: markers are removed, the index is flushed and closed.
         self.background.open_markers.cancel();
         self.join(end, &self.background.open_markers_done).await;
@@ -61,6 +64,49 @@ impl Server {
         // 6. The home is free for the next server.
         drop(self.home.lock().unwrap_or_else(PoisonError::into_inner).take());
         tracing::info!("stopped");
+    }
+
+    /// The time for turns to end, and for the whole stop.
+    fn limits(&self) -> (Duration, Duration) {
+        let config = self.services.config();
+        let limit = config.shutdown.limit.saturating_sub(policy::SHUTDOWN_RESERVE);
+        match self.wishes.drained.is_cancelled() {
+            true => (config.cluster.drain, config.cluster.drain + limit),
+            false => (config.shutdown.drain, limit),
+        }
+    }
+
+    /// Asks every thread to end once it is at rest.
+    async fn drain_threads(&self) {
+        let handles = self.services.registry.handles();
+        self.in_batches(&handles, ThreadHandle::drain).await;
+    }
+
+    /// Closes the clients whose threads are no longer here, if they can use other servers. Never ends.
+    async fn clients_go(&self) {
+        let services = &self.services;
+        if services.links.is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            let changed = services.registry.changed();
+            let is_here = |thread| services.registry.handle(thread).is_some();
+            let unserved = services.subscribers.unserved(is_here);
+            self.in_batches(&unserved, |outbox| outbox.close(CloseReason::ServerStops)).await;
+            changed.await;
+        }
+    }
+
+    /// Does something with each of these. A server that drains spreads it, so that not everybody comes to the others at once.
+    async fn in_batches<T>(&self, all: &[T], act: impl Fn(&T)) {
+        let batches = if self.wishes.drained.is_cancelled() { policy::STOPPING_BATCHES } else { 1 };
+        let batch = all.len().div_ceil(batches).max(1);
+        for (number, batch) in all.chunks(batch).enumerate() {
+            if number > 0 {
+                tokio::time::sleep(policy::STOPPING_PAUSE).await;
+            }
+            batch.iter().for_each(&act);
+        }
     }
 
     /// Shortens every wait of a running stop. Threads are notified first: the stop interrupts their turns, so that

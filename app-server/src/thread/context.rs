@@ -8,8 +8,9 @@ use skein_base::counters::ServerCounters;
 use skein_base::tasks::Tasks;
 use skein_config::{ContextOverride, ServerConfig, SharedConfig};
 use skein_helpers::{Helpers, Transport};
+use skein_protocol::extension::ThreadOwner;
 use skein_provider::Providers;
-use skein_store::home::HomePaths;
+use skein_store::home::{HomePaths, Term};
 use skein_store::index::ThreadIndex;
 use skein_store::ownership::Ownership;
 use skein_store::rollout::{OpenMarker, RolloutStore};
@@ -96,6 +97,12 @@ impl Context {
     /// The current settings. A caller that needs several consistent values calls this once.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.settings.now()
+    }
+
+    /// This server as the owner of a thread in this term, where it is one of several.
+    pub(crate) fn owner(&self, term: Term) -> Option<ThreadOwner> {
+        let node = self.config().cluster.node_name.clone()?;
+        Some(ThreadOwner { node, term: term.0 })
     }
 
     /// The files and facts of a thread's directory for models. `None` if the directory answers late, or the settings turn it off.

@@ -7,6 +7,7 @@ use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::settings::AskForApproval;
 use skein_protocol::thread::{QueuedSubmission, Thread, ThreadGoal, ThreadStatus};
+use skein_store::home::Term;
 use tokio::time::Instant;
 
 use super::event::Materialised;
@@ -25,6 +26,8 @@ pub(crate) struct Snapshot {
     pub(crate) queue: Vec<QueuedSubmission>,
     /// When the user is asked. `None` during the load.
     pub(crate) approval_policy: Option<AskForApproval>,
+    /// The ownership by which the thread is loaded. `None` during the load.
+    pub(crate) term: Option<Term>,
     /// The number of the last record.
     pub(crate) seq: EventSeq,
     pub(crate) epoch: Epoch,
@@ -54,6 +57,7 @@ impl Snapshot {
             goal: None,
             queue: Vec::new(),
             approval_policy: None,
+            term: None,
             seq: EventSeq(0),
             epoch: Epoch(1),
             persistence,

@@ -20,12 +20,13 @@ const PROTOCOL: &str = "protocol/generated/schema.json";
 
 /// Commands that no step here calls. A tail prints the messages that `skein run` prints, until somebody ends it.
 /// The service is called with a user manager of its own: see `service.rs`. A cluster needs a database: the integration tests have one.
-const NOT_CALLED: [&str; 9] = [
+const NOT_CALLED: [&str; 10] = [
     "skein migrate",
     "skein threads tail",
     "skein service install",
     "skein service remove",
     "skein service status",
+    "skein cluster drain",
     "skein cluster init",
     "skein cluster restored",
     "skein cluster status",

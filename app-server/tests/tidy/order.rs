@@ -74,7 +74,7 @@ const POSTGRES: &[&str] = &[
     "lines",
     "ownership",
     "index news presence store",
-    "credentials standing",
+    "credentials drain standing",
     "append",
     // The parts that these share.
     "rows",

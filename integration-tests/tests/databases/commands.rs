@@ -13,7 +13,7 @@ use super::ends::one;
 use super::{stored_in, texts};
 
 /// Runs a sub-command of `skein cluster`. Returns its exit code, its last line and its errors.
-async fn cluster(arguments: &[&str], url: &str) -> Result<(Option<i32>, Value, String)> {
+pub(super) async fn cluster(arguments: &[&str], url: &str) -> Result<(Option<i32>, Value, String)> {
     let nobody = tempdir()?;
     let given = ["cluster"].iter().chain(arguments).chain(&["--json", "--store"]).copied().chain([url]);
     let output = run_skein(nobody.path(), given).await?;

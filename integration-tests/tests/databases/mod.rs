@@ -2,6 +2,7 @@
 
 mod commands;
 mod credentials;
+mod drains;
 mod ends;
 mod homes;
 mod links;

@@ -439,6 +439,8 @@ class ClusterCounts(TypedDict):
     nodes: int
     # The other servers whose announcements come here.
     observed: int
+    # Those servers, by their names.
+    others: list[OtherServer]
     # Whether the database answers.
     standing: NodeStanding
 
@@ -1947,6 +1949,14 @@ class NextTry(TypedDict):
     # Milliseconds from this notification to the next try.
     retryInMs: int
 
+class OtherServer(TypedDict):
+    """Another server of the cluster."""
+
+    # The threads that it has loaded.
+    loaded: int
+    # Its name (`--node-name`).
+    name: str
+
 class OverriddenMetadata(TypedDict):
     """The source that overrides the written value."""
 
@@ -2418,6 +2428,8 @@ class ResumePicture(TypedDict):
     gap: NotRequired[ReplayGap | None]
     # The cursor of `thread/turns/list` (newest first) for earlier turns, if `thread.turns` has only the newest.
     olderTurns: NotRequired[str | None]
+    # The server that has the thread, where several share a database.
+    owner: NotRequired[ThreadOwner | None]
     # Ids of the server's open requests, which are sent again. All others are void.
     pendingRequests: list[RequestId]
     # The replay: the answer has no turns, and all durable events after `afterSeq` follow, up to this number. Equal
@@ -3475,6 +3487,8 @@ class ThreadMoment(TypedDict):
     budget: NotRequired[list[BudgetState]]
     # The version of the history.
     epoch: Epoch
+    # The server that has the thread loaded, where several share a database.
+    owner: NotRequired[ThreadOwner | None]
     # The last included number.
     seq: EventSeq
 
@@ -3485,6 +3499,14 @@ class ThreadNameUpdatedNotification(TypedDict):
     skein: NotRequired[CatalogPlace | None]
     threadId: ThreadId
     threadName: NotRequired[str | None]
+
+class ThreadOwner(TypedDict):
+    """The server that has a thread."""
+
+    # Its name (`--node-name`).
+    node: str
+    # The number of this ownership of the thread. Each later one has a greater number.
+    term: int
 
 class ThreadPicture(TypedDict):
     """The point in a thread's history that an answer shows."""
@@ -4087,6 +4109,12 @@ class TurnCounts(TypedDict):
     # Started turns.
     startedTotal: int
 
+class TurnDetails(TypedDict):
+    """Where a turn runs."""
+
+    # The server that has the thread.
+    owner: ThreadOwner
+
 class TurnEnvironmentParams(TypedDict):
     """An environment that turns run in, as the client asks for it."""
 
@@ -4149,6 +4177,8 @@ class TurnStartParams(TypedDict):
 class TurnStartResponse(TypedDict):
     """Response of `turn/start`."""
 
+    # Skein's extension: where several servers share a database.
+    skein: NotRequired[TurnDetails | None]
     turn: Turn
 
 class TurnStartedNotification(TypedDict):

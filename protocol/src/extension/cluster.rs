@@ -20,10 +20,23 @@ pub struct ClusterCounts {
     pub beat_age_ms: u64,
     /// The other servers whose announcements come here.
     pub observed: u64,
+    /// Those servers, by their names.
+    #[serde(default)]
+    pub others: Vec<OtherServer>,
     /// The links that other servers have here: one for each of them, and one for each of their clients that uses a thread of this one.
     pub links: u64,
     /// The database, as the server sees it.
     pub database: DatabaseCounts,
+}
+
+/// Another server of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OtherServer {
+    /// Its name (`--node-name`).
+    pub name: String,
+    /// The threads that it has loaded.
+    pub loaded: u64,
 }
 
 /// How a server stands with its database.

@@ -1,11 +1,13 @@
 //! `[cluster]`: a server beside others at one database.
 
 use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::kinds::{FileForm, Time};
 use super::{ConfigError, Flags, Place, Problems};
 use crate::policy;
 
@@ -34,11 +36,19 @@ pub struct ClusterRules {
     #[serde(deserialize_with = "advertise")]
     #[schemars(example = &"node-1.internal:7440")]
     pub advertise: Option<String>,
+    /// For turns to end by themselves when the server is drained (`skein cluster drain`).
+    #[serde(with = "Time")]
+    pub drain: Duration,
 }
 
 impl Default for ClusterRules {
     fn default() -> Self {
-        Self { node_name: None, listen: policy::DEFAULT_CLUSTER_LISTEN, advertise: None }
+        Self {
+            node_name: None,
+            listen: policy::DEFAULT_CLUSTER_LISTEN,
+            advertise: None,
+            drain: policy::CLUSTER_DRAIN,
+        }
     }
 }
 

@@ -171,3 +171,6 @@ pub const SHOWN_STRANGER: usize = 256;
 /// Where a server listens for the other servers of its database. Origin: design; nothing of it leaves the machine unless a setting
 /// says so.
 pub(crate) const DEFAULT_CLUSTER_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// The time for running turns to end when a server is drained. Origin: guess; nobody waits for the server meanwhile, and a turn gets that
+/// far for its current request to the model.
+pub(crate) const CLUSTER_DRAIN: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@ mod connection;
 mod connector;
 pub mod credentials;
 pub mod database;
+pub mod drain;
 mod failure;
 pub mod index;
 pub mod lines;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::connection::Link;
 use crate::credentials::{ChangeNumber, CredentialBeats};
 use crate::database::Database;
+use crate::drain;
 use crate::failure::DbFailure;
 use crate::node::{NodeCompany, NodeId, NodeProfile};
 use crate::policy;
@@ -88,6 +89,8 @@ pub struct PresenceEvents {
     pub left_open: mpsc::Receiver<Vec<ThreadId>>,
     /// Ends once another server has the database, and this one must stop.
     pub displaced: CancellationToken,
+    /// Ends once somebody wants this server to drain and stop.
+    pub drained: CancellationToken,
 }
 
 /// The row of this server.
@@ -97,6 +100,7 @@ pub struct NodePresence {
     profile: NodeProfile,
     node: NodeId,
     displaced: CancellationToken,
+    drained: CancellationToken,
     credentials: watch::Sender<ChangeNumber>,
     beats: watch::Sender<Beats>,
     losses: mpsc::Sender<LostPlace>,
@@ -168,10 +172,15 @@ impl NodePresence {
         let beats = watch::Sender::new(Beats::new(profile.company, sent, Clock.now()));
         let (losses, lost) = mpsc::channel(1);
         let (left_open, found) = mpsc::channel(1);
-        let (displaced, credentials) = (CancellationToken::new(), watch::Sender::default());
-        let events = PresenceEvents { losses: lost, left_open: found, displaced: displaced.clone() };
-        let node = NodeId::new(node);
-        (Self { database, profile, node, displaced, credentials, beats, losses, left_open }, events)
+        let (displaced, drained) = (CancellationToken::new(), CancellationToken::new());
+        let events = PresenceEvents {
+            losses: lost,
+            left_open: found,
+            displaced: displaced.clone(),
+            drained: drained.clone(),
+        };
+        let (node, credentials) = (NodeId::new(node), watch::Sender::default());
+        (Self { database, profile, node, displaced, drained, credentials, beats, losses, left_open }, events)
     }
 
     /// The id of the row.
@@ -328,6 +337,11 @@ impl NodePresence {
         if let Some(number) = row.get::<_, Option<i64>>(0) {
             let newest = (self.database.life(), number);
             self.credentials.send_if_modified(|known| std::mem::replace(known, newest) != newest);
+        }
+        if row.get::<_, Option<bool>>(2).unwrap_or_default() {
+            drain::begin(link, node).await?;
+            tracing::info!("somebody wants this server to drain; it lets its turns end, and stops");
+            self.drained.cancel();
         }
         Ok(Beat::Confirmed)
     }

@@ -16,7 +16,7 @@ use crate::numbers::number;
 use crate::policy;
 
 /// The form of the tables that this version makes and serves.
-const SCHEMA: i32 = 5;
+const SCHEMA: i32 = 6;
 
 /// The form of [`TABLES`].
 const FIRST: i32 = 1;
@@ -68,7 +68,7 @@ create table catalog (
 "#;
 
 /// The additions of each later form. Nothing is removed, so that servers of the form before go on.
-const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS), (3, QUESTIONS), (4, CHANGED), (5, LINKS)];
+const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS), (3, QUESTIONS), (4, CHANGED), (5, LINKS), (6, DRAINS)];
 
 const CREDENTIALS: &str = r#"
 alter table cluster add column if not exists moved_to text;
@@ -90,6 +90,9 @@ create index threads_changed on threads (changed);
 
 /// Where a server takes links of the others. `nodes.addr` has the number of its home.
 const LINKS: &str = "\nalter table nodes add column link_addr text;\n";
+
+/// The wish that a server drains, and its reply: see [`crate::drain`].
+const DRAINS: &str = "\nalter table nodes add column drain text;\n";
 
 /// The tables that a server reads and writes.
 const NAMES: &str =
@@ -295,6 +298,10 @@ pub struct NodeReport {
     pub name: String,
     /// Whether it serves. A row of a killed server says so until its time is over.
     pub is_live: bool,
+    /// Whether it is asked to end, and lets its turns end.
+    pub is_draining: bool,
+    /// The threads that it has.
+    pub threads: u64,
     /// Since its last beat.
     pub silent: Duration,
 }
@@ -313,7 +320,8 @@ pub struct ClusterReport {
 }
 
 const NODES: &str = "select name, state = 'live' and expires > now(),
-  greatest(0, extract(epoch from now() - expires) * 1000 + $1::float8)::int8
+  greatest(0, extract(epoch from now() - expires) * 1000 + $1::float8)::int8,
+  drain is not null, (select count(*) from heads where owner = node)
   from nodes order by expires desc limit 100";
 
 /// The state of a cluster. Its database may be the restored copy of another one.
@@ -324,11 +332,13 @@ pub async fn report(address: &DbAddress) -> Result<ClusterReport, SchemaError> {
     let mut link = Link::connect(address).await?;
     let cluster = find(&mut link).await?;
     let lives = policy::PRESENCE.as_secs_f64() * 1000.0;
-    let nodes = link.read(NODES, &[(&lives, Type::FLOAT8)]).await?;
+    let nodes = link.read_much(NODES, &[(&lives, Type::FLOAT8)]).await?;
     let nodes = nodes.iter().map(|row| NodeReport {
         name: row.get(0),
         is_live: row.get(1),
         silent: Duration::from_millis(number(row.get(2))),
+        is_draining: row.get(3),
+        threads: number(row.get(4)),
     });
     let nodes = nodes.collect();
     let sql = "select (select count(*) from heads where open), arriving_from from cluster";

@@ -197,6 +197,7 @@ impl NodePlace {
             beat_age_ms: whole(beats.age(now).as_millis()),
             // The caller counts them.
             observed: 0,
+            others: Vec::new(),
             links: 0,
             database: DatabaseCounts {
                 life: self.database.life().to_string(),

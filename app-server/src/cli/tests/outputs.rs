@@ -138,6 +138,7 @@ impl Outputs {
         self.line::<ClusterOutcome>("skein cluster upgrade");
         self.line::<RestoredClusterOutcome>("skein cluster restored");
         self.line::<ClusterStatusOutcome<'_>>("skein cluster status");
+        self.line::<DrainOutcome<'_>>("skein cluster drain");
         self.line::<MigrateOutcome<'_>>("skein migrate");
         self.line::<FsckFinding>("skein fsck");
         self.line::<UnnamedLine<'_>>("skein fsck");

@@ -162,7 +162,10 @@ fn requests_without_an_answer_are_repeated_in_order_or_refused() {
     threads.receive(LINK, read, NOW);
     let stops =
         json!({ "id": 2, "error": { "code": -32001, "message": "", "data": { "reason": SERVER_STOPS } } });
-    assert_eq!(threads.receive(LINK, frame(&stops), NOW).to_client.len(), 0, "the next server is asked");
+    let refused = threads.receive(LINK, frame(&stops), NOW);
+    let again = Some((THREAD, policy::ROUTE_RETRY));
+    assert_eq!((refused.to_client.len(), refused.again), (0, again), "the next server is asked");
+    assert!(threads.waits(THREAD) && threads.is_lost(THREAD), "it no longer has the thread");
     let (refusals, lost) = threads.lost(LINK);
     let refused = values(&refusals);
     assert_eq!((refused.len(), &refused[0]["id"]), (1, &json!(4)));

@@ -1,6 +1,7 @@
 //! Answers that show the thread.
 
 use skein_protocol::event::ThreadStartedNotification;
+use skein_protocol::extension::TurnDetails;
 use skein_protocol::ids::TurnId;
 use skein_protocol::notifications::ThreadStarted;
 use skein_protocol::thread::{
@@ -102,7 +103,10 @@ pub(super) fn answer_repeated_input(log: &mut Log, reply: InputReply, turn: &Tur
 
 fn acknowledge_input(log: &mut Log, reply: InputReply, turn: Turn) {
     match reply {
-        InputReply::Start(reply) => log.acknowledge(reply, TurnStartResponse { turn }),
+        InputReply::Start(reply) => {
+            let skein = log.owner().map(|owner| TurnDetails { owner });
+            log.acknowledge(reply, TurnStartResponse { turn, skein });
+        }
         InputReply::Steer(_, reply) => log.acknowledge(reply, TurnSteerResponse { turn_id: turn.id }),
         InputReply::Compact(reply) => log.acknowledge(reply, ThreadCompactStartResponse {}),
         InputReply::Queued(_, reply) => log.acknowledge(reply, ThreadQueueStartResponse { turn }),

@@ -57,7 +57,7 @@ pub(super) fn states(services: &Context, log: &Log, helpers: &HelperSide) -> Vec
 /// The end of the history, with the limits that clients see.
 pub(super) fn now(services: &Context, log: &Log, helpers: &HelperSide) -> ThreadMoment {
     let budget = budget::shown(limits(log, helpers), states(services, log, helpers));
-    log.end().with(budget)
+    ThreadMoment { owner: log.owner(), ..log.end().with(budget) }
 }
 
 /// The limits that clients see, for a notification.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use skein_base::clock::WallMs;
 use skein_config::ServerConfig;
-use skein_protocol::extension::ThreadPicture;
+use skein_protocol::extension::{ThreadOwner, ThreadPicture};
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::table::{Notification, Recipients};
@@ -114,12 +114,18 @@ impl Log {
     ) {
         let (services, written) = (Arc::clone(&self.services), self.written.0.clone());
         let (at, kind) = ((at.seq, at.epoch), (self.persistence, materialised));
+        self.show(|snapshot| snapshot.term = Some(lease.term));
         self.journal = Some(Journal::new(services, lease, history, at, kind, written));
     }
 
     /// The right to write to the thread, once the log is open.
     pub(super) fn lease(&self) -> Option<Lease> {
         self.journal.as_ref().map(Journal::lease)
+    }
+
+    /// This server, once the log is open and where it is one of several.
+    pub(super) fn owner(&self) -> Option<ThreadOwner> {
+        self.services.owner(self.lease()?.term)
     }
 
     pub(super) fn is_open(&self) -> bool {

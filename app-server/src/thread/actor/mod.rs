@@ -190,9 +190,11 @@ impl Owner {
         }
     }
 
-    /// Leaves a turn that waits to the next server. One that works begins nothing more, and reports when it is at rest.
+    /// Leaves a thread without a turn, or with one that waits, to the next server. A turn that works begins nothing more, and reports when
+    /// it is at rest.
     fn leave_to_next_server(&mut self, kept: TurnKept) {
         match kept {
+            TurnKept::No if self.turns.id().is_none() => self.step(Event::Shutdown),
             TurnKept::No => {}
             TurnKept::Yes => self.turns.end_early(),
             TurnKept::Waits => self.step(Event::Shutdown),

@@ -7,7 +7,7 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 use uuid::Uuid;
 
 use super::delivery::ReceiverEnd;
-use super::{Delivery, Ordering, Receiver, Role, Subscribers};
+use super::{Connection, Delivery, Ordering, Receiver, Role, Subscribers};
 use crate::outbox::{CloseReason, Outbox};
 use crate::thread::event::Counts;
 
@@ -113,6 +113,23 @@ impl Subscribers {
         for outbox in outboxes {
             outbox.close(reason);
         }
+    }
+
+    /// The connections of clients that have no threads here, or that have one which is not: those of other servers included.
+    pub(crate) fn unserved(&self, is_here: impl Fn(ThreadId) -> bool) -> Vec<Outbox> {
+        let of_client = |connection: &Connection| match &connection.receiver {
+            Some(receiver) => !matches!(receiver.end, ReceiverEnd::Observer),
+            // Before its introduction, that of another server may be an observer.
+            None => connection.link.is_none(),
+        };
+        let threads = |connection: &Connection| {
+            connection.threads.keys().chain(connection.resuming.values()).copied().collect::<Vec<_>>()
+        };
+        let clients = self.connections.iter().filter(|connection| of_client(connection));
+        let clients: Vec<_> =
+            clients.map(|connection| (connection.outbox.clone(), threads(&connection))).collect();
+        let is_unserved = |threads: &[ThreadId]| threads.is_empty() || threads.iter().any(|it| !is_here(*it));
+        clients.into_iter().filter(|(_, threads)| is_unserved(threads)).map(|(outbox, _)| outbox).collect()
     }
 
     /// The outboxes of all connections.

@@ -44,7 +44,7 @@ const ALL: &str = r#"
     listen = { plain = false }
     metrics = { listen = "127.0.0.1:9464", token_file = "/etc/skein/metrics-token" }
     store = { url = "postgres://skein@127.0.0.1/skein", password_file = "/etc/skein/store-password" }
-    cluster = { node_name = "node-1", listen = "127.0.0.1:7440", advertise = "node-1.internal:7440" }
+    cluster = { node_name = "node-1", listen = "127.0.0.1:7440", advertise = "node-1.internal:7440", drain = "9s" }
     budget = { turn_tokens = 9, thread_tokens = 9, day_tokens = 9, turn_rounds = 9, ask = false }
 
     [auth]

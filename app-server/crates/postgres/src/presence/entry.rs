@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::PresenceError;
 use crate::connection::Link;
+use crate::drain::ASKED;
 use crate::failure::DbFailure;
 use crate::node::NodeProfile;
 use crate::policy;
@@ -31,16 +32,17 @@ static MAY_DIE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Prolongs a row, if nobody has set it to dead. Returns the number of the newest change of credentials, and the rows that live.
+/// Prolongs a row, if nobody has set it to dead. Returns the number of the newest change of credentials, the rows that live, and whether
+/// somebody wants the server to drain.
 pub(super) static BEAT: LazyLock<String> = LazyLock::new(|| {
     let (reached, seconds) = (&*REACHED, policy::PRESENCE.as_secs());
     format!(
         "with beat as (
-  update nodes set expires = now() + interval '{seconds} seconds' where node = $1 and state = 'live' returning node
+  update nodes set expires = now() + interval '{seconds} seconds' where node = $1 and state = 'live' returning node, drain
 ), reached as (
   {reached} where exists (select from beat) returning credentials
 )
-select (select credentials from reached), array(select node from nodes where state = 'live') from beat"
+select (select credentials from reached), array(select node from nodes where state = 'live'), drain = '{ASKED}' from beat"
     )
 });
 

@@ -7,6 +7,7 @@ use skein_protocol::extension::NodeStanding;
 use skein_store::testing::thread;
 
 use super::*;
+use crate::drain::{DrainProgress, DrainingNode};
 use crate::testing::{TestCluster, TestDatabase};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -246,4 +247,36 @@ async fn a_refusal_in_the_middle_of_an_entry_does_not_stay() {
     it.run("drop trigger refuses on nodes").await;
     one.until_sure().await;
     one.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_reads_the_wish_that_it_drains_with_a_beat_and_shows_how_far_it_is() {
+    let it = Fixture::new().await;
+    let asked = async |name| DrainingNode::ask(&it.at.address, name).await;
+    let unknown = asked("one").await.unwrap_err().to_string();
+    assert!(unknown.contains("no other one does"), "{unknown}");
+    let (one, of_one) = it.take(member("one"), 1).await.unwrap();
+    let mut drain = asked("one").await.unwrap();
+    assert_eq!(drain.progress().await.unwrap(), DrainProgress::Asked);
+    assert!(!of_one.drained.is_cancelled());
+    let one = Beating::of((one, of_one));
+    tokio::time::timeout(LIMIT, one.events.drained.cancelled()).await.expect("it reads the wish");
+    it.run(&format!(
+        "insert into heads (thread, owner, term, seq, header, open) values ('{}', '{}', 1, 1, 1, true)",
+        thread(1),
+        Uuid::from_u128(1)
+    ))
+    .await;
+    assert_eq!(drain.progress().await.unwrap(), DrainProgress::Begun { threads: 1 });
+    let mut second = asked("one").await.unwrap();
+    assert_eq!(second.progress().await.unwrap(), DrainProgress::Begun { threads: 1 }, "it goes on");
+    one.finish().await;
+    assert_eq!(drain.progress().await.unwrap(), DrainProgress::Ended);
+
+    let (_killed, _events) = it.take(member("two"), 2).await.unwrap();
+    let unknown = asked("one").await.unwrap_err().to_string();
+    assert!(unknown.contains("those that do: two"), "{unknown}");
+    let mut drain = asked("two").await.unwrap();
+    it.run("update nodes set state = 'dead' where name = 'two'").await;
+    assert_eq!(drain.progress().await.unwrap(), DrainProgress::Died);
 }

@@ -3,6 +3,7 @@
 use skein_provider::{Callee, ModelEvent, ToolCall};
 
 use super::*;
+use crate::thread::subscribers::Role;
 
 /// How often the records have this kind.
 fn times(kinds: &[String], kind: &str) -> usize {
@@ -115,7 +116,7 @@ async fn the_model_reads_the_results_of_calls_with_the_next_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_that_no_load_goes_on_with_may_end_on_its_own_and_the_queue_begins_no_other() {
+async fn a_turn_that_no_load_goes_on_with_may_end_on_its_own_and_the_next_server_begins_the_queued_one() {
     let bench = Bench::with(settings);
     let (mut client, thread, strings) = bench.running().await;
     super::super::queue::add(&mut client, thread, "later").await;
@@ -124,7 +125,24 @@ async fn a_turn_that_no_load_goes_on_with_may_end_on_its_own_and_the_queue_begin
     strings.say("the end").await;
     strings.end();
     assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
-    assert!(client.fence(thread).await, "it stays until the server stops");
+    bench.gone(thread).await;
     assert_eq!(client.count(Message::is::<TurnStarted>), turns);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_at_rest_and_one_that_is_being_loaded_are_left_at_once() {
+    let (bench, _fakes) = with_helper(None);
+    let (_client, idle) = bench.materialised().await;
+    let (mut other, unloaded) = bench.materialised().await;
+    other.unsubscribe(unloaded);
+    bench.gone(unloaded).await;
+    bench.disk.hold_loads();
+    let resume = other.ask_resume(unloaded, Role::Subscriber);
+    bench.drain();
+    bench.gone(idle).await;
+    bench.disk.release_loads();
+    bench.gone(unloaded).await;
+    assert_eq!(other.refusal(resume).await, "serverStops");
     bench.finish().await;
 }

@@ -1,0 +1,75 @@
+//! A server that drains beside others: its clients and their threads go on meanwhile.
+
+use anyhow::{Context, Result, ensure};
+use skein_integration_tests::client::{Client, End};
+use skein_integration_tests::home::{Exit, PATIENCE};
+use skein_integration_tests::requests::turn_params;
+use skein_postgres::testing::TestCluster;
+use skein_protocol::extension::{OtherServer, SkeinStatusResponse, ThreadOwner};
+use skein_protocol::methods::TurnStart;
+use skein_protocol::thread::ThreadResumeResponse;
+
+use super::commands::cluster;
+use super::links::linked;
+use super::texts;
+
+fn owner(shown: ThreadResumeResponse) -> Result<ThreadOwner> {
+    shown.skein.and_then(|skein| skein.owner).context("no owner")
+}
+
+#[tokio::test]
+async fn a_server_that_drains_gives_idle_threads_away_at_once_and_ends_after_its_turns() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(mut first, mut one), (second, mut other)] = linked(&database).await?;
+    let mut bystander = Client::numbered(first.address()).await?;
+    let idle = one.start_thread_with("idle").await?;
+    let busy = one.start_thread_with("busy").await?;
+    other.resume(busy).await?;
+    let before = owner(other.resume(idle).await?)?;
+    assert_eq!(before.node, "first");
+    one.unsubscribe(idle).await?;
+    let turn = other.start_turn(busy, "/tool helper hang").await?;
+
+    let others = |status: &SkeinStatusResponse| Some(status.cluster.as_ref()?.others.clone());
+    let first_has = |loaded| Some(vec![OtherServer { name: "first".to_owned(), loaded }]);
+    other.until_status("it knows both threads", |status| others(status) == first_has(2)).await?;
+
+    let url = database.url();
+    let meanwhile = async {
+        assert_eq!(bystander.until_end().await?, End::Close(Some(1001)), "it has no thread there");
+        assert_eq!(other.say(idle, "on").await?, "on");
+        let server = async |client: &mut Client, thread| {
+            anyhow::Ok(client.loaded_thread(thread).await?.context("loaded")?.server)
+        };
+        assert_eq!(server(&mut other, idle).await?, None);
+        assert_eq!(server(&mut other, busy).await?.as_deref(), Some("first"), "its turn runs there");
+        other.until_status("it has one of them", |status| others(status) == first_has(1)).await?;
+        ensure!(one.end().is_none(), "its thread is there");
+        let (_, shown, _) = cluster(&["status"], &url).await?;
+        let nodes = shown["nodes"].as_array().context("servers")?;
+        let drains = nodes.iter().find(|node| node["name"] == "first").context("it is there")?;
+        assert_eq!((&drains["draining"], &drains["threads"]), (&true.into(), &1.into()), "{shown}");
+        // By the link that was opened again.
+        other.interrupt_and_wait(busy, &turn).await?;
+        assert_eq!(one.until_end().await?, End::Close(Some(1001)));
+        assert_eq!(other.say(busy, "on").await?, "on");
+        anyhow::Ok(())
+    };
+    let (drained, meanwhile) = tokio::join!(cluster(&["drain", "first"], &url), meanwhile);
+    meanwhile?;
+    let (code, outcome, error) = drained?;
+    assert_eq!((code, &outcome["node"]), (Some(0), &"first".into()), "{error}");
+    assert_eq!(first.exited(PATIENCE).await?, Exit::Code(0));
+    let after = owner(other.resume(idle).await?)?;
+    assert_eq!(after.node, "second");
+    ensure!(after.term > before.term, "{after:?}");
+    let started = other.call::<TurnStart>(turn_params(idle, "once more")).await?;
+    assert_eq!(started.skein.map(|skein| skein.owner), Some(after));
+    other.turn_end(&started.turn.id).await?;
+    assert_eq!(texts(&other.read_thread(busy).await?).last().map(String::as_str), Some("on"));
+    let (code, _, error) = cluster(&["drain", "first"], &url).await?;
+    assert_eq!(code, Some(1));
+    ensure!(error.contains("no server with the name first") && error.contains("second"), "{error}");
+    first.finish().await?;
+    second.finish().await
+}
