@@ -339,12 +339,17 @@ pub(crate) const LINK_SILENCE: Duration = Duration::from_secs(30);
 pub(crate) const OBSERVER_PING: Duration = Duration::from_secs(3);
 /// Silence after which the link of an observer counts as broken. Origin: guess; three pings may be lost.
 pub(crate) const OBSERVER_SILENCE: Duration = Duration::from_secs(10);
+/// How long a server may take to say how long it has not reached the database. Origin: guess; the other server is near, and some questions
+/// fit into the time between doubt and loss.
+pub(crate) const SILENCE_ANSWER: Duration = Duration::from_millis(400);
+/// The pause before it is asked again. Origin: as above.
+pub(crate) const SILENCE_PAUSE: Duration = Duration::from_millis(250);
 /// The pause before another server is dialed again. Origin: as the beat of a server.
 pub(crate) const LINK_RETRY: Duration = Duration::from_secs(1);
 /// Frames of a client that wait for its link. Above it the client's requests wait unsent. Origin: guess.
 pub(crate) const LINK_FRAMES: usize = 64;
-/// How long a request waits for a server that takes no link: it has ended, and the others do not know yet. Origin: a row lives for 4 s
-/// and up to 4 s more where the database was away.
+/// How long a request waits for a server that takes no link: it has ended, and the others do not know yet. Origin: a row lives for 5 s,
+/// and is looked at each second.
 pub(crate) const ROUTE_PATIENCE: Duration = Duration::from_secs(8);
 /// How long of that a request waits that can be answered without that server: a read. Origin: as `LINK_OPEN`, of [`ROUTE_PATIENCE`].
 pub(crate) const ROUTE_PATIENCE_OF_READS: Duration = LINK_OPEN;

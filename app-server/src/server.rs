@@ -1,6 +1,6 @@
 //! The order in which the parts of a server start. `stop.rs` has that of the end.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use skein_base::clock::Clock;
 use skein_base::counters::ServerCounters;
@@ -22,12 +22,13 @@ use skein_store::texts::{Sources, TextIndex};
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, ServedAt};
 use crate::http::{ListenError, WebState};
 use crate::links::key::LinkKeyError;
-use crate::links::observe;
+use crate::links::{doubt, observe};
 use crate::memory::{self, Freed, MemoryPressure};
 use crate::search::ThreadSearch;
 use crate::thread::Context;
@@ -45,6 +46,7 @@ use self::serving::{OpenPlaces, ServedPlaces};
 pub use self::storage::DatabaseError;
 use self::storage::{ClusterParts, Storage};
 
+mod drain;
 mod serving;
 mod stop;
 mod storage;
@@ -72,11 +74,16 @@ struct DatabaseWishes {
     displaced: CancellationToken,
     /// Ends once somebody wants the server to drain and stop.
     drained: CancellationToken,
+    /// Ends the time that this wish gives to turns.
+    sooner: CancellationToken,
+    /// When that time was ended.
+    sooner_at: OnceLock<Instant>,
 }
 
 impl DatabaseWishes {
     fn of(presence: &PresenceEvents) -> Self {
-        Self { displaced: presence.displaced.clone(), drained: presence.drained.clone() }
+        let (displaced, drained) = (presence.displaced.clone(), presence.drained.clone());
+        Self { displaced, drained, ..Self::default() }
     }
 }
 
@@ -262,6 +269,7 @@ fn beside_others(
     let context = || Arc::clone(&services.context);
     if let Some(links) = &services.links {
         services.tasks.spawn("observe", observe::run(context(), Arc::clone(links), background.links.clone()));
+        services.tasks.spawn("doubt", doubt::run(context(), Arc::clone(links), background.links.clone()));
     }
     if let Some(news) = news {
         services.tasks.spawn("news", news::run(context(), news, accept.clone()));

@@ -353,15 +353,19 @@ async fn asked_to_stop(signals: &mut Signals, server: Option<&Server>) {
     }
 }
 
-/// Stops the server; another signal shortens every wait.
+/// Stops the server; another signal shortens every wait. The first one during a drain ends the time for turns as if it had come before.
 pub(super) async fn stop(server: &Server, signals: &mut Signals) {
     signals.manager.notify(&[NotifyState::Stopping]);
+    if let Some(limit) = server.drain_limit() {
+        let micros = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
+        signals.manager.notify(&[NotifyState::ExtendTimeoutUsec(micros)]);
+    }
     let mut stop = pin!(server.stop());
     loop {
         tokio::select! {
             () = &mut stop => return,
             asked = signals.next() => match asked {
-                SignalAction::Stop => server.stop_now(),
+                SignalAction::Stop => server.stop_sooner(),
                 // A stopping server ignores SIGHUP and Ctrl-Z.
                 SignalAction::Reload | SignalAction::Pause => {}
             },

@@ -4,7 +4,7 @@ use serde_json::json;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::ThreadStatus;
 
-use crate::links::frames::{HelloEnd, ObserverOpening, ObserverPlace};
+use crate::links::frames::{self, HelloEnd, ObserverOpening, ObserverPlace};
 use crate::outbox::Frame;
 use crate::router::session::ClientSession;
 use crate::thread::Context;
@@ -33,6 +33,16 @@ pub(super) fn introduce(session: &ClientSession, hello: HelloEnd) {
             };
             subscribers.initialise_link(session.id(), ClientWishes::default(), (RelayKind::Observer, opened));
         }
+    }
+}
+
+/// Takes a message of an observer: a question how long this server has not reached the database. Others are of a later version.
+pub(super) fn take_question(session: &ClientSession, text: &str) {
+    if text == frames::ASK_SILENCE
+        && let Some(place) = &session.app.cluster
+    {
+        let silent = place.silence(session.app.clock.now());
+        session.outbox.push(Frame::from(frames::silence(silent)));
     }
 }
 

@@ -107,8 +107,12 @@ impl Connections {
         services.subscribers.connect_link(outbox.clone(), node);
         let presence = Presence { session: Arc::clone(&session), _admitted: None };
         let lane = start_store_lane(&session, jobs);
+        let is_observer = matches!(hello.end, HelloEnd::Observer(_));
         links::introduce(&session, hello.end);
-        let take = |text: &str| router.take(&session, text);
+        let take = |text: &str| match is_observer {
+            true => links::take_question(&session, text),
+            false => router.take(&session, text),
+        };
         exchange(socket, &session.outbox, take, pin!(silence(&session, &life, times)), presence).await;
         if outbox.closed() == Some(CloseReason::SlowClient) {
             services.counters.slow_clients.add_one();

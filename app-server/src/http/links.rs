@@ -12,6 +12,8 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Router as HttpRouter, middleware};
 use skein_config::access::Door;
+use skein_postgres::standing::NodePlace;
+use skein_protocol::extension::NodeStanding;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -19,7 +21,7 @@ use super::acceptor::{Accept, Peer, TcpPeer, Visitor, note_request};
 use super::doors::{ListenError, bind};
 use super::routes::WebState;
 use super::tls::ClientStream;
-use crate::links::frames::LinkHello;
+use crate::links::frames::{HelloEnd, LinkHello};
 use crate::links::key::LinkKey;
 use crate::policy;
 
@@ -88,6 +90,12 @@ async fn link(
             let serving = tasks.spawn("link of another server", async move {
                 let life = visitor.come_in();
                 let Some(hello) = hello(&mut socket).await else { return };
+                // A server that has lost its threads serves no request about them, and the one that takes them is not known yet.
+                let is_lost = |place: &NodePlace| place.standing(services.clock.now()) == NodeStanding::Lost;
+                if matches!(hello.end, HelloEnd::Client(_)) && services.cluster.as_ref().is_some_and(is_lost)
+                {
+                    return;
+                }
                 let router = Arc::clone(&web.router);
                 web.connections.serve_link(services, router, socket, life, hello).await;
             });

@@ -2,9 +2,10 @@
 //!
 //! The server that dials begins with a [`LinkHello`]. The other one answers with an array: `[number, start]` for a client's link,
 //! and `[number, opening]` for an observer's. Each later array is an announcement: `[number, change]`, or `[number]` for one that is not
-//! for this client.
+//! for this client. An observer may ask `["silence"]`, and the answer is `["silence", ms]`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,21 @@ pub(crate) struct ObserverOpening {
     pub(crate) loaded: Vec<(ThreadId, ThreadStatus)>,
 }
 
+/// The question of an observer how long the other server has not reached the database.
+pub(crate) const ASK_SILENCE: &str = "[\"silence\"]";
+
+/// The answer to [`ASK_SILENCE`].
+pub(crate) fn silence(silent: Duration) -> String {
+    let ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
+    serde_json::json!(["silence", ms]).to_string()
+}
+
+/// The time in an answer to [`ASK_SILENCE`]. `None` if the message is another one.
+pub(crate) fn read_silence(text: &str) -> Option<Duration> {
+    let ms = text.strip_prefix("[\"silence\",")?.strip_suffix(']')?;
+    ms.parse().ok().map(Duration::from_millis)
+}
+
 /// Whether a message is one between servers.
 pub(crate) fn is_for_server(text: &str) -> bool {
     text.starts_with('[')
@@ -89,6 +105,8 @@ mod tests {
         assert!(is_for_server("[1]") && !is_for_server("{}"));
         assert_eq!(numbered::<bool>("[1]").unwrap(), (1, None));
         assert_eq!(numbered::<bool>("[1,true]").unwrap(), (1, Some(true)));
+        assert_eq!(read_silence(&silence(Duration::from_secs(2))), Some(Duration::from_secs(2)));
+        assert_eq!((read_silence(ASK_SILENCE), read_silence("[1,2]")), (None, None));
         assert!(numbered::<bool>("[1,2]").unwrap_err().to_string().contains("expected a boolean"));
     }
 }

@@ -12,11 +12,13 @@ use skein_postgres::node::KeyHash;
 use skein_postgres::standing::{Neighbour, NodePlace};
 use skein_protocol::ids::ThreadId;
 
+use self::doubt::SilenceQuestions;
 use self::key::LinkKey;
 use self::loaded::LoadedByOthers;
 
 pub(crate) mod client;
 mod dial;
+pub(crate) mod doubt;
 pub(crate) mod frames;
 pub(crate) mod key;
 pub(crate) mod loaded;
@@ -29,6 +31,8 @@ pub(crate) struct Links {
     key: Arc<LinkKey>,
     /// The threads that the others have loaded.
     pub(crate) loaded: LoadedByOthers,
+    /// The questions to the servers that are observed.
+    questions: SilenceQuestions,
     /// The number of the newest announcement of each start of a server, by its catalog's epoch.
     seen: Mutex<BTreeMap<String, u64>>,
 }
@@ -36,7 +40,8 @@ pub(crate) struct Links {
 impl Links {
     /// The links of the server at this place of its cluster.
     pub(crate) fn new(place: NodePlace, key: Arc<LinkKey>) -> Self {
-        Self { place, key, loaded: LoadedByOthers::default(), seen: Mutex::default() }
+        let questions = SilenceQuestions::default();
+        Self { place, key, loaded: LoadedByOthers::default(), questions, seen: Mutex::default() }
     }
 
     /// The server that has a thread and lives, if it is another one that takes links.

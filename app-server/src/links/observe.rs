@@ -1,18 +1,20 @@
 //! Observes the other servers: which of them live, what they announce, and which threads they have loaded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
+use skein_base::clock::Clock;
 use skein_postgres::standing::Neighbour;
 use skein_protocol::ids::ThreadId;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Links;
 use super::dial::{self, LinkError, PeerSocket};
+use super::doubt::SilenceQuestion;
 use super::frames::{self, HelloEnd, ObserverOpening, ObserverPlace};
 use crate::outbox::CloseReason;
 use crate::policy;
@@ -82,11 +84,16 @@ impl Observer {
                     Ok(()) => tracing::info!(name, "another server has ended its link"),
                     Err(error) => tracing::debug!(name, %error, "another server is not observed"),
                 }
-                self.links.loaded.forget(self.neighbour.node);
+                self.forget();
                 sleep(policy::LINK_RETRY).await;
             }
         };
         gone.run_until_cancelled(observing).await;
+        self.forget();
+    }
+
+    fn forget(&self) {
+        self.links.questions.close(self.neighbour.node);
         self.links.loaded.forget(self.neighbour.node);
     }
 
@@ -109,15 +116,35 @@ impl Observer {
             None => self.context.subscribers.forget_catalog(),
         }
         self.links.see(&opening.epoch, newest);
-        while let Some(text) = next_text(&mut socket).await? {
+        self.follow(&mut socket, (&opening.epoch, start)).await
+    }
+
+    /// Takes in what the other server announces and answers, until the link ends.
+    async fn follow(&self, socket: &mut PeerSocket, (epoch, start): (&str, Uuid)) -> Result<(), LinkError> {
+        let mut questions = self.links.questions.open(self.neighbour.node);
+        let (mut asked, mut silent_at) = (VecDeque::new(), Clock.now() + policy::OBSERVER_SILENCE);
+        loop {
+            let text = tokio::select! {
+                text = next_text(socket, &mut silent_at) => text?,
+                Some(question) = questions.recv() => {
+                    asked.push_back(question);
+                    socket.send(Message::text(frames::ASK_SILENCE)).await?;
+                    continue;
+                }
+            };
+            let Some(text) = text else { return Ok(()) };
+            if let Some(silent) = frames::read_silence(&text) {
+                // In the order of the questions. The asker may be gone.
+                asked.pop_front().map(|question: SilenceQuestion| question.send(silent).ok());
+                continue;
+            }
             let (number, change) = frames::numbered::<RelayedChange>(&text).map_err(std::io::Error::from)?;
             if let Some(change) = change {
                 self.close_listeners_of(self.links.loaded.take_in(self.neighbour.node, &change));
                 self.announce(start, number, change);
             }
-            self.links.see(&opening.epoch, number);
+            self.links.see(epoch, number);
         }
-        Ok(())
     }
 
     /// Closes the clients of threads that this server had unloaded while they listened, and that the other one has loaded now: they come
@@ -136,10 +163,12 @@ impl Observer {
     }
 }
 
-/// The next message, or `None` at the end of the link.
-async fn next_text(socket: &mut PeerSocket) -> Result<Option<String>, LinkError> {
+/// The next message, or `None` at the end of the link, which is broken at this moment unless something comes before.
+async fn next_text(socket: &mut PeerSocket, silent_at: &mut Instant) -> Result<Option<String>, LinkError> {
     loop {
-        match timeout(policy::OBSERVER_SILENCE, socket.next()).await.map_err(|_| LinkError::Late)? {
+        let frame = timeout_at(*silent_at, socket.next()).await.map_err(|_| LinkError::Late)?;
+        *silent_at = Clock.now() + policy::OBSERVER_SILENCE;
+        match frame {
             Some(Ok(Message::Text(text))) => return Ok(Some(text.as_str().to_owned())),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(_))) | None => return Ok(None),

@@ -361,8 +361,7 @@ impl RelayedThreads {
         let is_it = |asked: &RelayedRequest| asked.link == link && asked.request.id == *id;
         let Some(at) = self.asked.iter().position(is_it) else { return Relayed::pass(text) };
         if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
-            let asked = self.asked.remove(at);
-            return self.is_refused_at_stop(asked);
+            return self.is_refused_at_stop(at);
         }
         let RelayedRequest { thread, request, has_left, .. } = self.asked.remove(at);
         match answer {
@@ -379,9 +378,15 @@ impl RelayedThreads {
         }
     }
 
-    /// A server that stops has not done a request. The next one is asked.
-    fn is_refused_at_stop(&mut self, asked: RelayedRequest) -> Relayed {
-        let RelayedRequest { thread, link, mut request, has_left } = asked;
+    /// A server that stops has not done a request. The next one is asked: of a copy, which needs no loaded thread, when the link ends.
+    fn is_refused_at_stop(&mut self, at: usize) -> Relayed {
+        if let Some(asked) = self.asked.get_mut(at)
+            && asked.request.kind == RequestKind::Fork
+        {
+            asked.request.is_not_done();
+            return Relayed::default();
+        }
+        let RelayedRequest { thread, link, mut request, has_left } = self.asked.remove(at);
         if has_left && request.subscribes() {
             return Relayed::pass(refusal(&request));
         }

@@ -12,19 +12,16 @@ use tokio::time::Instant;
 
 use super::Server;
 use crate::app::App;
-use crate::outbox::CloseReason;
+use crate::outbox::{CloseReason, Outbox};
 use crate::policy;
 use crate::thread::outgoing::Notice;
-use crate::thread::registry::ThreadHandle;
-use crate::thread::snapshot::Snapshot;
 
 impl Server {
     /// Stops everything, in order. Returns when nothing is left.
     pub async fn stop(&self) {
         let services = &self.services;
-        let (drain, limit) = self.limits();
-        // One limit for all stages: a slow stage shortens the later ones.
-        let end = services.clock.now() + limit;
+        let began = services.clock.now();
+        let limit = services.config().shutdown.limit.saturating_sub(policy::SHUTDOWN_RESERVE);
         // 1. No new connections, no new threads.
         self.web.ready.store(false, Ordering::Release);
         self.accept.cancel();
@@ -36,13 +33,9 @@ impl Server {
         self.background.repair.cancel();
         // 2. Threads at rest, and turns that wait, are left to the next server. Other turns may end on their own for a moment; one that the
         // next server goes on with begins nothing more, and is left once nothing is under way.
-        let drained = async {
-            tokio::select! {
-                () = async { tokio::join!(self.drain_threads(), self.turns_end()); } => {}
-                () = self.clients_go() => {}
-            }
-        };
-        self.within(end, drain, drained).await;
+        let drained_at = self.drain(began).await;
+        // One limit for all stages: a slow stage shortens the later ones. A wish that the server drains has a time of its own for turns.
+        let end = drained_at.unwrap_or(began) + limit;
         // 3. All threads shut down at once: turns are interrupted, helpers stopped, rollouts flushed. Unused helpers
         // stop in parallel.
         let zero = async {
@@ -53,8 +46,9 @@ impl Server {
         // 4. Clients have been notified; now their connections are closed, and the links of other servers.
         self.background.links.cancel();
         let outboxes = services.subscribers.outboxes();
-        let closed = self.in_batches(&outboxes, |outbox| outbox.close(CloseReason::ServerStops));
-        self.within(end, policy::STOPPING_SPREAD * 2, closed).await;
+        let close = |outbox: &Outbox| outbox.close(CloseReason::ServerStops);
+        self.within(end, policy::STOPPING_SPREAD * 2, self.in_batches(&outboxes, close)).await;
+        outboxes.iter().for_each(close);
         // 5. Background tasks finish: markers are removed, the index is flushed and closed.
         self.background.open_markers.cancel();
         self.join(end, &self.background.open_markers_done).await;
@@ -66,46 +60,11 @@ impl Server {
         tracing::info!("stopped");
     }
 
-    /// The time for turns to end, and for the whole stop.
-    fn limits(&self) -> (Duration, Duration) {
-        let config = self.services.config();
-        let limit = config.shutdown.limit.saturating_sub(policy::SHUTDOWN_RESERVE);
-        match self.wishes.drained.is_cancelled() {
-            true => (config.cluster.drain, config.cluster.drain + limit),
-            false => (config.shutdown.drain, limit),
-        }
-    }
-
-    /// Asks every thread to end once it is at rest.
-    async fn drain_threads(&self) {
-        let handles = self.services.registry.handles();
-        self.in_batches(&handles, ThreadHandle::drain).await;
-    }
-
-    /// Closes the clients whose threads are no longer here, if they can use other servers. Never ends.
-    async fn clients_go(&self) {
-        let services = &self.services;
-        if services.links.is_none() {
-            return std::future::pending().await;
-        }
-        loop {
-            let changed = services.registry.changed();
-            let is_here = |thread| services.registry.handle(thread).is_some();
-            let unserved = services.subscribers.unserved(is_here);
-            self.in_batches(&unserved, |outbox| outbox.close(CloseReason::ServerStops)).await;
-            changed.await;
-        }
-    }
-
-    /// Does something with each of these. A server that drains spreads it, so that not everybody comes to the others at once.
-    async fn in_batches<T>(&self, all: &[T], act: impl Fn(&T)) {
-        let batches = if self.wishes.drained.is_cancelled() { policy::STOPPING_BATCHES } else { 1 };
-        let batch = all.len().div_ceil(batches).max(1);
-        for (number, batch) in all.chunks(batch).enumerate() {
-            if number > 0 {
-                tokio::time::sleep(policy::STOPPING_PAUSE).await;
-            }
-            batch.iter().for_each(&act);
+    /// Gives the turns of a server that drains the time that they have after any signal. Shortens every wait of any other stop.
+    pub fn stop_sooner(&self) {
+        match self.wishes.sooner_at.set(self.services.clock.now()) {
+            Ok(()) => self.wishes.sooner.cancel(),
+            Err(_) => self.stop_now(),
         }
     }
 
@@ -135,22 +94,6 @@ impl Server {
             () = what => {}
             () = self.hurry.cancelled() => {}
             () = tokio::time::sleep_until(until) => tracing::warn!(?limit, "a wait of the stop was cut off"),
-        }
-    }
-
-    async fn turns_end(&self) {
-        loop {
-            let changed = self.services.registry.changed();
-            // A turn that waits for an answer is left to the next server.
-            let works = |seen: &Snapshot| seen.turn.is_some() && !seen.waits;
-            let runs = |handle: &ThreadHandle| handle.seen(works);
-            let Some(handle) = self.services.registry.handles().into_iter().find(runs) else { return };
-            let mut seen = handle.watch();
-            tokio::select! {
-                // A terminated owner has no turn.
-                _ = seen.wait_for(|seen| !works(seen)) => {}
-                () = changed => {}
-            }
         }
     }
 

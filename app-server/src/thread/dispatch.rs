@@ -26,6 +26,10 @@ pub(crate) fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
                 WithoutOwner::Answer | WithoutOwner::ClaimIfSubscribed => {
                     return answer_without_owner(services, id, command);
                 }
+                // Beside others, the thread may be loaded elsewhere in a moment.
+                WithoutOwner::Observe if services.registry.is_closed() => {
+                    return command.refuse(services, &ThreadError::Stopping { id }.to_wire());
+                }
                 WithoutOwner::Observe => return observe(services, id, command),
                 WithoutOwner::Claim(persistence) => match services.registry.claim(id, persistence) {
                     Claim::Owned(handle) => handle,

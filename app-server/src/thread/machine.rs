@@ -311,7 +311,7 @@ impl Machine {
     }
 
     /// Whether questions or requests to helpers are under way, or a turn is about to begin.
-    fn active(&self) -> bool {
+    pub(crate) fn active(&self) -> bool {
         self.questions > 0 || self.requests > 0 || self.queue == QueueState::Ready
     }
 

@@ -167,11 +167,6 @@ impl ThreadHandle {
         self.urgent(|urgent| urgent.shutdown = true);
     }
 
-    /// Whether the hard shutdown was asked for, because the server stops.
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).shutdown
-    }
-
     /// Asks for the end of the thread without a record, with its helpers killed: another server may have it.
     pub(crate) fn lose(&self) {
         self.urgent(|urgent| urgent.lost = true);
@@ -340,5 +335,10 @@ impl Registry {
     /// Refuses later claims.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether no thread is loaded any more, because the server stops.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 }

@@ -37,6 +37,17 @@ async fn an_idle_server_stops_at_once_with_a_close_frame() -> Result<()> {
 }
 
 #[tokio::test]
+async fn turns_have_no_longer_than_the_whole_stop() -> Result<()> {
+    let setup = Home::setup().helper(Helper::named("helper")?);
+    let setup = setup.set("shutdown.drain", "1h").set("shutdown.limit", "3s");
+    let (mut home, mut client) = setup.start_with_client().await?;
+    let thread = client.start_thread().await?.id;
+    client.start_turn(thread, "/tool helper hang").await?;
+    home.stop().await?;
+    home.finish().await
+}
+
+#[tokio::test]
 async fn a_stop_waits_for_a_short_turn() -> Result<()> {
     let (mut home, mut client, thread) = Home::with_thread().await?;
     let turn = client.start_turn(thread, "/stream 50 8 100").await?;

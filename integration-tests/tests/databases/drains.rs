@@ -1,16 +1,19 @@
 //! A server that drains beside others: its clients and their threads go on meanwhile.
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::home::{Exit, PATIENCE};
 use skein_integration_tests::requests::turn_params;
 use skein_postgres::testing::TestCluster;
 use skein_protocol::extension::{OtherServer, SkeinStatusResponse, ThreadOwner};
-use skein_protocol::methods::TurnStart;
-use skein_protocol::thread::ThreadResumeResponse;
+use skein_protocol::methods::{ThreadQueueAdd, TurnStart};
+use skein_protocol::thread::{ThreadQueueAddParams, ThreadResumeResponse};
+use skein_protocol::turn::{TurnStatus, UserInput};
 
 use super::commands::cluster;
 use super::links::linked;
+use super::nodes::until_last_turn;
 use super::texts;
 
 fn owner(shown: ThreadResumeResponse) -> Result<ThreadOwner> {
@@ -37,13 +40,13 @@ async fn a_server_that_drains_gives_idle_threads_away_at_once_and_ends_after_its
     let url = database.url();
     let meanwhile = async {
         assert_eq!(bystander.until_end().await?, End::Close(Some(1001)), "it has no thread there");
+        other.until_status("it has one of them", |status| others(status) == first_has(1)).await?;
         assert_eq!(other.say(idle, "on").await?, "on");
         let server = async |client: &mut Client, thread| {
             anyhow::Ok(client.loaded_thread(thread).await?.context("loaded")?.server)
         };
         assert_eq!(server(&mut other, idle).await?, None);
         assert_eq!(server(&mut other, busy).await?.as_deref(), Some("first"), "its turn runs there");
-        other.until_status("it has one of them", |status| others(status) == first_has(1)).await?;
         ensure!(one.end().is_none(), "its thread is there");
         let (_, shown, _) = cluster(&["status"], &url).await?;
         let nodes = shown["nodes"].as_array().context("servers")?;
@@ -69,7 +72,41 @@ async fn a_server_that_drains_gives_idle_threads_away_at_once_and_ends_after_its
     assert_eq!(texts(&other.read_thread(busy).await?).last().map(String::as_str), Some("on"));
     let (code, _, error) = cluster(&["drain", "first"], &url).await?;
     assert_eq!(code, Some(1));
-    ensure!(error.contains("no server with the name first") && error.contains("second"), "{error}");
+    ensure!(error.contains("no server with the name first") && error.contains("there are second"), "{error}");
+    first.finish().await?;
+    second.finish().await
+}
+
+#[tokio::test]
+async fn the_queue_of_a_thread_goes_on_at_another_server_while_the_first_still_drains() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(mut first, mut one), (second, mut other)] = linked(&database).await?;
+    let (queued, busy) = (one.start_thread_with("queued").await?, one.start_thread_with("busy").await?);
+    let turn = one.start_turn(busy, "/tool helper hang").await?;
+    let before = one.start_turn(queued, "/stream 80 8 40").await?;
+    let add = ThreadQueueAddParams {
+        client_user_message_id: "later".to_owned(),
+        input: vec![UserInput::text("later")],
+        responsesapi_client_metadata: None,
+        thread_id: queued,
+    };
+    one.call::<ThreadQueueAdd>(add).await?;
+    let url = database.url();
+    let meanwhile = async {
+        one.turn_end(&before).await?;
+        // Nobody asks for it.
+        until_last_turn(&mut other, queued, 3, TurnStatus::Completed).await?;
+        assert_eq!(texts(&other.read_thread(queued).await?).last().map(String::as_str), Some("later"));
+        ensure!(first.family().helpers.len() == 1, "a turn runs there");
+        first.signal(Signal::SIGTERM)?;
+        anyhow::Ok(())
+    };
+    let (drained, meanwhile) = tokio::join!(cluster(&["drain", "first"], &url), meanwhile);
+    meanwhile?;
+    assert_eq!(drained?.0, Some(0), "a signal ends the time for turns");
+    until_last_turn(&mut other, busy, 2, TurnStatus::Interrupted).await?;
+    ensure!(other.read_thread(busy).await?.turns[1].id == turn);
+    assert_eq!(first.exited(PATIENCE).await?, Exit::Code(0));
     first.finish().await?;
     second.finish().await
 }

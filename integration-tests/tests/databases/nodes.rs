@@ -7,7 +7,8 @@ use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::home::{Helper, Home, PATIENCE, Setup};
 use skein_integration_tests::process::{Process, wait_until};
 use skein_integration_tests::requests::{resume_params, search_params};
-use skein_postgres::testing::{TestCluster, TestDatabase};
+use skein_integration_tests::view::{Kind, Window};
+use skein_postgres::testing::{CuttingProxy, ProxyCut, TestCluster, TestDatabase};
 use skein_protocol::extension::{NodeStanding, SkeinStatusResponse, TextsState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{SkeinQuestionsList, ThreadQueueAdd, ThreadResume, ThreadSearch};
@@ -16,6 +17,7 @@ use skein_protocol::question::SkeinQuestionsListParams;
 use skein_protocol::thread::ThreadQueueAddParams;
 use skein_protocol::turn::{TurnStatus, UserInput};
 
+use super::links::{linked, linked_with};
 use super::{stored_in, texts};
 
 pub(super) fn node(database: &TestDatabase, name: &str) -> Result<Setup> {
@@ -75,7 +77,7 @@ async fn the_questions_and_texts_of_one_server_are_found_at_the_other() -> Resul
 }
 
 /// Reads the thread until it has this many turns, and the last one has this status.
-async fn until_last_turn(
+pub(super) async fn until_last_turn(
     client: &mut Client,
     thread: ThreadId,
     count: usize,
@@ -152,36 +154,95 @@ async fn the_threads_of_a_killed_server_go_on_at_another_with_every_acknowledged
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_reach_the_database_ends_its_threads_and_takes_them_again_later() -> Result<()>
-{
-    let cluster = TestCluster::start();
-    let database = cluster.database().await;
-    let lingers = Helper::named("helper")?.set("linger", "1h");
-    let (first, mut one) = named(&database, "first").helper(lingers).start_with_client().await?;
-    let (second, mut other) = node(&database, "second")?.start_with_client().await?;
+async fn a_server_that_alone_does_not_reach_the_database_ends_its_threads_and_takes_them_again_later()
+-> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let (way, lingers) = (CuttingProxy::alone(&database), Helper::named("helper")?.set("linger", "1h"));
+    let first = named(&database, "first").set("store.url", way.url(&database)).helper(lingers);
+    let [(first, mut one), (second, mut other)] = linked_with(first, node(&database, "second")?).await?;
     let left = one.start_thread_with("/tool helper pid").await?;
     one.unsubscribe(left).await?;
     one.thread_closed(left).await?;
     one.until_status("its helper lingers", |status| status.helpers.lingering == 1).await?;
     let thread = one.start_thread_with("first").await?;
     one.start_turn(thread, "/tool helper hang").await?;
-    let forgotten = other.start_thread_with("second").await?;
-    other.start_turn(forgotten, "/tool helper hang").await?;
-    cluster.stop();
-    for (home, client) in [(&first, &mut one), (&second, &mut other)] {
-        assert_eq!(client.until_end().await?, End::Close(Some(1013)));
-        home.until_drained(PATIENCE).await?;
-    }
-    cluster.start_again();
+    way.set(ProxyCut::Statements);
+    assert_eq!(one.until_end().await?, End::Close(Some(1013)));
+    first.until_drained(PATIENCE).await?;
+    // Nobody asks for it.
+    until_last_turn(&mut other, thread, 2, TurnStatus::Interrupted).await?;
+    way.set(ProxyCut::Nothing);
     let mut one = first.client().await?;
     one.until_status("it has a row", |status| nodes(status) == Some(2)).await?;
     until_resumed(&mut one, thread).await?;
-    let turns = one.read_thread(thread).await?.turns;
-    assert_eq!(turns.last().context("the turn that was cut off")?.status, TurnStatus::Interrupted);
     let turn = one.turn(thread, "/tool helper pid").await?;
-    assert_eq!((turn.status, first.family().helpers.len()), (TurnStatus::Completed, 1));
-    // Nobody asks for this one.
-    until_last_turn(&mut one, forgotten, 2, TurnStatus::Interrupted).await?;
+    assert_eq!((turn.status, other.end()), (TurnStatus::Completed, None));
     first.finish().await?;
     second.finish().await
+}
+
+/// Longer than the row of a server lives without a beat, and than one that is in doubt alone keeps its threads.
+const OUTAGE_MS: u64 = 8_000;
+
+/// Two servers go on with turns that wait behind an outage.
+async fn an_outage_ends_nothing(
+    [(first, mut one), (second, mut other)]: [(Home, Client); 2],
+    away: impl FnOnce(),
+    back: impl FnOnce(),
+) -> Result<()> {
+    let (mine, yours) = (one.start_thread_with("mine").await?, other.start_thread_with("yours").await?);
+    let mut windows = Vec::new();
+    for thread in [mine, yours] {
+        let mut window = Window::open(Kind::Numbered, second.address(), thread).await?;
+        let turn = window.start_turn("/ask Which one?").await?;
+        // It is saved by then.
+        window.until("the question", |view| view.open_question().is_some()).await?;
+        windows.push((window, turn));
+    }
+    let helpers = || (first.family().helpers.len(), second.family().helpers.len());
+    assert_eq!(helpers(), (1, 1));
+    away();
+    for client in [&mut one, &mut other] {
+        let is_long = |status: &SkeinStatusResponse| {
+            status.cluster.as_ref().is_some_and(|cluster| cluster.beat_age_ms > OUTAGE_MS)
+        };
+        client.until_status("the database is away for a while", is_long).await?;
+    }
+    assert_eq!(helpers(), (1, 1));
+    back();
+    for client in [&mut one, &mut other] {
+        client.until_status("it has its row", |status| nodes(status) == Some(2)).await?;
+    }
+    // By the link of before.
+    for (window, turn) in &mut windows {
+        window.answer("the red one").await?;
+        window.until("the end of the turn", |view| view.has_ended(turn) && view.is_at_rest()).await?;
+        ensure!(window.view.last_text().is_some_and(|text| text.contains("the red one")));
+        ensure!(window.is_connected());
+    }
+    assert_eq!(other.loaded_thread(mine).await?.context("loaded")?.server.as_deref(), Some("first"));
+    assert_eq!((one.end(), other.end()), (None, None));
+    first.finish().await?;
+    second.finish().await
+}
+
+#[tokio::test]
+async fn an_outage_of_the_database_unloads_no_thread_and_closes_no_client() -> Result<()> {
+    let cluster = TestCluster::start();
+    let database = cluster.database().await;
+    let servers = linked(&database).await?;
+    an_outage_ends_nothing(servers, || cluster.stop(), || cluster.start_again()).await
+}
+
+/// The last beat of each server may have reached the database, as far as it knows.
+#[tokio::test]
+async fn a_cut_between_the_database_and_all_servers_unloads_no_thread_and_closes_no_client() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let ways = [CuttingProxy::alone(&database), CuttingProxy::alone(&database)];
+    let [first, second] = ["first", "second"].map(|name| node(&database, name));
+    let (first, second) =
+        (first?.set("store.url", ways[0].url(&database)), second?.set("store.url", ways[1].url(&database)));
+    let cut = |cut| ways.iter().for_each(|way| way.set(cut));
+    let servers = linked_with(first, second).await?;
+    an_outage_ends_nothing(servers, || cut(ProxyCut::Statements), || cut(ProxyCut::Nothing)).await
 }

@@ -17,9 +17,9 @@ pub(crate) const ASKED: &str = "asked";
 /// `nodes.drain` of a server that has.
 const BEGUN: &str = "begun";
 
-/// The newest row of a name that lives.
+/// A server alone has nobody to give its threads to.
 const ASK: &str = "update nodes set drain = coalesce(drain, $2)
-  where name = $1 and state = 'live' and expires > now() returning node";
+  where name = $1 and state = 'live' and expires > now() and link_addr is not null returning node";
 
 /// A row whose time is over may be prolonged once the database is back.
 const LOOK: &str = "select state, expires > now() - $3::float8 * interval '1 second', drain = $2,
@@ -29,7 +29,7 @@ const LOOK: &str = "select state, expires > now() - $3::float8 * interval '1 sec
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
     /// No server has the name.
-    #[error("no server with the name {name} serves this database; {}", living(.live))]
+    #[error("no server with the name {name} is among those of this database; {}", living(.live))]
     Unknown {
         /// The name.
         name: String,
@@ -49,8 +49,8 @@ impl From<DbFailure> for DrainError {
 
 fn living(names: &[String]) -> String {
     match names {
-        [] => "no other one does".to_owned(),
-        names => format!("those that do: {}", names.join(", ")),
+        [] => "there are none".to_owned(),
+        names => format!("there are {}", names.join(", ")),
     }
 }
 
@@ -95,7 +95,7 @@ impl DrainingNode {
         if let Some(row) = asked.first() {
             return Ok(Self { node: row.get(0), link });
         }
-        let sql = "select name from nodes where state = 'live' and expires > now() order by name";
+        let sql = "select name from nodes where state = 'live' and expires > now() and link_addr is not null order by name";
         let live = link.read(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
         Err(DrainError::Unknown { name: name.to_owned(), live })
     }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::ThreadId;
 use skein_store::home::Term;
-use skein_store::ownership::{ClaimError, Ownership};
+use skein_store::ownership::{ClaimError, LoadDue, Ownership};
 use skein_store::rollout::Lease;
 use tokio::sync::mpsc;
 use tokio_postgres::types::Type;
@@ -46,15 +46,16 @@ select null, coalesce((select n.name from nodes n where n.node = h.owner), 'anot
   where h.thread = $1 and h.seq > 0 and h.trashed_at is null and not exists (select from free)";
 
 /// Leaves threads to whoever claims them next. A thread that has another owner or term by now is left alone. Returns those whose
-/// rows somebody holds: no row is waited for while others are locked.
+/// rows somebody holds: no row is waited for while others are locked. One that is to be loaded soon counts as written long ago, so that the
+/// next look for threads that were left open finds it.
 const GIVE_UP: &str = "with given as materialized (
-  select * from unnest($1::uuid[], $2::int8[]) as g (thread, term)
+  select * from unnest($1::uuid[], $2::int8[], $4::bool[]) as g (thread, term, soon)
 ), own as materialized (
   select h.thread from heads h join given g on h.thread = g.thread and h.term = g.term where h.owner = $3
 ), locked as materialized (
   select h.thread from heads h where h.thread in (select thread from own) for update skip locked
 ), freed as (
-  update heads h set owner = null from given g
+  update heads h set owner = null, written = case when g.soon then '-infinity' else h.written end from given g
     where h.thread = g.thread and h.term = g.term and h.owner = $3 and h.thread in (select thread from locked)
 )
 select thread from own where thread not in (select thread from locked)";
@@ -62,12 +63,15 @@ select thread from own where thread not in (select thread from locked)";
 /// The first term of each thread.
 const FIRST: Term = Term(1);
 
+/// A thread that is given up.
+type GivenUp = (Lease, LoadDue);
+
 /// The ownership of a server.
 pub struct PgOwnership {
     node: NodeId,
     pool: Arc<Pool>,
     store: Arc<PgStore>,
-    given_up: mpsc::Sender<Lease>,
+    given_up: mpsc::Sender<GivenUp>,
 }
 
 impl PgOwnership {
@@ -148,9 +152,9 @@ impl Ownership for PgOwnership {
         Lease { thread, term: FIRST }
     }
 
-    fn give_up(&self, lease: Lease) {
+    fn give_up(&self, lease: Lease, next: LoadDue) {
         // A full queue leaves the thread with this server, which claims it again when it is loaded, until its row ends.
-        self.given_up.try_send(lease).ok();
+        self.given_up.try_send((lease, next)).ok();
     }
 }
 
@@ -158,22 +162,22 @@ impl Ownership for PgOwnership {
 async fn give_up_all(
     pool: Arc<Pool>,
     node: NodeId,
-    mut waiting: mpsc::Receiver<Lease>,
+    mut waiting: mpsc::Receiver<GivenUp>,
     stop: CancellationToken,
 ) {
     let giving = async {
-        let mut leases = Vec::new();
+        let mut given = Vec::new();
         loop {
-            if leases.is_empty() && waiting.recv_many(&mut leases, policy::GIVE_UPS_AT_ONCE).await == 0 {
+            if given.is_empty() && waiting.recv_many(&mut given, policy::GIVE_UPS_AT_ONCE).await == 0 {
                 return;
             }
-            match give_up_these(&pool, node.id(), &leases).await {
-                Ok(held) => leases.retain(|lease| held.contains(&lease.thread)),
+            match give_up_these(&pool, node.id(), &given).await {
+                Ok(held) => given.retain(|(lease, _)| held.contains(&lease.thread)),
                 Err(failure) => {
                     tracing::debug!(reason = failure.reason(), "threads are not given up yet");
                 }
             }
-            if !leases.is_empty() {
+            if !given.is_empty() {
                 tokio::time::sleep(policy::BEAT).await;
             }
         }
@@ -182,12 +186,17 @@ async fn give_up_all(
 }
 
 /// Returns the threads whose rows somebody holds.
-async fn give_up_these(pool: &Pool, node: Uuid, leases: &[Lease]) -> Result<HashSet<ThreadId>, DbFailure> {
-    let threads: Vec<Uuid> = leases.iter().map(|lease| lease.thread.uuid()).collect();
-    let terms: Vec<i64> = leases.iter().map(|lease| int(lease.term.0)).collect();
-    let given =
-        [(&threads as _, Type::UUID_ARRAY), (&terms as _, Type::INT8_ARRAY), (&node as _, Type::UUID)];
-    let held = pool.write(GIVE_UP, &given).await?;
+async fn give_up_these(pool: &Pool, node: Uuid, given: &[GivenUp]) -> Result<HashSet<ThreadId>, DbFailure> {
+    let threads: Vec<Uuid> = given.iter().map(|(lease, _)| lease.thread.uuid()).collect();
+    let terms: Vec<i64> = given.iter().map(|(lease, _)| int(lease.term.0)).collect();
+    let soon: Vec<bool> = given.iter().map(|(_, next)| *next == LoadDue::Soon).collect();
+    let params = [
+        (&threads as _, Type::UUID_ARRAY),
+        (&terms as _, Type::INT8_ARRAY),
+        (&node as _, Type::UUID),
+        (&soon as _, Type::BOOL_ARRAY),
+    ];
+    let held = pool.write(GIVE_UP, &params).await?;
     Ok(held.iter().map(|row| ThreadId::new(row.get(0))).collect())
 }
 

@@ -52,20 +52,25 @@ pub(crate) const ROWS_AT_ONCE: usize = 500;
 pub(crate) const KEY_CHARS: usize = 500;
 /// The time between two beats of a server. Origin: design.
 pub(crate) const BEAT: Duration = Duration::from_secs(1);
-/// How long a server's row lives from a beat, by the database's clock. Origin: design; three beats may be lost.
-pub(crate) const PRESENCE: Duration = Duration::from_secs(4);
+/// How long a server's row lives from a beat, by the database's clock. Origin: measured; servers that share their doubt need it, whose last
+/// beats are up to a second apart, and one more of each may be lost on its way.
+pub(crate) const PRESENCE: Duration = Duration::from_secs(5);
 /// How long a confirmed beat vouches for the database, from its sending. Origin: design; two beats, half of a row's life.
 pub(crate) const DOUBT: Duration = Duration::from_secs(2);
 /// How long a confirmed beat protects the threads of a server among others, from its sending. Origin: design; half a second before the
 /// end of its row.
-pub(crate) const TRUST: Duration = Duration::from_millis(3_500);
+pub(crate) const TRUST: Duration = Duration::from_millis(4_500);
+/// How much longer than [`SILENCE`] servers that share their doubt are silent. Origin: guess; their statements differ by less on their way.
+pub(crate) const SILENCE_MARGIN: Duration = Duration::from_millis(200);
 /// Seconds without a beat of any server after which no row dies for a while: the database was away. Origin: design; two beats.
 pub(crate) const SILENCE: u64 = 2;
 /// Seconds in which no row dies then. Origin: as the life of a row, so that each server can beat first.
-pub(crate) const GRACE: u64 = 4;
+pub(crate) const GRACE: u64 = 5;
 /// The time between two looks for threads that were left open and nobody has noticed, and how long such a thread has no owner before it
 /// counts. Origin: guess; a server removes the marker a moment after it has given a thread up, and a look may load such threads again.
 pub(crate) const LEFT_OPEN_PAUSE: Duration = Duration::from_secs(60);
+/// The time between two looks while a server drains. Origin: guess; a queue need not wait for its end, and a look reads every open thread.
+pub(crate) const DRAIN_PAUSE: Duration = Duration::from_secs(5);
 /// Threads of one look. Origin: guess; the next look finds the others.
 pub(crate) const LEFT_OPEN_AT_ONCE: i64 = 1_000;
 /// Threads that wait to be given up. Above this a thread stays with its server until that loads it again, or ends. Origin: guess; an

@@ -102,7 +102,7 @@ pub struct NodePresence {
     displaced: CancellationToken,
     drained: CancellationToken,
     credentials: watch::Sender<ChangeNumber>,
-    beats: watch::Sender<Beats>,
+    beats: Arc<watch::Sender<Beats>>,
     losses: mpsc::Sender<LostPlace>,
     left_open: mpsc::Sender<Vec<ThreadId>>,
 }
@@ -169,7 +169,7 @@ impl NodePresence {
         node: Uuid,
         sent: Instant,
     ) -> (Self, PresenceEvents) {
-        let beats = watch::Sender::new(Beats::new(profile.company, sent, Clock.now()));
+        let beats = Arc::new(watch::Sender::new(Beats::new(profile.company, sent, Clock.now())));
         let (losses, lost) = mpsc::channel(1);
         let (left_open, found) = mpsc::channel(1);
         let (displaced, drained) = (CancellationToken::new(), CancellationToken::new());
@@ -190,7 +190,7 @@ impl NodePresence {
 
     /// The server's place in the cluster, as its beats find it.
     pub fn place(&self) -> NodePlace {
-        NodePlace::new(&self.node, &self.database, self.beats.subscribe())
+        NodePlace::new(&self.node, &self.database, Arc::clone(&self.beats))
     }
 
     /// The newest change of credentials, as of the last beat.
@@ -264,10 +264,14 @@ impl NodePresence {
 
     /// Ends when the row may be dead without another beat. Never ends for a server that is alone, or has lost its row.
     async fn trust_ends(&self) {
-        let until = self.beats.borrow().trusted_until();
-        match until {
-            Some(until) => tokio::time::sleep_until(until).await,
-            None => std::future::pending().await,
+        loop {
+            let until = self.beats.borrow().trusted_until();
+            match until {
+                Some(until) if until <= Clock.now() => return,
+                // It may be later by then.
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -294,14 +298,20 @@ impl NodePresence {
             self.lose("another server has set the row of this one to dead").await;
         }
         let (node, sent) = (Clock.new_id(), Clock.now());
-        let entering = async { enter(self.connected(link).await?, &self.profile, node).await };
+        let entering = async {
+            let link = self.connected(link).await?;
+            self.beats.send_modify(|beats| {
+                beats.try_at(Clock.now());
+            });
+            enter(link, &self.profile, node).await
+        };
         let late = || DbFailure::refused("the database has not taken the row of the server in time");
         let entered = tokio::time::timeout(policy::WRITE_DEADLINE, entering).await;
         let entered = entered.unwrap_or_else(|_| Err(late()));
         match entered {
             Ok(true) => {
                 self.node.enter(node);
-                self.beats.send_modify(|beats| beats.confirm(sent, Clock.now(), vec![node]));
+                self.beats.send_modify(|beats| beats.confirm(sent, Clock.now(), Vec::new()));
                 tracing::info!(%node, "the server has a row again, and takes threads");
                 true
             }
@@ -324,12 +334,19 @@ impl NodePresence {
         let Ok(node) = self.node.of_claims() else { return Ok(Beat::Dead) };
         let link = self.connected(link).await?;
         let sent = Clock.now();
-        let rows = link.write(&entry::BEAT, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await?;
+        let mut before = sent;
+        self.beats.send_modify(|beats| before = beats.try_at(sent));
+        let rows = link.write(&entry::BEAT, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await;
+        if let Err(DbFailure::Refused { .. }) = &rows {
+            self.beats.send_modify(|beats| beats.not_taken(before));
+        }
+        let rows = rows?;
         let Some(row) = rows.first() else { return Ok(Beat::Dead) };
         let mut was_away = false;
         self.beats.send_modify(|beats| {
             was_away = beats.have_failed();
             beats.confirm(sent, Clock.now(), row.get(1));
+            beats.note_drains(row.get(3));
         });
         if was_away {
             tracing::info!("the database answers again");
@@ -338,10 +355,14 @@ impl NodePresence {
             let newest = (self.database.life(), number);
             self.credentials.send_if_modified(|known| std::mem::replace(known, newest) != newest);
         }
-        if row.get::<_, Option<bool>>(2).unwrap_or_default() {
-            drain::begin(link, node).await?;
-            tracing::info!("somebody wants this server to drain; it lets its turns end, and stops");
-            self.drained.cancel();
+        if let Some(wish) = row.get::<_, Option<&str>>(2) {
+            if !self.drained.is_cancelled() {
+                tracing::info!("somebody wants this server to drain; it lets its turns end, and stops");
+                self.drained.cancel();
+            }
+            if wish == drain::ASKED {
+                drain::begin(link, node).await?;
+            }
         }
         Ok(Beat::Confirmed)
     }

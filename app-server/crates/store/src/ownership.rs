@@ -24,6 +24,15 @@ pub enum ClaimError {
     Unreadable(#[from] ReadError),
 }
 
+/// Whether a thread that is given up waits for its next load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadDue {
+    /// Its turn goes on, or a message of its queue becomes a turn: some server loads it soon.
+    Soon,
+    /// A client loads it.
+    Whenever,
+}
+
 /// The rights of a server to write to threads.
 #[async_trait]
 pub trait Ownership: Send + Sync {
@@ -38,7 +47,7 @@ pub trait Ownership: Send + Sync {
     fn lease_of_new(&self, thread: ThreadId) -> Lease;
 
     /// Gives up a stored thread, or one that got its first record, once nothing of its load works with it any more. Instant.
-    fn give_up(&self, lease: Lease);
+    fn give_up(&self, lease: Lease, next: LoadDue);
 }
 
 /// The ownership of a home. One process has the home, and so all of its threads, in one term.
@@ -64,7 +73,7 @@ impl Ownership for HomeOwnership {
         Lease { thread, term: self.term }
     }
 
-    fn give_up(&self, _lease: Lease) {
+    fn give_up(&self, _lease: Lease, _next: LoadDue) {
         // The server has it as long as the home.
     }
 }

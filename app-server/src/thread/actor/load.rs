@@ -7,6 +7,7 @@ use skein_config::{Overrides, secrets};
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq};
 use skein_store::history::{History, KeptTurn, NextLoad};
+use skein_store::ownership::LoadDue;
 use skein_store::rollout::record::{SecretValues, TurnResumed};
 use skein_store::rollout::{Keep, Lease, Location};
 use skein_turn::surroundings::Surroundings;
@@ -209,7 +210,7 @@ async fn with_surroundings(
 pub(super) async fn read(services: &Context, lease: Lease) -> Result<ReadThread, ThreadError> {
     let read = read_claimed(services, lease).await;
     if read.is_err() {
-        services.ownership.give_up(lease);
+        services.ownership.give_up(lease, LoadDue::Whenever);
     }
     read
 }

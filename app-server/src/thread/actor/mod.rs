@@ -11,6 +11,7 @@ use skein_helpers::{ExitReport, HelperEvent, HelperQuestion};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
 use skein_store::history::{History, SERVER_ENDED};
+use skein_store::ownership::LoadDue;
 use skein_turn::Report;
 use tokio::time::Instant;
 
@@ -194,7 +195,7 @@ impl Owner {
     /// it is at rest.
     fn leave_to_next_server(&mut self, kept: TurnKept) {
         match kept {
-            TurnKept::No if self.turns.id().is_none() => self.step(Event::Shutdown),
+            TurnKept::No if self.turns.id().is_none() && !self.machine.active() => self.step(Event::Shutdown),
             TurnKept::No => {}
             TurnKept::Yes => self.turns.end_early(),
             TurnKept::Waits => self.step(Event::Shutdown),
@@ -384,15 +385,13 @@ impl Owner {
         }
     }
 
-    /// Gives the thread up. No helper of it is left, as the next server starts others. A server that stops keeps a thread that a load
-    /// goes on with: other servers of its database look for such threads once it has ended. One that has lost its row leaves all of
-    /// them to that row.
+    /// Gives the thread up. No helper of it is left, as the next server starts others. Other servers of the database look for a thread that a
+    /// load goes on with. A server that has lost its row leaves all threads to that row.
     fn give_up(&mut self) {
-        let handle = &self.slot.handle;
-        let (is_lost, is_stopping) = (handle.is_lost(), handle.is_stopping());
-        let stays = is_lost || is_stopping && self.parts().is_owed_a_load();
-        if let Some(lease) = self.log.lease().filter(|_| self.machine.is_materialised() && !stays) {
-            self.services.ownership.give_up(lease);
+        let is_lost = self.slot.handle.is_lost();
+        if let Some(lease) = self.log.lease().filter(|_| self.machine.is_materialised() && !is_lost) {
+            let next = if self.parts().is_owed_a_load() { LoadDue::Soon } else { LoadDue::Whenever };
+            self.services.ownership.give_up(lease, next);
         }
     }
 

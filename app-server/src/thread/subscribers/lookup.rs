@@ -23,6 +23,11 @@ impl Subscribers {
         u64::try_from(links).unwrap_or(u64::MAX)
     }
 
+    /// The servers that have links here.
+    pub(crate) fn linked_nodes(&self) -> HashSet<Uuid> {
+        self.connections.iter().filter_map(|connection| connection.link).collect()
+    }
+
     /// Closes the links of all servers but these. One that has ended may not have said so.
     pub(crate) fn keep_links_of(&self, nodes: &HashSet<Uuid>) {
         for connection in &self.connections {
@@ -115,7 +120,8 @@ impl Subscribers {
         }
     }
 
-    /// The connections of clients that have no threads here, or that have one which is not: those of other servers included.
+    /// The connections of clients that have a thread which is not here, those of other servers included, and of this server's clients that have no
+    /// thread at all.
     pub(crate) fn unserved(&self, is_here: impl Fn(ThreadId) -> bool) -> Vec<Outbox> {
         let of_client = |connection: &Connection| match &connection.receiver {
             Some(receiver) => !matches!(receiver.end, ReceiverEnd::Observer),
@@ -127,9 +133,13 @@ impl Subscribers {
         };
         let clients = self.connections.iter().filter(|connection| of_client(connection));
         let clients: Vec<_> =
-            clients.map(|connection| (connection.outbox.clone(), threads(&connection))).collect();
-        let is_unserved = |threads: &[ThreadId]| threads.is_empty() || threads.iter().any(|it| !is_here(*it));
-        clients.into_iter().filter(|(_, threads)| is_unserved(threads)).map(|(outbox, _)| outbox).collect()
+            clients.map(|it| (it.outbox.clone(), it.link.is_some(), threads(&it))).collect();
+        let clients = clients.into_iter().filter(|(outbox, ..)| outbox.closed().is_none());
+        let is_unserved = |is_link: bool, threads: &[ThreadId]| {
+            threads.is_empty() && !is_link || threads.iter().any(|it| !is_here(*it))
+        };
+        let unserved = clients.filter(|(_, is_link, threads)| is_unserved(*is_link, threads));
+        unserved.map(|(outbox, ..)| outbox).collect()
     }
 
     /// The outboxes of all connections.

@@ -136,14 +136,19 @@ async fn a_thread_that_was_given_up_is_anybodys_and_a_late_give_up_takes_nothing
     let (one, other) = (it.live(1).await, it.live(2).await);
     let (first, beside) = (one.lease_of_new(thread(1)), one.lease_of_new(thread(2)));
     it.begin(&[first, beside]).await;
-    one.give_up(first);
+    one.give_up(first, LoadDue::Whenever);
     it.given_up(thread(1)).await;
     assert_eq!(it.owner(thread(2)).await, Some(1));
     let second = other.claim(thread(1)).await.unwrap();
     let third = other.claim(thread(1)).await.unwrap();
     assert_eq!((second.term, third.term), (Term(2), Term(3)));
     for (node, lease) in [(1, first), (1, third), (2, second)] {
-        let given = give_up_these(&it.database.pool(), Uuid::from_u128(node), &[lease, beside]).await;
+        let given = give_up_these(
+            &it.database.pool(),
+            Uuid::from_u128(node),
+            &[(lease, LoadDue::Whenever), (beside, LoadDue::Soon)],
+        )
+        .await;
         assert_eq!(given.unwrap(), HashSet::new());
         assert_eq!(it.owner(thread(1)).await, Some(2), "{node} {lease:?}");
     }
@@ -159,7 +164,7 @@ async fn of_two_servers_that_want_a_thread_at_once_one_gets_it() {
     for n in 1..=30 {
         let lease = one.lease_of_new(thread(n));
         it.begin(&[lease]).await;
-        one.give_up(lease);
+        one.give_up(lease, LoadDue::Whenever);
     }
     let both = async |n| {
         it.given_up(thread(n)).await;
@@ -183,8 +188,8 @@ async fn a_row_that_is_held_is_given_up_later_and_delays_no_other() {
     let mut holder = it.database.connect().await.unwrap();
     let hold = format!("begin; select 1 from heads where thread = '{}' for update", held.thread);
     holder.batch(&hold).await.unwrap();
-    one.give_up(held);
-    one.give_up(free);
+    one.give_up(held, LoadDue::Whenever);
+    one.give_up(free, LoadDue::Whenever);
     it.given_up(free.thread).await;
     assert_eq!(it.owner(held.thread).await, Some(1));
     holder.batch("commit").await.unwrap();

@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::PresenceError;
 use crate::connection::Link;
-use crate::drain::ASKED;
 use crate::failure::DbFailure;
 use crate::node::NodeProfile;
 use crate::policy;
@@ -32,8 +31,8 @@ static MAY_DIE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Prolongs a row, if nobody has set it to dead. Returns the number of the newest change of credentials, the rows that live, and whether
-/// somebody wants the server to drain.
+/// Prolongs a row, if nobody has set it to dead. Returns the number of the newest change of credentials, the rows that live, the wish
+/// that the server drains, and whether any server does.
 pub(super) static BEAT: LazyLock<String> = LazyLock::new(|| {
     let (reached, seconds) = (&*REACHED, policy::PRESENCE.as_secs());
     format!(
@@ -42,7 +41,8 @@ pub(super) static BEAT: LazyLock<String> = LazyLock::new(|| {
 ), reached as (
   {reached} where exists (select from beat) returning credentials
 )
-select (select credentials from reached), array(select node from nodes where state = 'live'), drain = '{ASKED}' from beat"
+select (select credentials from reached), array(select node from nodes where state = 'live'), drain,
+  exists (select from nodes where state = 'live' and drain is not null) from beat"
     )
 });
 
@@ -65,7 +65,7 @@ const HOLDER: &str = "select name, speaks && $1::text::int4range from nodes
 const LEFT_OPEN: &str = "select thread from heads h where h.open and h.seq > 0 and h.trashed_at is null and (
     h.owner is null and h.written < now() - $2::float8 * interval '1 second'
     or h.owner is not null and not exists (select from nodes n where n.node = h.owner and n.state = 'live'))
-  order by h.written desc limit $1";
+  order by (h.owner is null and h.written = '-infinity') desc, h.written desc limit $1";
 
 /// Makes the row of a server, unless another one lives that does not share, or has its name. Returns whether it is there. Two servers at
 /// once: the second sees the first. Rows of servers are locked before that of the cluster, as by a beat.

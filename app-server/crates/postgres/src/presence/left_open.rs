@@ -37,11 +37,17 @@ impl LeftOpen {
         let node = presence.node.id();
         let link = presence.connected(link).await?;
         let buried = link.write(&entry::BURY, &[(&node, Type::UUID)], policy::WRITE_DEADLINE).await?;
-        let members = presence.beats.borrow().members().to_vec();
+        let (members, drains) = {
+            let beats = presence.beats.borrow();
+            (beats.members().to_vec(), beats.has_drains())
+        };
         let has_gone = self.members.iter().any(|member| !members.contains(member));
         let now = Clock.now();
-        let is_due = self.looked.is_none_or(|looked| now >= looked + policy::LEFT_OPEN_PAUSE);
-        if has_gone || is_due || !buried.is_empty() {
+        let pause = if drains { policy::DRAIN_PAUSE } else { policy::LEFT_OPEN_PAUSE };
+        let is_due = self.looked.is_none_or(|looked| now >= looked + pause);
+        // A server that drains loads none.
+        let takes = !presence.drained.is_cancelled();
+        if takes && (has_gone || is_due || !buried.is_empty()) {
             let found = entry::find_left_open(link).await?;
             // A full queue: the server still works on those of an earlier look, and the next beat looks again.
             let is_handed_over = found.is_empty() || presence.left_open.try_send(found).is_ok();

@@ -8,6 +8,7 @@ use skein_store::testing::thread;
 
 use super::*;
 use crate::drain::{DrainProgress, DrainingNode};
+use crate::node::LinkPlace;
 use crate::testing::{TestCluster, TestDatabase};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -254,8 +255,12 @@ async fn a_server_reads_the_wish_that_it_drains_with_a_beat_and_shows_how_far_it
     let it = Fixture::new().await;
     let asked = async |name| DrainingNode::ask(&it.at.address, name).await;
     let unknown = asked("one").await.unwrap_err().to_string();
-    assert!(unknown.contains("no other one does"), "{unknown}");
-    let (one, of_one) = it.take(member("one"), 1).await.unwrap();
+    assert!(unknown.contains("there are none"), "{unknown}");
+    let linked = |name| {
+        let link = LinkPlace { address: "127.0.0.1:1".to_owned(), key: [7; 32] };
+        NodeProfile { link: Some(link), ..member(name) }
+    };
+    let (one, of_one) = it.take(linked("one"), 1).await.unwrap();
     let mut drain = asked("one").await.unwrap();
     assert_eq!(drain.progress().await.unwrap(), DrainProgress::Asked);
     assert!(!of_one.drained.is_cancelled());
@@ -273,9 +278,9 @@ async fn a_server_reads_the_wish_that_it_drains_with_a_beat_and_shows_how_far_it
     one.finish().await;
     assert_eq!(drain.progress().await.unwrap(), DrainProgress::Ended);
 
-    let (_killed, _events) = it.take(member("two"), 2).await.unwrap();
+    let (_killed, _events) = it.take(linked("two"), 2).await.unwrap();
     let unknown = asked("one").await.unwrap_err().to_string();
-    assert!(unknown.contains("those that do: two"), "{unknown}");
+    assert!(unknown.contains("there are two"), "{unknown}");
     let mut drain = asked("two").await.unwrap();
     it.run("update nodes set state = 'dead' where name = 'two'").await;
     assert_eq!(drain.progress().await.unwrap(), DrainProgress::Died);

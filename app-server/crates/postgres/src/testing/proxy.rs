@@ -64,6 +64,19 @@ impl CuttingProxy {
         DbAddress::without_tls(config).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Starts a proxy in front of a database, with tasks of its own.
+    ///
+    /// # Panics
+    /// If the system gives no socket.
+    pub fn alone(at: &TestDatabase) -> Self {
+        Self::start(&Tasks::new(), at)
+    }
+
+    /// The address of the database through the proxy, as a server takes it.
+    pub fn url(&self, at: &TestDatabase) -> String {
+        format!("postgres://skein@/{}?host={}", at.name, self.folder.path().display())
+    }
+
     /// Does this from here on.
     pub fn set(&self, cut: ProxyCut) {
         self.cut.store(cut as u8, SeqCst);

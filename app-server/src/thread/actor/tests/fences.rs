@@ -8,7 +8,7 @@ use skein_protocol::notifications::{ThreadClosed, TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadResumeResponse;
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 use skein_store::home::Term;
-use skein_store::ownership::{ClaimError, Ownership};
+use skein_store::ownership::{ClaimError, LoadDue, Ownership};
 use skein_store::rollout::record::Record;
 use skein_store::rollout::{Keep, Lease, LogEntry};
 use skein_store::testing::{named, opened};
@@ -80,8 +80,8 @@ impl Ownership for OthersHave {
         self.0.lease_of_new(thread)
     }
 
-    fn give_up(&self, lease: Lease) {
-        self.0.give_up(lease);
+    fn give_up(&self, lease: Lease, next: LoadDue) {
+        self.0.give_up(lease, next);
     }
 }
 
