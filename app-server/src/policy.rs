@@ -223,9 +223,9 @@ pub(crate) const READ_BUFFER: usize = 2 << 10;
 /// The time over which clients come back behind a stop. Origin: a promise; a thousand clients are 500 handshakes a second.
 pub(crate) const STOPPING_SPREAD: Duration = Duration::from_secs(2);
 
-/// The batches in which threads and clients leave a server that drains, and the pause between two. Origin: guess; each batch is a small
-/// part of what another server serves, and all of them leave within the spread.
+/// The batches in which threads and clients leave a server that drains. Origin: guess; each is a small part of what another server serves.
 pub(crate) const STOPPING_BATCHES: usize = 20;
+/// The pause between two of them. Origin: all of them leave within [`STOPPING_SPREAD`].
 pub(crate) const STOPPING_PAUSE: Duration = Duration::from_millis(100);
 
 /// Writers that a message for all connections wakes at once. Origin: guess; a few hundred microseconds of writing, after which
