@@ -120,11 +120,13 @@ impl Doors {
     }
 
     fn spec(&self, house: &House, way: &str, may_connect: bool) -> HelperSpec {
-        let mut stdio = house.sh("");
-        stdio.command = std::env::current_exe().unwrap().to_string_lossy().into_owned();
-        stdio.args = ARGS.map(str::to_owned).to_vec();
+        // A session would stop the helper for the words that a test program prints, or for the end of its output.
+        let mut stdio = house.sh(r#"exec "$0" "$@" 3>&1 >/dev/null"#);
+        stdio.args.push(std::env::current_exe().unwrap().to_string_lossy().into_owned());
+        stdio.args.extend(ARGS.map(str::to_owned));
         stdio.env.0.extend(roles(way, &self.addresses()));
-        HelperSpec::reached(way, Transport::Stdio(StdioSpec { may_connect, ..stdio }))
+        let transport = Transport::Stdio(StdioSpec { may_connect, ..stdio });
+        HelperSpec { startup_timeout: BOUND, ..HelperSpec::reached(way, transport) }
     }
 }
 
