@@ -54,9 +54,7 @@ struct Link {
 pub struct Proxy {
     address: SocketAddr,
     link: watch::Sender<Link>,
-    /// Connections accepted while the link was not cut, and connections alive.
-    accepted: Arc<AtomicUsize>,
-    alive: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     task: JoinHandle<()>,
 }
 
@@ -70,10 +68,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (link, watched) = watch::channel(Link { flow: Flow::Open, cuts: 0, target });
-        let (accepted, alive) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let counts = (Arc::clone(&accepted), Arc::clone(&alive));
-        let task = tokio::spawn(accept(listener, watched, counts));
-        Ok(Self { address, link, accepted, alive, task })
+        let counts = Arc::<Counts>::default();
+        let task = tokio::spawn(accept(listener, watched, Arc::clone(&counts)));
+        Ok(Self { address, link, counts, task })
     }
 
     /// Address for clients, as `ws://ADDRESS:PORT`.
@@ -106,12 +103,12 @@ impl Proxy {
 
     /// Number of connections accepted so far.
     pub fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::SeqCst)
+        self.counts.accepted.load(Ordering::SeqCst)
     }
 
     /// Number of open connections.
     pub fn alive(&self) -> usize {
-        self.alive.load(Ordering::SeqCst)
+        self.counts.alive.load(Ordering::SeqCst)
     }
 
     /// Waits until this many connections were accepted.
@@ -121,6 +118,20 @@ impl Proxy {
     pub async fn until_accepted(&self, count: usize, bound: Duration) -> anyhow::Result<()> {
         let what = format!("{count} connections through the proxy");
         wait_until(&what, bound, || (self.accepted() >= count).then_some(())).await
+    }
+
+    /// Number of bytes that clients have sent so far.
+    pub fn sent(&self) -> usize {
+        self.counts.sent.load(Ordering::SeqCst)
+    }
+
+    /// Waits until clients have sent this many bytes.
+    ///
+    /// # Errors
+    /// Fails if this takes longer than `bound`.
+    pub async fn until_sent(&self, count: usize, bound: Duration) -> anyhow::Result<()> {
+        let what = format!("{count} bytes through the proxy");
+        wait_until(&what, bound, || (self.sent() >= count).then_some(())).await
     }
 }
 
@@ -137,32 +148,40 @@ impl Drop for Proxy {
     }
 }
 
-type Counts = (Arc<AtomicUsize>, Arc<AtomicUsize>);
+/// The traffic of a proxy.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Connections accepted while the link was not cut.
+    accepted: AtomicUsize,
+    /// Connections alive.
+    alive: AtomicUsize,
+    /// Bytes from clients.
+    sent: AtomicUsize,
+}
 
-async fn accept(listener: TcpListener, link: watch::Receiver<Link>, counts: Counts) {
-    let (accepted, alive) = counts;
+async fn accept(listener: TcpListener, link: watch::Receiver<Link>, counts: Arc<Counts>) {
     while let Ok((client, _)) = listener.accept().await {
         let at_start = *link.borrow();
         if at_start.flow == Flow::Cut {
             continue;
         }
-        accepted.fetch_add(1, Ordering::SeqCst);
-        alive.fetch_add(1, Ordering::SeqCst);
-        let (link, alive) = (link.clone(), Arc::clone(&alive));
+        counts.accepted.fetch_add(1, Ordering::SeqCst);
+        counts.alive.fetch_add(1, Ordering::SeqCst);
+        let (link, counts) = (link.clone(), Arc::clone(&counts));
         tokio::spawn(async move {
             let mut cut = link.clone();
             tokio::select! {
-                () = carry(client, at_start.target, link) => {}
+                () = carry(client, at_start.target, link, &counts.sent) => {}
                 // The wait also ends when the proxy is gone.
                 _ = cut.wait_for(|link| link.cuts != at_start.cuts) => {}
             }
-            alive.fetch_sub(1, Ordering::SeqCst);
+            counts.alive.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }
 
 /// Forwards bytes in both directions until both directions have ended.
-async fn carry(client: TcpStream, target: SocketAddr, link: watch::Receiver<Link>) {
+async fn carry(client: TcpStream, target: SocketAddr, link: watch::Receiver<Link>, sent: &AtomicUsize) {
     let Ok(server) = connect_to(target).await else { return };
     for stream in [&client, &server] {
         // Only `Flow` slows bytes down.
@@ -172,7 +191,11 @@ async fn carry(client: TcpStream, target: SocketAddr, link: watch::Receiver<Link
     }
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    tokio::join!(pump(from_client, to_server, link.clone()), pump(from_server, to_client, link));
+    let received = AtomicUsize::default();
+    tokio::join!(
+        pump(from_client, to_server, link.clone(), sent),
+        pump(from_server, to_client, link, &received)
+    );
 }
 
 async fn connect_to(target: SocketAddr) -> std::io::Result<TcpStream> {
@@ -182,7 +205,12 @@ async fn connect_to(target: SocketAddr) -> std::io::Result<TcpStream> {
     socket.connect(target).await
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut link: watch::Receiver<Link>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut link: watch::Receiver<Link>,
+    carried: &AtomicUsize,
+) {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let flow = link.borrow_and_update().flow;
@@ -213,6 +241,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut link: watch::
             }
             read = from.read(room) => read.unwrap_or(0),
         };
+        carried.fetch_add(read, Ordering::SeqCst);
         let whole = buffer.get(..read).unwrap_or_default();
         if read == 0 || to.write_all(whole).await.is_err() {
             to.shutdown().await.ok();
@@ -258,7 +287,7 @@ mod tests {
         let proxy = Proxy::start(&echo().await?.to_string()).await?;
         let mut first = connect(&proxy).await?;
         assert_eq!(echo_of(&mut first, b"one").await?, b"one");
-        assert_eq!((proxy.accepted(), proxy.alive()), (1, 1));
+        assert_eq!((proxy.accepted(), proxy.alive(), proxy.sent()), (1, 1, 3));
         proxy.set(Flow::Cut);
         assert_eq!(tokio::time::timeout(BOUND, first.read(&mut [0; 9])).await?.unwrap_or(0), 0);
         wait_until("no connection", BOUND, || (proxy.alive() == 0).then_some(())).await?;

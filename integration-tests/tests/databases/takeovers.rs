@@ -3,15 +3,16 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::PATIENCE;
 use skein_integration_tests::process::{freeze, wait_until};
 use skein_integration_tests::requests::turn_params;
 use skein_integration_tests::view::{Kind, Window};
 use skein_postgres::testing::TestCluster;
-use skein_protocol::methods::{ThreadCompactStart, TurnStart};
+use skein_protocol::methods::{ThreadInjectItems, TurnStart};
 use skein_protocol::notifications::TurnCompleted;
-use skein_protocol::thread::ThreadCompactStartParams;
+use skein_protocol::thread::ThreadInjectItemsParams;
 use skein_protocol::turn::TurnStatus;
 
 use super::links::{linked, linked_through_a_proxy, observed};
@@ -102,13 +103,18 @@ async fn the_clients_of_two_servers_meet_again_at_the_one_that_takes_their_threa
 #[tokio::test]
 async fn requests_without_an_answer_are_repeated_or_refused_when_their_server_is_killed() -> Result<()> {
     let database = TestCluster::shared().database().await;
-    let [(mut first, mut one), (second, mut other)] = linked(&database).await?;
+    let (proxy, [(mut first, mut one), (second, mut other)]) = linked_through_a_proxy(&database).await?;
     let thread = one.start_thread_with("mine").await?;
     other.resume(thread).await?;
     freeze(first.pid()).await?;
     let message = other.start_call::<TurnStart>(&turn_params(thread, "hello")).await?;
+    // Long, so that it is known when it is on its way, and the message before it.
+    let words = "word ".repeat(8_000);
+    let before = proxy.sent();
+    let items = vec![json!({ "type": "message", "role": "user", "content": words })];
     let never =
-        other.start_call::<ThreadCompactStart>(&ThreadCompactStartParams { thread_id: thread }).await?;
+        other.start_call::<ThreadInjectItems>(&ThreadInjectItemsParams { items, thread_id: thread }).await?;
+    proxy.until_sent(before + words.len(), PATIENCE).await?;
     first.kill().await?;
     let refused = other.answer(never).await?.err().context("it may have been done")?;
     assert_eq!(refused.reason(), "serverEnded");
