@@ -278,9 +278,12 @@ pub(crate) const SNIPPET_BEHIND: usize = 140;
 
 // --- owner ---
 
-/// Publications waiting for their records to be saved; above it the turn waits. Origin: guess; deltas of some seconds
-/// of a fast model.
-pub(crate) const PUBLICATIONS_WAITING: usize = 4_096;
+/// Bytes of a thread's publications that wait for their records to be saved; above it the turn waits. Origin: guess; a
+/// long answer of a model, or some results of tools.
+pub(crate) const PUBLICATIONS_WAITING: usize = 4 << 20;
+/// Bytes of the publications of all threads that wait for a storage that is away; above it their turns wait. Origin:
+/// guess; 64 threads with the most that one may have.
+pub(crate) const PUBLICATIONS_AWAY: usize = 256 << 20;
 /// How long a write or a sync may take before the log warns of the disk. Origin: guess; a person notices.
 pub(crate) const WRITE_WARNING: Duration = Duration::from_secs(5);
 /// How long a write or a sync may take before its thread counts as unsaved. An unload and a stop do not wait for it.

@@ -339,6 +339,7 @@ fn services(
         settings: Arc::new(SharedConfig::new(config)),
         pressure: MemoryPressure::woken_by(helpers.host().room_wanted()),
         freed: Arc::new(Freed::default()),
+        backlog: Arc::default(),
         keep_approval: approved::keep,
         clock,
         day: DayUse::default(),

@@ -19,6 +19,7 @@ use skein_turn::conversation_cache::ConversationCache;
 use skein_turn::surroundings::Surroundings;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::backlog::Backlog;
 use super::day::DayUse;
 use super::gaps::Gaps;
 use super::question_feed::QuestionFeed;
@@ -80,6 +81,8 @@ pub(crate) struct Context {
     pub(crate) pressure: MemoryPressure,
     /// Notes that a thread has freed memory.
     pub(crate) freed: Arc<Freed>,
+    /// The events that wait for a storage that is away.
+    pub(crate) backlog: Arc<Backlog>,
     /// The counters.
     pub(crate) counters: ServerCounters,
     /// The models.

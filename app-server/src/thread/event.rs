@@ -74,6 +74,8 @@ pub(crate) enum Event {
     Subscribers(Counts),
     /// How many requests of live connections are under way at the thread's helpers.
     Requests(usize),
+    /// Records wait for a storage that is away, or no longer.
+    Unsaved(bool),
     /// Whether a message of the queue is about to become a turn.
     Queue(QueueState),
     /// A client wants to subscribe.

@@ -11,10 +11,11 @@ use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::table::Recipients;
 use skein_store::history::History;
 use skein_store::rollout::record::{Record, RecordBody, ThreadClosed, ThreadOpened};
-use skein_store::rollout::{AppendError, Keep, Lease, StoreAway};
+use skein_store::rollout::{Keep, Lease, StoreAway};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::backlog::BacklogShare;
 use super::event::Materialised;
 use super::machine::Persistence;
 use super::outgoing::Outgoing;
@@ -67,8 +68,10 @@ pub(crate) struct Journal {
     opened: bool,
     /// Why the disk does not take records now.
     pub(crate) failure: Option<OpenFailure>,
-    /// That reason, if the storage is another machine's and does not serve.
+    /// That reason, if the storage is another machine's and does not serve. The publish queue waits for it.
     pub(crate) away: Option<StoreAway>,
+    /// The bytes that wait so.
+    waiting: BacklogShare,
     /// Ended turns whose ends are not on disk yet.
     ends: Vec<(EventSeq, TurnId)>,
     /// Ended turns that clients have to see as failed, because the disk refused their ends.
@@ -90,7 +93,7 @@ impl Journal {
             (Persistence::Durable, Materialised::No) => Sink::Memory(Vec::new()),
             (Persistence::Durable, Materialised::Yes) => Sink::Disk { batches: None, task: None },
         };
-        let queue = PublicationQueue::new(head);
+        let (queue, waiting) = (PublicationQueue::new(head), services.backlog.share());
         Self {
             services,
             lease,
@@ -108,6 +111,7 @@ impl Journal {
             opened: false,
             failure: None,
             away: None,
+            waiting,
             ends: Vec::new(),
             unsaved_ends: Vec::new(),
         }
@@ -155,12 +159,16 @@ impl Journal {
 
     /// Whether the writer and the publish queue take more. While they do not, the owner takes no reports of the turn.
     pub(crate) fn has_room(&self) -> bool {
-        if self.queue.len() > policy::PUBLICATIONS_WAITING {
-            return false;
-        }
+        let others = if self.away.is_some() { self.waiting.of_all() } else { 0 };
+        let waiting = self.queue.bytes();
+        waiting <= policy::PUBLICATIONS_WAITING && others <= policy::PUBLICATIONS_AWAY && !self.is_full()
+    }
+
+    /// Whether the writer takes no more.
+    pub(crate) fn is_full(&self) -> bool {
         match &self.sink {
-            Sink::Disk { batches: Some(writer), .. } => writer.capacity() > policy::WRITER_BATCHES / 2,
-            Sink::Disk { batches: None, .. } | Sink::None(_) | Sink::Memory(_) | Sink::Closed { .. } => true,
+            Sink::Disk { batches: Some(writer), .. } => writer.capacity() <= policy::WRITER_BATCHES / 2,
+            Sink::Disk { batches: None, .. } | Sink::None(_) | Sink::Memory(_) | Sink::Closed { .. } => false,
         }
     }
 
@@ -258,6 +266,8 @@ impl Journal {
             // A later owner must not meet the writes of this one.
             task.abort();
         }
+        self.away = None;
+        self.count_waiting();
         let unsaved = self.last.0.saturating_sub(self.queue.durable().0);
         usize::try_from(unsaved).unwrap_or(usize::MAX)
     }
@@ -268,10 +278,13 @@ impl Journal {
             Sink::None(_) | Sink::Memory(_) => EventSeq(0),
             Sink::Disk { .. } | Sink::Closed { .. } => self.last,
         };
-        self.queue.push(behind, what);
+        let bytes = what.bytes();
+        self.queue.push(behind, what, bytes);
+        self.count_waiting();
     }
 
-    /// Takes a report of the writer. After a failure the queue is published all the same, as not saved.
+    /// Takes a report of the writer. After a failure the queue is published all the same, as not saved, unless the storage is
+    /// away and may come back.
     pub(crate) fn receive(&mut self, written: &Written) {
         match written {
             Written::UpTo(seq, _) => {
@@ -281,16 +294,23 @@ impl Journal {
             }
             Written::Failed(error) => {
                 self.fail(error.to_string());
-                self.away = match error {
-                    AppendError::Away { why, .. } => Some(why.clone()),
-                    AppendError::Conflict { .. }
-                    | AppendError::Fenced { .. }
-                    | AppendError::Unknown { .. }
-                    | AppendError::Disk { .. } => None,
-                };
-                self.unsaved_ends.append(&mut self.ends);
+                self.away = error.away().cloned();
+                if self.away.is_none() {
+                    self.unsaved_ends.append(&mut self.ends);
+                }
             }
         }
+        self.count_waiting();
+    }
+
+    fn count_waiting(&mut self) {
+        let waits = self.away.is_some();
+        self.waiting.set(if waits { self.queue.bytes() } else { 0 });
+    }
+
+    /// Whether records wait for a storage that is away.
+    pub(crate) fn waits_for_store(&self) -> bool {
+        self.away.is_some() && self.queue.durable() < self.last
     }
 
     /// Notes that the disk takes no records, since now or since the failure that lasts.
@@ -307,11 +327,18 @@ impl Journal {
         }
     }
 
+    /// Takes these entries out of the publish queue.
+    pub(crate) fn take_outgoing(&mut self, which: impl Fn(&Outgoing) -> bool) -> Vec<Outgoing> {
+        let taken = self.queue.take(which);
+        self.count_waiting();
+        taken
+    }
+
     /// Drops the notification of record `number` if it is still queued.
     pub(crate) fn withdraw(&mut self, number: EventSeq) {
-        self.queue.retain(|waiting| match waiting {
-            Outgoing::Notify(notice) => notice.number != Some(number),
-            Outgoing::Acknowledge(_) | Outgoing::Due(_) => true,
+        self.take_outgoing(|waiting| match waiting {
+            Outgoing::Notify(notice) => notice.number == Some(number),
+            Outgoing::Acknowledge(_) | Outgoing::Due(_) => false,
         });
     }
 
@@ -320,7 +347,7 @@ impl Journal {
         if let Some(ready) = self.queue.pop_ready() {
             return Some((ready, Saved::Yes));
         }
-        self.failure.as_ref()?;
+        self.failure.as_ref().filter(|_| self.away.is_none())?;
         self.queue.pop().map(|unsaved| (unsaved, Saved::No))
     }
 

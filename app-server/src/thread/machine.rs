@@ -175,6 +175,8 @@ pub(crate) struct Machine {
     counts: Counts,
     questions: usize,
     requests: usize,
+    /// Whether records wait for a storage that is away.
+    unsaved: bool,
     queue: QueueState,
     turn: TurnKept,
     materialised: Materialised,
@@ -193,6 +195,7 @@ impl Machine {
             counts: Counts::default(),
             questions: 0,
             requests: 0,
+            unsaved: false,
             queue: QueueState::Quiet,
             turn: TurnKept::No,
             materialised: Materialised::No,
@@ -219,6 +222,7 @@ impl Machine {
                 self.settle(now)
             }
             Event::Requests(count) => self.requests(now, count),
+            Event::Unsaved(unsaved) => self.unsaved_is(now, unsaved),
             Event::Queue(queue) => self.queue_is(now, queue),
             Event::Resume(who) => self.resume(now, who),
             Event::Withdrawn(who) => self.withdrawn(who),
@@ -310,9 +314,9 @@ impl Machine {
         }
     }
 
-    /// Whether questions or requests to helpers are under way, or a turn is about to begin.
+    /// Whether questions or requests to helpers are under way, a turn is about to begin, or records wait for a storage that is away.
     pub(crate) fn active(&self) -> bool {
-        self.questions > 0 || self.requests > 0 || self.queue == QueueState::Ready
+        self.questions > 0 || self.requests > 0 || self.unsaved || self.queue == QueueState::Ready
     }
 
     fn requests(&mut self, now: Instant, count: usize) -> Vec<Effect> {
@@ -320,6 +324,11 @@ impl Machine {
             self.used(now);
         }
         self.requests = count;
+        self.settle(now)
+    }
+
+    fn unsaved_is(&mut self, now: Instant, unsaved: bool) -> Vec<Effect> {
+        self.unsaved = unsaved;
         self.settle(now)
     }
 
@@ -345,7 +354,7 @@ impl Machine {
         match &mut self.state {
             State::Loading { waiting, stop } => {
                 let (waiting, stop) = (std::mem::take(waiting), *stop);
-                self.materialised = materialised;
+                (self.materialised, self.unsaved) = (materialised, false);
                 self.announced = true;
                 self.state = next;
                 if stop {

@@ -5,6 +5,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod answering;
+mod backlog;
 pub(crate) mod budget;
 pub(crate) mod catalog;
 pub(crate) mod catch_up;

@@ -37,6 +37,17 @@ pub(crate) enum Outgoing {
     Due(Due),
 }
 
+impl Outgoing {
+    /// Its size in the publish queue, approximately.
+    pub(crate) fn bytes(&self) -> usize {
+        let more = match self {
+            Self::Notify(notice) => notice.broadcast.bytes(),
+            Self::Acknowledge(_) | Self::Due(_) => 0,
+        };
+        size_of::<Self>() + more
+    }
+}
+
 /// A step whose place in the publish queue decides what clients know.
 pub(crate) enum Due {
     /// A subscription: the answer holds a view of everything before this place in the queue, and the connection receives

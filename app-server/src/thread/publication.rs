@@ -10,19 +10,29 @@ use skein_protocol::ids::EventSeq;
 /// Entries to publish, each behind the last record numbered before it.
 #[derive(Debug)]
 pub(crate) struct PublicationQueue<T> {
-    waiting: VecDeque<(EventSeq, T)>,
+    waiting: VecDeque<WaitingPublication<T>>,
+    /// Of all waiting entries.
+    bytes: usize,
     durable: EventSeq,
+}
+
+#[derive(Debug)]
+struct WaitingPublication<T> {
+    behind: EventSeq,
+    bytes: usize,
+    what: T,
 }
 
 impl<T> PublicationQueue<T> {
     /// An empty queue. Every record up to `durable` is on disk.
     pub(crate) fn new(durable: EventSeq) -> Self {
-        Self { waiting: VecDeque::new(), durable }
+        Self { waiting: VecDeque::new(), bytes: 0, durable }
     }
 
-    /// Adds an entry that can be published once record `behind` is durable.
-    pub(crate) fn push(&mut self, behind: EventSeq, what: T) {
-        self.waiting.push_back((behind, what));
+    /// Adds an entry of this size that can be published once record `behind` is durable.
+    pub(crate) fn push(&mut self, behind: EventSeq, what: T, bytes: usize) {
+        self.bytes += bytes;
+        self.waiting.push_back(WaitingPublication { behind, bytes, what });
     }
 
     /// Notes that every record up to this one is durable.
@@ -32,29 +42,37 @@ impl<T> PublicationQueue<T> {
 
     /// The next entry whose record is durable.
     pub(crate) fn pop_ready(&mut self) -> Option<T> {
-        let (behind, _) = self.waiting.front()?;
-        if *behind > self.durable {
+        if self.waiting.front()?.behind > self.durable {
             return None;
         }
-        self.waiting.pop_front().map(|(_, what)| what)
+        self.pop()
     }
 
     /// The next entry, durable or not: for a failing disk.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        self.waiting.pop_front().map(|(_, what)| what)
+        let next = self.waiting.pop_front()?;
+        self.bytes -= next.bytes;
+        Some(next.what)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+    /// The size of all waiting entries.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The waiting entries, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.waiting.iter().map(|(_, what)| what)
+        self.waiting.iter().map(|waiting| &waiting.what)
     }
 
-    pub(crate) fn retain(&mut self, stays: impl Fn(&T) -> bool) {
-        self.waiting.retain(|(_, what)| stays(what));
+    /// Takes the waiting entries for which this is true, in order.
+    pub(crate) fn take(&mut self, which: impl Fn(&T) -> bool) -> Vec<T> {
+        let (taken, stay) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| which(&waiting.what));
+        self.waiting = stay;
+        self.bytes = self.waiting.iter().map(|waiting| waiting.bytes).sum();
+        let taken: VecDeque<WaitingPublication<T>> = taken;
+        taken.into_iter().map(|waiting| waiting.what).collect()
     }
 
     /// Every record up to this one is durable.
@@ -74,22 +92,23 @@ mod tests {
     #[test]
     fn nothing_is_published_before_its_record() {
         let mut queue = PublicationQueue::new(EventSeq(0));
-        queue.push(EventSeq(1), "started");
-        queue.push(EventSeq(1), "delta");
-        queue.push(EventSeq(2), "completed");
+        queue.push(EventSeq(1), "started", 1);
+        queue.push(EventSeq(1), "delta", 1);
+        queue.push(EventSeq(2), "completed", 1);
+        assert_eq!(queue.bytes(), 3);
         assert_eq!(ready(&mut queue), Vec::<&str>::new());
         queue.advance(EventSeq(1));
         assert_eq!(ready(&mut queue), ["started", "delta"]);
         queue.advance(EventSeq(2));
         assert_eq!(ready(&mut queue), ["completed"]);
-        assert_eq!(queue.len(), 0);
+        assert_eq!(queue.bytes(), 0);
     }
 
     #[test]
     fn an_entry_without_a_record_keeps_its_place_in_the_queue() {
         let mut queue = PublicationQueue::new(EventSeq(4));
-        queue.push(EventSeq(5), "answer");
-        queue.push(EventSeq(0), "status");
+        queue.push(EventSeq(5), "answer", 1);
+        queue.push(EventSeq(0), "status", 1);
         assert_eq!(ready(&mut queue), Vec::<&str>::new());
         queue.advance(EventSeq(5));
         queue.advance(EventSeq(3));

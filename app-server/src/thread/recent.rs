@@ -24,11 +24,11 @@ impl RecentEvents {
 
     /// Adds a published event.
     pub(crate) fn push(&mut self, seq: EventSeq, event: Broadcast) {
-        self.bytes += size(&event);
+        self.bytes += event.bytes();
         self.events.push_back((seq, event));
         while self.events.len() > policy::RECENT_EVENTS || self.bytes > policy::RECENT_BYTES {
             let Some((seq, oldest)) = self.events.pop_front() else { return };
-            self.bytes -= size(&oldest);
+            self.bytes -= oldest.bytes();
             self.base = self.base.max(seq);
         }
     }
@@ -43,11 +43,6 @@ impl RecentEvents {
         (seq >= self.base)
             .then(|| self.events.iter().filter(move |(number, _)| *number > seq).map(|(_, event)| event))
     }
-}
-
-/// Bytes of both forms.
-fn size(event: &Broadcast) -> usize {
-    event.plain.len() + event.numbered.as_ref().map_or(0, |numbered| numbered.len())
 }
 
 #[cfg(test)]

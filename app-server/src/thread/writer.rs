@@ -16,7 +16,7 @@ use skein_store::history::WaitingQuestion;
 use skein_store::index::ThreadIndex;
 use skein_store::index::moment::{self, Listed};
 use skein_store::rollout::record::Record;
-use skein_store::rollout::{AppendError, Appended, Keep, Lease, LogEntry, RolloutStore};
+use skein_store::rollout::{AppendError, Appended, Keep, Lease, LogEntry, RolloutStore, StoreAway};
 use tokio::sync::mpsc;
 
 use crate::policy;
@@ -184,7 +184,7 @@ impl Writer {
         let row = self.row.clone().filter(|_| count == self.unsaved.len());
         let entry = LogEntry { records: part, keep: self.keep, row };
         let appended = match self.append(head, entry, owner).await {
-            Err(AppendError::Unknown { .. }) if self.is_saved(last).await => Ok(Appended::unlisted(last)),
+            Err(error) if error.is_unknown() && self.is_saved(last).await => Ok(Appended::unlisted(last)),
             appended => appended,
         };
         match appended {
@@ -217,7 +217,7 @@ impl Writer {
             return Written::Failed(error);
         }
         // The same append is tried again, so that the store can find its records, and no more than these.
-        if matches!(error, AppendError::Unknown { .. }) && self.barriers.front() != Some(&last) {
+        if error.is_unknown() && self.barriers.front() != Some(&last) {
             self.barriers.push_front(last);
         }
         let pause = self.pause.map_or(policy::WRITE_RETRY_FIRST, |pause| pause * 2);
@@ -247,15 +247,24 @@ impl Writer {
             return done;
         }
         let records = self.unsaved.len();
-        tracing::warn!(thread = %lease.thread, records, "the disk is slow to take records of this thread; waiting");
+        tracing::warn!(thread = %lease.thread, records, "the storage is slow to take records of this thread; waiting");
         let longer = policy::WRITE_PATIENCE.saturating_sub(policy::WRITE_WARNING);
         if let Ok(done) = tokio::time::timeout(longer, &mut appended).await {
             return done;
         }
-        let reason = format!("the disk has not answered for {} s", policy::WRITE_PATIENCE.as_secs());
-        tracing::error!(thread = %lease.thread, reason, "the rollout of this thread cannot be written; still waiting");
+        let (thread, waited) = (lease.thread, policy::WRITE_PATIENCE.as_secs());
+        let error = match store.is_remote() {
+            true => {
+                let reason = format!("the database has not answered for {waited} s");
+                AppendError::Cut { thread, why: StoreAway { reason, retry_after: policy::BUSY_RETRY } }
+            }
+            false => {
+                AppendError::Unknown { thread, reason: format!("the disk has not answered for {waited} s") }
+            }
+        };
+        tracing::error!(%thread, %error, "the rollout of this thread cannot be written; still waiting");
         // An owner that is gone needs no report.
-        owner.send(Written::Failed(AppendError::Unknown { thread: lease.thread, reason })).await.ok();
+        owner.send(Written::Failed(error)).await.ok();
         appended.await
     }
 

@@ -7,9 +7,10 @@ use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::http::Request;
 use skein_integration_tests::requests::turn_params;
 use skein_postgres::testing::TestCluster;
+use skein_protocol::event::WarningNotification;
 use skein_protocol::extension::NodeStanding;
 use skein_protocol::methods::TurnStart;
-use skein_protocol::notifications::ItemAgentMessageDelta;
+use skein_protocol::notifications::{ItemAgentMessageDelta, TurnCompleted, Warning};
 use skein_protocol::turn::TurnStatus;
 
 use super::{stored_in, texts};
@@ -55,27 +56,31 @@ async fn an_orderly_restart_finds_closed_threads() -> Result<()> {
 }
 
 #[tokio::test]
-async fn while_the_database_is_away_input_is_refused_and_afterwards_all_goes_on() -> Result<()> {
+async fn while_the_database_is_away_turns_wait_and_afterwards_all_goes_on() -> Result<()> {
     let cluster = TestCluster::start();
     let database = cluster.database().await;
     let (home, mut client) = stored_in(&database).start_with_client().await?;
     let thread = client.start_thread_with("first").await?;
     cluster.stop();
-    let refused = client.refusal::<TurnStart>(turn_params(thread, "second"));
-    // This one was taken, and could not be saved; from here on the thread takes none.
-    assert_eq!(refused.await?.reason(), "notSaved");
+    let taken = client.start_call::<TurnStart>(&turn_params(thread, "second")).await?;
+    let is_of_database = |warning: &WarningNotification| warning.message.contains("database");
+    client.next::<Warning>(is_of_database).await?;
+    // From here on the thread takes none.
     let refused = client.refusal::<TurnStart>(turn_params(thread, "third")).await?;
     assert_eq!((refused.code, refused.reason()), (-32001, "storeUnavailable"));
     assert!(refused.data.and_then(|data| data.retry_after_ms).is_some());
     assert_eq!(client.loaded().await?, [thread], "requests from memory are answered");
     cluster.start_again();
+    let turn = client.answer(taken).await??.turn;
+    let end = client.next::<TurnCompleted>(|end| end.turn.id == turn.id).await?;
+    assert_eq!((end.turn.status, end.skein), (TurnStatus::Completed, None));
     let answered = async { while client.say(thread, "fourth").await.is_err() {} };
     tokio::time::timeout(PATIENCE, answered).await.context("the thread does not go on")?;
     let read = client.read_thread(thread).await?;
     let texts = texts(&read);
     let count = |text: &str| texts.iter().filter(|found| *found == text).count();
     // Each acknowledged message and its answer.
-    assert_eq!((count("first"), count("third"), count("fourth")), (2, 0, 2), "{texts:?}");
+    assert_eq!(["first", "second", "third", "fourth"].map(count), [2, 2, 0, 2], "{texts:?}");
     home.finish().await
 }
 

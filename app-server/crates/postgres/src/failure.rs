@@ -2,8 +2,8 @@
 
 use std::io;
 
-use skein_protocol::ids::ThreadId;
-use skein_store::rollout::{AppendError, MoveError, ReadError, StoreAway};
+use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::rollout::{AppendError, DiskKind, MoveError, ReadError, StoreAway};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::policy;
@@ -16,17 +16,28 @@ pub(crate) enum DbFailure {
     Refused {
         /// The sentence for a person.
         reason: String,
-        /// Whether one of the statement's threads is the cause, such as a row that another statement holds.
-        of_one: bool,
+        /// The part that is the cause.
+        cause: Cause,
     },
     /// The statement may count, now or in a moment.
     Unknown(String),
 }
 
+/// The cause of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The database, or the way to it: the next statement may fare better.
+    Database,
+    /// A row of the statement, which another statement holds.
+    HeldRow,
+    /// The values of the statement. The database will refuse them again.
+    Values,
+}
+
 impl DbFailure {
     /// A refusal with this sentence.
     pub(crate) fn refused(reason: impl Into<String>) -> Self {
-        Self::Refused { reason: reason.into(), of_one: false }
+        Self::Refused { reason: reason.into(), cause: Cause::Database }
     }
 
     /// The failure behind an error of a statement that was sent.
@@ -41,7 +52,7 @@ impl DbFailure {
     /// The failure behind an error of a connection that was not made.
     pub(crate) fn of_unconnected(error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(db) => Self::of_refusal(db),
+            Some(db) => Self::refused(sentence(db)),
             None if let Some(why) = tls::distrust(error) => Self::refused(format!(
                 "the database does not prove that it is the right one ({why}); name the file with its authority's certificate in \
                  sslrootcert, renew its certificate, or correct the host of the address"
@@ -54,11 +65,21 @@ impl DbFailure {
     }
 
     fn of_refusal(error: &DbError) -> Self {
-        // A row that another statement holds, or the classes of data (22) and constraints (23).
-        let code = error.code().code();
-        let of_one =
-            *error.code() == SqlState::LOCK_NOT_AVAILABLE || code.starts_with("22") || code.starts_with("23");
-        Self::Refused { reason: sentence(error), of_one }
+        let cause = match error.code().code() {
+            _ if *error.code() == SqlState::LOCK_NOT_AVAILABLE => Cause::HeldRow,
+            // The classes of data, of constraints, and of the limits of a program.
+            code if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) => Cause::Values,
+            _other => Cause::Database,
+        };
+        Self::Refused { reason: sentence(error), cause }
+    }
+
+    /// Whether the cause is one thread of the statement, and the others may fare better.
+    pub(crate) fn is_of_rows(&self) -> bool {
+        match self {
+            Self::Refused { cause, .. } => *cause != Cause::Database,
+            Self::Unknown(_) => false,
+        }
     }
 
     /// The sentence for a person.
@@ -73,17 +94,25 @@ impl DbFailure {
         StoreAway { reason, retry_after: policy::RETRY_AFTER }
     }
 
-    /// The failure of an append.
-    pub(crate) fn of_append(self, thread: ThreadId) -> AppendError {
+    /// The failure of an append behind record `head`.
+    pub(crate) fn of_append(self, thread: ThreadId, head: EventSeq) -> AppendError {
         match self {
-            Self::Unknown(reason) => AppendError::Unknown { thread, reason },
-            refused @ Self::Refused { .. } => AppendError::Away { thread, why: refused.away() },
+            unknown @ Self::Unknown(_) => AppendError::Cut { thread, why: unknown.away() },
+            Self::Refused { reason, cause: Cause::Values } => {
+                AppendError::Disk { thread, kind: DiskKind::Io, head, source: io::Error::other(reason) }
+            }
+            refused @ Self::Refused { cause: Cause::Database | Cause::HeldRow, .. } => {
+                AppendError::Away { thread, why: refused.away() }
+            }
         }
     }
 
-    /// The failure of a step before an append: nothing of the append was sent.
-    pub(crate) fn before_append(self, thread: ThreadId) -> AppendError {
-        AppendError::Away { thread, why: self.away() }
+    /// The failure of a step before an append behind record `head`: nothing of the append was sent.
+    pub(crate) fn before_append(self, thread: ThreadId, head: EventSeq) -> AppendError {
+        match self {
+            unknown @ Self::Unknown(_) => AppendError::Away { thread, why: unknown.away() },
+            refused @ Self::Refused { .. } => refused.of_append(thread, head),
+        }
     }
 
     /// The failure of a read.

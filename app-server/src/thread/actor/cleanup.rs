@@ -3,7 +3,7 @@
 //! everything has stopped, so that no load begins beside the remains.
 
 use super::Owner;
-use super::effects::announce_closed;
+use super::effects::{announce_closed, refuse_join};
 use super::log::{Log, Send};
 use super::questions::resolved;
 use crate::thread::Context;
@@ -11,7 +11,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::TurnKept;
 use crate::thread::journal::Saved;
 use crate::thread::machine::Phase;
-use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
+use crate::thread::outgoing::{Due, Outgoing};
 
 impl Owner {
     /// Stops everything that the owner has started, and answers the requests that it held.
@@ -70,11 +70,7 @@ fn show(log: &Log, phase: Phase) {
 /// Sends saved entries of the publish queue. Refuses or drops the others.
 fn settle_queue(services: &Context, log: &mut Log) {
     let error = ThreadError::BrokeOff { id: log.id() }.to_wire();
-    let refuse = |ticket, answer: LateAnswer| {
-        services.subscribers.end_resume(ticket);
-        let (Ok(answer) | Err(answer)) = answer(None);
-        answer.replace_with(&error).send();
-    };
+    let refuse = |ticket, answer| refuse_join(services, ticket, answer, &error);
     for (outgoing, saved) in log.drain() {
         match (outgoing, saved) {
             (outgoing @ Outgoing::Acknowledge(_), _) | (outgoing @ Outgoing::Notify(_), Saved::Yes) => {

@@ -98,6 +98,12 @@ impl Owner {
     /// A thread in use keeps its settings, whatever a resume names. A thread without helpers and subscribers is not in use: a
     /// request such as a rename has loaded it.
     fn resume(&mut self, resume: Box<Resume>) {
+        if self.machine.is_loaded()
+            && self.log.waits_for_store()
+            && let Some(error) = self.log.refusal()
+        {
+            return Command::Resume(resume).refuse(&self.services, &error.to_wire());
+        }
         let is_idle = self.machine.is_loaded() && self.turns.id().is_none();
         if is_idle && self.helpers.started().is_none() && self.parts().counts().subscribers == 0 {
             self.helpers.change_for(&resume.helpers);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_protocol::error::WireError;
 use skein_protocol::event::ThreadClosedNotification;
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::ThreadId;
@@ -24,7 +25,8 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, TurnKept, WaiterId};
 use crate::thread::journal::Saved;
 use crate::thread::machine::Persistence;
-use crate::thread::outgoing::{Due, Notice};
+use crate::thread::outgoing::{Due, LateAnswer, Notice};
+use crate::thread::subscribers::Ticket;
 use crate::thread::writer::Written;
 
 impl Owner {
@@ -150,6 +152,7 @@ impl Owner {
 
     /// Takes a report of the writer.
     pub(super) fn written(&mut self, written: &Written) {
+        let waited = self.log.waits_for_store();
         let is_last = self.log.take(written);
         match written {
             Written::UpTo(_, listed) if is_last => {
@@ -166,8 +169,26 @@ impl Owner {
             }
             Written::UpTo(..) => self.unpark(),
             Written::Failed(error) if error.is_final() => self.step(Event::Fenced),
+            Written::Failed(error) if error.away().is_some() => self.hold(waited),
             Written::Failed(error) if self.turns.fail(&error.to_string()) => self.step(Event::Interrupt),
             Written::Failed(_) => self.parts().fail_unsaved_turns(),
+        }
+        if self.log.waits_for_store() != waited {
+            self.step(Event::Unsaved(!waited));
+        }
+    }
+
+    /// The storage is away, and `waited` says whether that is known. Tells the clients once, as they hear nothing of what waits.
+    fn hold(&mut self, waited: bool) {
+        if waited || !self.machine.is_loaded() {
+            return;
+        }
+        let (Some(why), Some(refusal)) = (self.log.failure(), self.log.refusal()) else { return };
+        let message = format!("{why}; the thread goes on, and what is new in it comes when it is saved");
+        self.log.warn_at_once(message);
+        // No view that events could continue is there before that.
+        for (ticket, answer) in self.log.take_joins() {
+            refuse_join(&self.services, ticket, answer, &refusal.to_wire());
         }
     }
 
@@ -230,6 +251,13 @@ impl Owner {
             questions.put_again(connection, &helpers.audience(&services.subscribers, creator));
         }
     }
+}
+
+/// Refuses a subscription that waits in the publish queue.
+pub(super) fn refuse_join(services: &Context, ticket: Ticket, answer: LateAnswer, error: &WireError) {
+    services.subscribers.end_resume(ticket);
+    let (Ok(answer) | Err(answer)) = answer(None);
+    answer.replace_with(error).send();
 }
 
 impl ThreadParts<'_> {

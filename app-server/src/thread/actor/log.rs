@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use skein_base::clock::WallMs;
 use skein_config::ServerConfig;
+use skein_protocol::event::WarningNotification;
 use skein_protocol::extension::{ThreadOwner, ThreadPicture};
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItemBody;
+use skein_protocol::notifications::Warning;
 use skein_protocol::table::{Notification, Recipients};
 use skein_protocol::thread::{Thread, ThreadStatus};
 use skein_protocol::turn::Turn;
@@ -25,9 +27,9 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
 use crate::thread::journal::{Journal, Saved, reach};
 use crate::thread::machine::Persistence;
-use crate::thread::outgoing::{Due, Notice, Outgoing};
+use crate::thread::outgoing::{Due, LateAnswer, Notice, Outgoing};
 use crate::thread::snapshot::Snapshot;
-use crate::thread::subscribers::Broadcast;
+use crate::thread::subscribers::{Broadcast, Ticket};
 use crate::thread::writer::Written;
 use crate::thread::{Context, events};
 
@@ -47,7 +49,7 @@ pub(super) struct Log {
 /// Which part of the publish queue is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Send {
-    /// Entries whose records are durable, or all while the disk fails.
+    /// Entries whose records are durable, or all while the disk fails. A storage on another machine that is away is waited for.
     Ready,
     /// All, saved or not.
     All,
@@ -183,9 +185,18 @@ impl Log {
         Some(&self.journal.as_ref()?.failure.as_ref()?.why)
     }
 
+    /// Whether records wait for a storage that is away.
+    pub(super) fn waits_for_store(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::waits_for_store)
+    }
+
     /// Whether the writer and the publish queue take more.
     pub(super) fn has_room(&self) -> bool {
         self.journal.as_ref().is_none_or(Journal::has_room)
+    }
+
+    fn is_full(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_full)
     }
 
     /// Why nothing new is written now.
@@ -196,7 +207,7 @@ impl Log {
         }
         match self.failure() {
             Some(why) => Some(ThreadError::NotSaved { id, why: why.to_owned() }),
-            None if !self.has_room() => Some(ThreadError::Busy { id }),
+            None if self.is_full() => Some(ThreadError::Busy { id }),
             None => None,
         }
     }
@@ -334,6 +345,12 @@ impl Log {
         }
     }
 
+    /// Tells the subscribers of a difficulty, before everything that waits in the publish queue.
+    pub(super) fn warn_at_once(&mut self, message: String) {
+        let params = WarningNotification { message, thread_id: Some(self.thread) };
+        self.send_notice(self.notice::<Warning>(&params), Saved::Yes);
+    }
+
     /// A notification without a number for the subscribers.
     pub(super) fn notice<N: Notification>(&self, params: &N::Params) -> Notice {
         Notice::new::<N>(Recipients::Subscribers, params, self.wall(), None)
@@ -392,6 +409,20 @@ impl Log {
         }
     }
 
+    /// Takes the subscriptions that begin with a view out of the publish queue.
+    pub(super) fn take_joins(&mut self) -> Vec<(Ticket, LateAnswer)> {
+        let is_join = |what: &Outgoing| matches!(what, Outgoing::Due(Due::Join { .. } | Due::CatchUp(_)));
+        let taken = self.journal.as_mut().map(|journal| journal.take_outgoing(is_join)).unwrap_or_default();
+        let join = |what| match what {
+            Outgoing::Due(Due::Join { ticket, answer, .. }) => Some((ticket, answer)),
+            Outgoing::Due(Due::CatchUp(resume)) => Some((resume.ticket, resume.answer)),
+            Outgoing::Due(Due::JoinAt(..) | Due::Ask(_)) | Outgoing::Notify(_) | Outgoing::Acknowledge(_) => {
+                None
+            }
+        };
+        taken.into_iter().filter_map(join).collect()
+    }
+
     /// Subscriptions and questions in the publish queue.
     pub(super) fn queued(&self) -> impl Iterator<Item = &Due> {
         self.journal.iter().flat_map(Journal::outgoing).filter_map(|outgoing| match outgoing {
@@ -444,6 +475,8 @@ impl Log {
     /// Abandons records that the disk did not take in time.
     pub(super) fn give_up(&mut self) {
         let unsaved = self.journal.as_mut().map_or(0, Journal::abandon);
+        // A report on its way is about records that are lost.
+        self.written = mpsc::channel(policy::WRITER_BATCHES);
         self.has_lost |= unsaved > 0;
         tracing::error!(thread = %self.thread, records = unsaved, "the storage did not take records of this thread; they are lost");
         self.services.counters.unsaved_records.add(u64::try_from(unsaved).unwrap_or(u64::MAX));

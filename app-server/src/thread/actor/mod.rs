@@ -186,7 +186,7 @@ impl Owner {
         if (kept, questions) != (before, asked) {
             self.step(Event::Turn { kept, questions });
         }
-        if self.turns.drains() {
+        if self.turns.drains() && !self.log.waits_for_store() {
             self.leave_to_next_server(kept);
         }
     }
@@ -195,6 +195,7 @@ impl Owner {
     /// it is at rest.
     fn leave_to_next_server(&mut self, kept: TurnKept) {
         match kept {
+            _ if self.turns.is_at_rest() => self.step(Event::Shutdown),
             TurnKept::No if self.turns.id().is_none() && !self.machine.active() => self.step(Event::Shutdown),
             TurnKept::No => {}
             TurnKept::Yes => self.turns.end_early(),
@@ -206,7 +207,9 @@ impl Owner {
     /// room, the turn waits for the disk, and commands are still answered.
     async fn next(&mut self) -> Wakeup {
         let deadline = self.machine.deadline();
-        let (has_room, checkpoint_at) = (self.log.has_room(), self.log.checkpoint_at());
+        // A turn that is stopped has little to report.
+        let has_room = self.log.has_room() || self.turns.is_stopped();
+        let checkpoint_at = self.log.checkpoint_at();
         let unanswerable_at = self.questions.unanswerable_at(self.machine.policy().question_grace);
         let (helper_events, helper_questions) = self.helpers.inbox();
         tokio::select! {

@@ -102,9 +102,7 @@ fn refusal(log: &Log, to: Destination, is_materialised: bool) -> Option<ThreadEr
         (Destination::Archive, Persistence::Durable) if !is_materialised => {
             Some(ThreadError::NothingToArchive { id })
         }
-        (Destination::Archive, Persistence::Durable) => {
-            Some(ThreadError::NotSaved { id, why: log.failure()?.to_owned() })
-        }
+        (Destination::Archive, Persistence::Durable) => log.failure().and_then(|_| log.refusal()),
     }
 }
 

@@ -61,6 +61,8 @@ struct RunningTurn {
     cancel: CancellationToken,
     /// Cancelled when no call and no request begins any more.
     ends_early: CancellationToken,
+    /// Whether it has ended early, without an end.
+    rests: bool,
     /// Requests of a turn that ends early. They stay without an answer.
     held: Vec<Box<dyn std::any::Any + Send>>,
     steers: mpsc::Sender<Added>,
@@ -209,6 +211,23 @@ impl TurnState {
         if let Some(turn) = &self.running {
             turn.ends_early.cancel();
         }
+    }
+
+    /// Whether the turn has been told to end, by a user or for the next server.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.running.as_ref().is_some_and(|turn| turn.cancel.is_cancelled() || turn.ends_early.is_cancelled())
+    }
+
+    /// Notes that the turn has ended early.
+    fn rest(&mut self) {
+        if let Some(turn) = &mut self.running {
+            turn.rests = true;
+        }
+    }
+
+    /// Whether the turn has ended early, and waits for the next server.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.running.as_ref().is_some_and(|turn| turn.rests)
     }
 
     /// Holds a request of a turn that ends early; returns that of another turn.
@@ -367,7 +386,7 @@ impl Owner {
             Report::MayWork(permit) => self.repair.works_with(permit),
             Report::Surroundings(found) => self.helpers.found(Some(found)),
             Report::WantsHelpers(give) => self.command(Command::Helpers(give)),
-            Report::AtRest => self.step(Event::Shutdown),
+            Report::AtRest => self.turns.rest(),
             Report::Ended(outcome) => self.end_turn(outcome),
         }
     }

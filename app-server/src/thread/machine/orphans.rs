@@ -74,7 +74,8 @@ impl Machine {
         is_durable && self.turn == TurnKept::Waits && self.requests == 0
     }
 
+    /// A thread whose records wait for a storage that is away stays, as long as that takes.
     fn orphaned(&self) -> bool {
-        self.counts.subscribers == 0
+        self.counts.subscribers == 0 && !self.unsaved
     }
 }

@@ -33,6 +33,7 @@ impl Machine {
         };
         let refusal = match force {
             Force::No if (runs || self.active()) && !(runs && waits) => Some(UnloadRefusal::Active),
+            Force::No | Force::IfDeserted if self.unsaved => Some(UnloadRefusal::Active),
             Force::No | Force::IfDeserted if others > 0 => Some(UnloadRefusal::Subscribed),
             Force::No | Force::IfDeserted | Force::Yes => None,
         };

@@ -70,6 +70,13 @@ pub(crate) struct Broadcast {
     pub(crate) announcement: Option<Announcement>,
 }
 
+impl Broadcast {
+    /// Bytes of both forms.
+    pub(crate) fn bytes(&self) -> usize {
+        self.plain.len() + self.numbered.as_ref().map_or(0, |numbered| numbered.len())
+    }
+}
+
 /// A receiver of notifications, shared by both maps.
 #[derive(Debug)]
 pub(crate) struct Receiver {

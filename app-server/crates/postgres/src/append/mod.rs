@@ -88,7 +88,7 @@ impl Appends {
                 self.done.fetch_add(1, Relaxed);
                 self.trust(job.lease.thread);
             }
-            Err(AppendError::Unknown { .. }) => {
+            Err(AppendError::Unknown { .. } | AppendError::Cut { .. }) => {
                 self.failed.fetch_add(1, Relaxed);
                 self.doubt(job.lease.thread);
             }
@@ -136,9 +136,16 @@ impl Appender {
                     }
                 }
             }
-            Err(DbFailure::Refused { of_one: true, .. }) if batch.len() > 1 => {
+            Err(failure) if failure.is_of_rows() && batch.len() > 1 => {
+                // The others are not sent any more, and wait for no connection.
+                let mut lost: Option<DbFailure> = None;
                 for job in batch {
-                    let answer = self.write_alone(&job).await;
+                    let answer = match &lost {
+                        Some(lost) => Err(DbFailure::refused(lost.reason())),
+                        None => self.write_alone(&job).await,
+                    };
+                    lost = lost
+                        .or_else(|| answer.as_ref().err().filter(|failure| !failure.is_of_rows()).cloned());
                     self.answer(job, answer);
                 }
             }
@@ -151,8 +158,8 @@ impl Appender {
     }
 
     fn answer(&self, job: AppendJob, answer: Result<Result<Appended, AppendError>, DbFailure>) {
-        let thread = job.lease.thread;
-        self.appends.answer(job, answer.unwrap_or_else(|failure| Err(failure.of_append(thread))));
+        let (thread, head) = (job.lease.thread, job.expected);
+        self.appends.answer(job, answer.unwrap_or_else(|failure| Err(failure.of_append(thread, head))));
     }
 
     /// Answers an append that the statement left out, or writes it all the same.

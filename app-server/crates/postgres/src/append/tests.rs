@@ -101,10 +101,12 @@ async fn a_thread_that_the_database_refuses_stops_no_other_of_its_batch() {
         format!("insert into records (thread, seq, line) values ('{}', 2, 'no record')", thread(2).uuid());
     TestCluster::shared().run(&at.name, &stray).await;
     let answers = write(&mut appender, (1..=3).map(|n| job(lease(thread(n)), 1)).collect()).await;
-    let [Ok(EventSeq(2)), Err(AppendError::Away { why, .. }), Ok(EventSeq(2))] = &answers[..] else {
+    let [Ok(EventSeq(2)), Err(error @ AppendError::Disk { head: EventSeq(1), .. }), Ok(EventSeq(2))] =
+        &answers[..]
+    else {
         panic!("{answers:?}")
     };
-    assert!(why.reason.contains("23505"), "{why}");
+    assert!(error.to_string().contains("23505"), "{error}");
 }
 
 /// However many threads there are, a batch reads only the rows of its own.

@@ -54,29 +54,33 @@ impl PgStore {
         then: Vec<Record>,
     ) -> Result<Appended, CopyError> {
         let thread = lease.thread;
-        let node = self.appends.node.of_claims().map_err(|lost| self.failed(lost).before_append(thread))?;
+        let node = self
+            .appends
+            .node
+            .of_claims()
+            .map_err(|lost| self.failed(lost).before_append(thread, EventSeq(0)))?;
         let _turn = self.rows.turn_of(thread).await;
         let source = self.find_head(from).await.map_err(self.unread(from))?;
         if source.seq == EventSeq(0) || source.trashed {
             return Err(ReadError::Missing(from).into());
         }
-        let before = |failure| self.failed(failure).before_append(thread);
+        let before = |failure| self.failed(failure).before_append(thread, EventSeq(0));
         let there = self.find_head(thread).await.map_err(before)?;
         if there.seq > EventSeq(0) {
             return Err(AppendError::Conflict { thread, head: there.visible() }.into());
         }
-        let encoded = self.encode(thread, &then)?;
+        let encoded = self.encode(thread, EventSeq(0), &then)?;
         let up_to = up_to.min(source.seq);
         let header = match encoded.header {
             0 => self.header_of(from, up_to).await?,
             header => EventSeq(header),
         };
         self.copy_pieces(from, thread, up_to).await.map_err(before)?;
-        self.keep_beside(lease, &encoded.texts, &then).await?;
+        self.keep_beside((lease, EventSeq(0)), &encoded.texts, &then).await?;
         self.lock_open().note(thread, encoded.opens.max(source.term));
         let head = then.last().map_or(up_to, |last| last.seq);
         let made = self.finish((thread, node), head, header, source.term, &encoded).await;
-        match made.map_err(|failure| self.failed(failure).of_append(thread)) {
+        match made.map_err(|failure| self.failed(failure).of_append(thread, EventSeq(0))) {
             Ok(true) => Ok(Appended::unlisted(head)),
             Ok(false) => Err(AppendError::Conflict { thread, head: EventSeq(0) }.into()),
             Err(error) => {

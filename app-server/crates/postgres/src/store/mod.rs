@@ -135,6 +135,10 @@ impl RolloutStore for PgStore {
         self.database.life()
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     async fn append(
         &self,
         lease: Lease,

@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use super::encoded::EncodedRows;
 use super::{PgStore, seq};
 use crate::append::{AppendJob, HeadRow};
-use crate::failure::DbFailure;
+use crate::failure::{Cause, DbFailure};
 
 /// A write of our own behind one whose outcome is unknown. It waits for the row, so it comes behind that write; and where a
 /// standby confirms commits, it is confirmed only after that write is.
@@ -26,14 +26,18 @@ impl PgStore {
         LogEntry { records, row, .. }: LogEntry,
     ) -> Result<Appended, AppendError> {
         let thread = lease.thread;
-        let node = self.appends.node.of_claims().map_err(|lost| self.failed(lost).before_append(thread))?;
+        let node = self
+            .appends
+            .node
+            .of_claims()
+            .map_err(|lost| self.failed(lost).before_append(thread, expected))?;
         let turn = self.rows.turn_of(thread).await;
         // The head is not known here, so this finds only records that do not continue the expected one.
         if order::check(lease, expected, &records, expected, Term(0)).is_err() {
             return Err(self.refusal(lease, expected, &records).await);
         }
-        let encoded = self.encode(thread, &records)?;
-        self.keep_beside(lease, &encoded.texts, &records).await?;
+        let encoded = self.encode(thread, expected, &records)?;
+        self.keep_beside((lease, expected), &encoded.texts, &records).await?;
         self.lock_open().note(thread, lease.term);
         let (reply, answer) = oneshot::channel();
         let job = AppendJob {
@@ -49,7 +53,7 @@ impl PgStore {
         };
         if !self.appends.queue.push(job) {
             let full = "too many appends wait for the database; try again in a moment";
-            return Err(self.failed(DbFailure::refused(full)).of_append(thread));
+            return Err(self.failed(DbFailure::refused(full)).of_append(thread, expected));
         }
         answer.await.unwrap_or_else(|_| {
             self.appends.doubt(thread);
@@ -57,9 +61,17 @@ impl PgStore {
         })
     }
 
-    pub(super) fn encode(&self, thread: ThreadId, records: &[Record]) -> Result<EncodedRows, AppendError> {
+    /// The records behind record `head` as rows.
+    pub(super) fn encode(
+        &self,
+        thread: ThreadId,
+        head: EventSeq,
+        records: &[Record],
+    ) -> Result<EncodedRows, AppendError> {
         apart(|| EncodedRows::of(records)).map_err(|error| {
-            self.failed(DbFailure::refused(format!("a record is no JSON: {error}"))).of_append(thread)
+            let failure =
+                DbFailure::Refused { reason: format!("a record is no JSON: {error}"), cause: Cause::Values };
+            self.failed(failure).of_append(thread, head)
         })
     }
 
@@ -68,7 +80,7 @@ impl PgStore {
         let thread = lease.thread;
         let there = match self.find_head(thread).await {
             Ok(there) => there,
-            Err(failure) => return self.failed(failure).before_append(thread),
+            Err(failure) => return self.failed(failure).before_append(thread, expected),
         };
         let head = there.visible();
         match order::check(lease, expected, records, head, there.term) {
@@ -95,10 +107,10 @@ impl PgStore {
         }
     }
 
-    /// Brings everything to the database that records need beside their lines.
+    /// Brings everything to the database that records behind record `head` need beside their lines.
     pub(super) async fn keep_beside(
         &self,
-        lease: Lease,
+        (lease, head): (Lease, EventSeq),
         texts: &[skein_store::rollout::blob::Blob],
         records: &[Record],
     ) -> Result<(), AppendError> {
@@ -108,6 +120,6 @@ impl PgStore {
             Ok(()) => self.keep_secrets(lease, records).await,
             refused => refused,
         };
-        kept.map_err(|failure| self.failed(failure).before_append(thread))
+        kept.map_err(|failure| self.failed(failure).before_append(thread, head))
     }
 }

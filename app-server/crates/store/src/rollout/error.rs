@@ -64,7 +64,16 @@ pub enum AppendError {
         /// The reason.
         reason: String,
     },
-    /// The disk refused. None of these records counts; a retry of the same call is safe.
+    /// The storage is another machine's, and the way to it broke before the answer. The outcome is unknown: read the head,
+    /// never retry blindly.
+    #[error("it is not known whether the records of thread {thread} were saved ({why}); read its end first")]
+    Cut {
+        /// The thread.
+        thread: ThreadId,
+        /// The storage's reason.
+        why: StoreAway,
+    },
+    /// The storage refused these records. None of them counts; a retry of the same call is safe.
     #[error("thread {thread} cannot be saved: {}{source}", kind.reason(source))]
     Disk {
         /// The thread.
@@ -93,7 +102,23 @@ impl AppendError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Conflict { .. } | Self::Fenced { .. } => true,
-            Self::Unknown { .. } | Self::Disk { .. } | Self::Away { .. } => false,
+            Self::Unknown { .. } | Self::Cut { .. } | Self::Disk { .. } | Self::Away { .. } => false,
+        }
+    }
+
+    /// Whether the records may have been written.
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::Unknown { .. } | Self::Cut { .. } => true,
+            Self::Conflict { .. } | Self::Fenced { .. } | Self::Disk { .. } | Self::Away { .. } => false,
+        }
+    }
+
+    /// Why the storage on another machine does not serve, if that is the reason.
+    pub fn away(&self) -> Option<&StoreAway> {
+        match self {
+            Self::Cut { why, .. } | Self::Away { why, .. } => Some(why),
+            Self::Conflict { .. } | Self::Fenced { .. } | Self::Unknown { .. } | Self::Disk { .. } => None,
         }
     }
 }

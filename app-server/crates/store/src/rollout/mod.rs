@@ -169,6 +169,11 @@ pub trait RolloutStore: Send + Sync {
     /// Another life may have lost the newest records that no `thread.closed` follows: see [`Loaded::next_epoch`].
     fn life(&self) -> Uuid;
 
+    /// Whether the storage is another machine's. While that is away, an append is tried again for as long as it takes.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Appends the records of `entry`, all or none, behind record `expected` (0 for a new rollout). A store with the lists sets
     /// the row in the same transaction. Creates the open marker before it touches the rollout. Dropping the future does not stop a started append: a later
     /// [`head`](RolloutStore::head) or [`load`](RolloutStore::load) waits for it and sees it.

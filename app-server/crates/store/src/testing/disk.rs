@@ -1,9 +1,10 @@
 //! A store that tests control.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use skein_base::clock::WallMs;
@@ -15,8 +16,22 @@ use uuid::Uuid;
 use crate::rollout::record::{Record, SecretValues};
 use crate::rollout::{
     AppendError, Appended, CopyError, DiskKind, Lease, Loaded, Location, LogEntry, MayHold, MoveError,
-    OpenMarker, ReadError, RecordPage, RolloutCounts, RolloutStore,
+    OpenMarker, ReadError, RecordPage, RolloutCounts, RolloutStore, StoreAway,
 };
+
+/// The time that a store that is away names.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How appends are refused.
+#[derive(Debug, Clone, Copy)]
+enum TestRefusal {
+    /// Like a full disk.
+    Full,
+    /// Like a database that goes in the middle of the next append.
+    Cut,
+    /// Like a database that has gone.
+    Away,
+}
 
 /// A store in front of a real one: it counts, waits and refuses as a test wishes.
 pub struct TestStore {
@@ -42,10 +57,11 @@ pub struct TestStore {
     /// The types of all written records.
     written: watch::Sender<Vec<String>>,
     /// Threads whose appends are refused.
-    refused: Mutex<BTreeSet<ThreadId>>,
+    refused: Mutex<BTreeMap<ThreadId, TestRefusal>>,
     held: Mutex<BTreeSet<ThreadId>>,
     /// The life of the storage, if it is not that of `inner`.
     life: Mutex<Option<Uuid>>,
+    remote: AtomicBool,
 }
 
 impl TestStore {
@@ -69,6 +85,7 @@ impl TestStore {
             refused: Mutex::default(),
             held: Mutex::default(),
             life: Mutex::default(),
+            remote: AtomicBool::new(false),
         }
     }
 
@@ -203,7 +220,14 @@ impl TestStore {
 
     /// Refuses appends to this thread from now on, like a full disk.
     pub fn refuse(&self, thread: ThreadId) {
-        self.refused().insert(thread);
+        self.refused().insert(thread, TestRefusal::Full);
+    }
+
+    /// Refuses appends to this thread from now on, like a database that has gone: the outcome of the next one is unknown. The storage is
+    /// another machine's from then on.
+    pub fn cut(&self, thread: ThreadId) {
+        self.remote.store(true, Ordering::SeqCst);
+        self.refused().insert(thread, TestRefusal::Cut);
     }
 
     /// Accepts appends to this thread again.
@@ -216,8 +240,26 @@ impl TestStore {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
-    fn refused(&self) -> std::sync::MutexGuard<'_, BTreeSet<ThreadId>> {
+    fn refused(&self) -> std::sync::MutexGuard<'_, BTreeMap<ThreadId, TestRefusal>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses an append behind record `head`, as the test wishes.
+    fn may_append(&self, thread: ThreadId, head: EventSeq) -> Result<(), AppendError> {
+        let mut refused = self.refused();
+        let Some(how) = refused.get_mut(&thread) else { return Ok(()) };
+        let why = || StoreAway { reason: "the database is away".to_owned(), retry_after: RETRY_AFTER };
+        match *how {
+            TestRefusal::Full => {
+                let source = io::Error::from(io::ErrorKind::StorageFull);
+                Err(AppendError::Disk { thread, kind: DiskKind::Full, head, source })
+            }
+            TestRefusal::Cut => {
+                *how = TestRefusal::Away;
+                Err(AppendError::Cut { thread, why: why() })
+            }
+            TestRefusal::Away => Err(AppendError::Away { thread, why: why() }),
+        }
     }
 
     fn hold(&self, thread: ThreadId) {
@@ -289,6 +331,10 @@ impl RolloutStore for TestStore {
         own.unwrap_or_else(|| self.inner.life())
     }
 
+    fn is_remote(&self) -> bool {
+        self.remote.load(Ordering::SeqCst) || self.inner.is_remote()
+    }
+
     async fn append(
         &self,
         lease: Lease,
@@ -300,10 +346,7 @@ impl RolloutStore for TestStore {
         self.append_gate.pass().await;
         let _appending = CountGuard::of(&self.appending);
         assert!(!self.write_trap.swap(false, Ordering::SeqCst), "as the test wants");
-        if self.refused().contains(&thread) {
-            let source = io::Error::from(io::ErrorKind::StorageFull);
-            return Err(AppendError::Disk { thread, kind: DiskKind::Full, head: expected, source });
-        }
+        self.may_append(thread, expected)?;
         let kinds: Vec<String> = entry.records.iter().map(|record| record.body.kind().to_owned()).collect();
         let listed = entry.row.is_some() && self.lists.load(Ordering::SeqCst);
         let appended = self.inner.append(lease, expected, entry).await?;
@@ -319,10 +362,7 @@ impl RolloutStore for TestStore {
         then: Vec<Record>,
     ) -> Result<Appended, CopyError> {
         self.append_gate.pass().await;
-        if self.refused().contains(&from) {
-            let (thread, source) = (lease.thread, io::Error::from(io::ErrorKind::StorageFull));
-            return Err(AppendError::Disk { thread, kind: DiskKind::Full, head: EventSeq(0), source }.into());
-        }
+        self.may_append(from, EventSeq(0))?;
         let kinds: Vec<String> = then.iter().map(|record| record.body.kind().to_owned()).collect();
         let copied = self.inner.copy(from, up_to, lease, then).await?;
         self.written.send_modify(|written| written.extend(kinds));

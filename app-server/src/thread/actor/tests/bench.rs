@@ -177,6 +177,7 @@ impl Bench {
             settings: Arc::new(SharedConfig::new(config)),
             pressure: MemoryPressure::default(),
             freed: Arc::new(Freed::default()),
+            backlog: Arc::default(),
             keep_approval: approved::keep,
             clock,
             tasks,

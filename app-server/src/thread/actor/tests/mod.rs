@@ -49,6 +49,7 @@ mod requests;
 mod resumes;
 mod simulation;
 mod steers;
+mod storage_away;
 mod summaries;
 mod surroundings;
 mod turns;

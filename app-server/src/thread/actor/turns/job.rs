@@ -45,8 +45,20 @@ impl TurnState {
         let ending = Ending::Own;
         let held = Vec::new();
         let began = Clock.now();
-        let turn =
-            RunningTurn { id, task, window, takes_more, cancel, ends_early, held, steers, ending, began };
+        let rests = false;
+        let turn = RunningTurn {
+            id,
+            task,
+            window,
+            takes_more,
+            cancel,
+            ends_early,
+            rests,
+            held,
+            steers,
+            ending,
+            began,
+        };
         self.running = Some(turn);
     }
 }

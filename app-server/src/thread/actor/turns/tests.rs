@@ -27,6 +27,7 @@ fn running(takes_more: bool) -> (TurnState, mpsc::Receiver<Added>) {
         takes_more,
         cancel: CancellationToken::new(),
         ends_early: CancellationToken::new(),
+        rests: false,
         held: Vec::new(),
         steers,
         ending: Ending::Own,

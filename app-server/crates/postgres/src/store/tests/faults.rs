@@ -43,7 +43,7 @@ impl Proxied {
                 .append(lease(id), expected, LogEntry::of(records.to_vec(), Keep::Power))
                 .await
                 .unwrap_err();
-            if matches!(lost, AppendError::Unknown { .. }) {
+            if matches!(lost, AppendError::Cut { .. }) {
                 self.proxy.set(ProxyCut::Nothing);
                 return;
             }
@@ -125,7 +125,7 @@ async fn a_database_that_is_away_refuses_and_serves_when_it_is_back() {
         if let AppendError::Away { why, .. } = lost {
             break why;
         }
-        assert!(matches!(lost, AppendError::Unknown { .. }), "{lost}");
+        assert!(matches!(lost, AppendError::Cut { .. }), "{lost}");
     };
     assert!(refused.reason.contains("cannot be reached"), "{refused}");
     assert!(refused.retry_after > Duration::ZERO);

@@ -103,7 +103,7 @@ async fn an_append_whose_connection_ends_in_the_middle_is_unknown_and_its_retry_
         holder.0.read(sql, &[]).await.unwrap();
     };
     let (lost, ()) = tokio::join!(append, ended);
-    assert!(matches!(lost, Err(AppendError::Unknown { .. })), "{lost:?}");
+    assert!(matches!(lost, Err(AppendError::Cut { .. })), "{lost:?}");
     holder.commit("select 1").await;
     assert_eq!(it.store.head(id).await.unwrap(), EventSeq(1));
     it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power)).await.unwrap();

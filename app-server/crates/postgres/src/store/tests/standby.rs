@@ -42,7 +42,7 @@ async fn a_commit_whose_wait_is_cancelled_is_unknown() {
         let append = it.store.append(lease(id), EventSeq(1), LogEntry::of(names(2, 2), Keep::Power));
         let (outcome, ()) = tokio::join!(append, at_the_wait(&it.at, deed));
         let unknown = outcome.unwrap_err();
-        assert!(matches!(unknown, AppendError::Unknown { .. }), "{deed}: {unknown}");
+        assert!(matches!(unknown, AppendError::Cut { .. }), "{deed}: {unknown}");
 
         // The end is known only behind a commit that the standby confirms.
         let (head, ()) = tokio::join!(it.store.head(id), at_the_wait(&it.at, deed));

@@ -337,7 +337,7 @@ impl World {
 
     fn disk_acts(&mut self, bench: &Bench) {
         let Some(thread) = self.dice.pick(&self.threads) else { return };
-        let what = self.dice.below(9);
+        let what = self.dice.below(10);
         match what {
             0 => {
                 bench.disk.hold_appends();
@@ -347,6 +347,10 @@ impl World {
             2 => bench.disk.hold_loads(),
             3 => {
                 bench.disk.refuse(thread);
+                self.troubled.insert(thread);
+            }
+            9 => {
+                bench.disk.cut(thread);
                 self.troubled.insert(thread);
             }
             4 | 5 => bench.disk.release_reads(),
