@@ -70,8 +70,8 @@ impl Server {
     async fn turns_end(&self) {
         loop {
             let changed = self.services.registry.changed();
-            // A turn that waits for an answer is left to the next server.
-            let works = |seen: &Snapshot| seen.turn.is_some() && !seen.waits;
+            // A turn that waits for an answer is left to the next server, once its records are saved.
+            let works = |seen: &Snapshot| seen.unsaved || seen.turn.is_some() && !seen.waits;
             let runs = |handle: &ThreadHandle| handle.seen(works);
             let Some(handle) = self.services.registry.handles().into_iter().find(runs) else { return };
             let mut seen = handle.watch();

@@ -411,7 +411,7 @@ impl Journal {
                     *task = Some(abort);
                     writer
                 });
-                // The queue has twice the room of `has_room`, so the owner's own records fit.
+                // The queue has twice the room of `is_full`, so the owner's own records fit.
                 if let Err(error) = writer.try_send(batch) {
                     tracing::error!(thread = %self.lease.thread, %error, "the queue of this thread's writer is full; records are lost");
                     self.fail("its writer does not keep up".to_owned());

@@ -257,6 +257,8 @@ impl Machine {
                 }
                 orphan_since.map(|since| since + self.idle_grace())
             }
+            // It is parked when its records are saved.
+            State::Running(_) if self.waits() && self.unsaved => None,
             State::Running(running) => self.turn_deadline(running),
             State::Unloading(unloading) => Some(unloading.deadline),
         }
@@ -284,7 +286,7 @@ impl Machine {
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         match (&self.state, self.materialised) {
             (State::Idle { used, .. }, Materialised::Yes) if !self.active() => Some(*used),
-            (State::Running(running), Materialised::Yes) if self.waits() && !running.stopping => {
+            (State::Running(running), Materialised::Yes) if self.can_park() && !running.stopping => {
                 Some(running.began)
             }
             (State::Idle { .. }, Materialised::Yes | Materialised::No)

@@ -59,6 +59,8 @@ pub(crate) enum Due {
         answer: LateAnswer,
         /// Notifications that complete the view: the items in progress.
         items: Vec<Broadcast>,
+        /// Whether the client can ask again: a fork is there already.
+        is_resume: bool,
     },
     /// A resume by number: it is answered, and the client receives what it missed.
     CatchUp(Box<ResumeByNumber>),

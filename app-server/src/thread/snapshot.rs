@@ -36,6 +36,8 @@ pub(crate) struct Snapshot {
     pub(crate) turn: Option<TurnId>,
     /// Whether nothing goes on in the turn before a client answers.
     pub(crate) waits: bool,
+    /// Whether records wait for a storage that is away.
+    pub(crate) unsaved: bool,
     /// The interrupted turn that the load has closed. On disk the turn may still be open.
     pub(crate) cut_off: Option<TurnId>,
     /// Since when no client has used the thread, while an eviction may unload it.
@@ -64,6 +66,7 @@ impl Snapshot {
             materialised: Materialised::No,
             turn: None,
             waits: false,
+            unsaved: false,
             cut_off: None,
             idle_since: None,
             open_items: Vec::new(),

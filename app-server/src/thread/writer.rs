@@ -256,7 +256,7 @@ impl Writer {
         let error = match store.is_remote() {
             true => {
                 let reason = format!("the database has not answered for {waited} s");
-                AppendError::Cut { thread, why: StoreAway { reason, retry_after: policy::BUSY_RETRY } }
+                AppendError::Cut { thread, why: StoreAway { reason, retry_after: policy::WRITE_RETRY_MOST } }
             }
             false => {
                 AppendError::Unknown { thread, reason: format!("the disk has not answered for {waited} s") }

@@ -72,7 +72,7 @@ fn answer_start(
     let mut response = views::response(&settings, thread, budget::now(services, log, helpers));
     response.instruction_sources = helpers.sources(&settings.cwd);
     let answer: LateAnswer = Box::new(move |_| Ok(reply.prepare(&response)));
-    Due::Join { ticket, role: Role::Subscriber, answer, items: Vec::new() }
+    Due::Join { ticket, role: Role::Subscriber, answer, items: Vec::new(), is_resume: false }
 }
 
 /// The first record of a new thread.

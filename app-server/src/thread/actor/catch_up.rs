@@ -227,7 +227,7 @@ pub(super) fn answer(
             if params.exclude_turns {
                 items.extend(log.open_items());
             }
-            Due::Join { ticket, role, answer, items }
+            Due::Join { ticket, role, answer, items, is_resume: true }
         }
         Continuation::From(seq) => {
             let from = ThreadPicture { seq, epoch: log.end().epoch };

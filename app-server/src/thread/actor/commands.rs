@@ -69,6 +69,9 @@ impl Owner {
             Command::Start(_) => {
                 command.refuse(&self.services, &ThreadError::Exists { id: self.id }.to_wire());
             }
+            Command::Resume(_) if let Some(error) = self.refusal_of_views() => {
+                command.refuse(&self.services, &error.to_wire());
+            }
             // An observer changes nothing: it starts no helpers, and turns no unload into a load.
             Command::Resume(resume) if resume.role == Role::Observer => self.parts().answer_resume(*resume),
             Command::Resume(resume) => self.resume(resume),
@@ -95,15 +98,15 @@ impl Owner {
         }
     }
 
+    /// Why no view of the thread is given: events could not continue one while records wait for a storage that is away.
+    fn refusal_of_views(&self) -> Option<ThreadError> {
+        let waits = self.machine.is_loaded() && self.log.waits_for_store();
+        waits.then(|| self.log.refusal()).flatten()
+    }
+
     /// A thread in use keeps its settings, whatever a resume names. A thread without helpers and subscribers is not in use: a
     /// request such as a rename has loaded it.
     fn resume(&mut self, resume: Box<Resume>) {
-        if self.machine.is_loaded()
-            && self.log.waits_for_store()
-            && let Some(error) = self.log.refusal()
-        {
-            return Command::Resume(resume).refuse(&self.services, &error.to_wire());
-        }
         let is_idle = self.machine.is_loaded() && self.turns.id().is_none();
         if is_idle && self.helpers.started().is_none() && self.parts().counts().subscribers == 0 {
             self.helpers.change_for(&resume.helpers);

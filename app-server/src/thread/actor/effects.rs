@@ -147,6 +147,7 @@ impl Owner {
         // Clients with a queued answer see the abandoned records, as the subscribers do.
         self.send(Send::All);
         self.log.give_up();
+        self.log.show(|snapshot| snapshot.unsaved = false);
         self.services.store.release(self.id);
     }
 
@@ -174,6 +175,9 @@ impl Owner {
             Written::Failed(_) => self.parts().fail_unsaved_turns(),
         }
         if self.log.waits_for_store() != waited {
+            self.log.show(|snapshot| snapshot.unsaved = !waited);
+            // A message that may become a turn now keeps the thread, too.
+            self.note_queue();
             self.step(Event::Unsaved(!waited));
         }
     }
@@ -190,6 +194,7 @@ impl Owner {
         for (ticket, answer) in self.log.take_joins() {
             refuse_join(&self.services, ticket, answer, &refusal.to_wire());
         }
+        self.recount();
     }
 
     fn answer_unload(&mut self, who: WaiterId, refusal: Option<UnloadRefusal>) {
@@ -233,7 +238,7 @@ impl Owner {
     fn send_due(&mut self, due: Due, saved: Saved) {
         let Self { services, catch_ups, log, questions, helpers, .. } = self;
         let joined = match due {
-            Due::Join { ticket, role, answer, items } => {
+            Due::Join { ticket, role, answer, items, is_resume: _ } => {
                 catch_ups.join(log, (ticket, role), answer, &items, saved)
             }
             Due::CatchUp(resume) => {

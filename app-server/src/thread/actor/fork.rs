@@ -53,7 +53,7 @@ pub(super) fn answer(
         }
         Ok(reply.prepare(&response))
     });
-    Due::Join { ticket, role: Role::Subscriber, answer, items }
+    Due::Join { ticket, role: Role::Subscriber, answer, items, is_resume: false }
 }
 
 impl Copy {

@@ -195,7 +195,8 @@ impl Log {
         self.journal.as_ref().is_none_or(Journal::has_room)
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether the writer takes no more.
+    pub(super) fn is_full(&self) -> bool {
         self.journal.as_ref().is_some_and(Journal::is_full)
     }
 
@@ -409,9 +410,11 @@ impl Log {
         }
     }
 
-    /// Takes the subscriptions that begin with a view out of the publish queue.
+    /// Takes the resumes that wait for their view out of the publish queue.
     pub(super) fn take_joins(&mut self) -> Vec<(Ticket, LateAnswer)> {
-        let is_join = |what: &Outgoing| matches!(what, Outgoing::Due(Due::Join { .. } | Due::CatchUp(_)));
+        let is_join = |what: &Outgoing| {
+            matches!(what, Outgoing::Due(Due::Join { is_resume: true, .. } | Due::CatchUp(_)))
+        };
         let taken = self.journal.as_mut().map(|journal| journal.take_outgoing(is_join)).unwrap_or_default();
         let join = |what| match what {
             Outgoing::Due(Due::Join { ticket, answer, .. }) => Some((ticket, answer)),

@@ -186,20 +186,24 @@ impl Owner {
         if (kept, questions) != (before, asked) {
             self.step(Event::Turn { kept, questions });
         }
-        if self.turns.drains() && !self.log.waits_for_store() {
+        if self.turns.drains() {
             self.leave_to_next_server(kept);
         }
     }
 
     /// Leaves a thread without a turn, or with one that waits, to the next server. A turn that works begins nothing more, and reports when
-    /// it is at rest.
+    /// it is at rest. Records that wait for a storage that is away are saved first.
     fn leave_to_next_server(&mut self, kept: TurnKept) {
-        match kept {
-            _ if self.turns.is_at_rest() => self.step(Event::Shutdown),
-            TurnKept::No if self.turns.id().is_none() && !self.machine.active() => self.step(Event::Shutdown),
-            TurnKept::No => {}
-            TurnKept::Yes => self.turns.end_early(),
-            TurnKept::Waits => self.step(Event::Shutdown),
+        let is_at_rest = match kept {
+            TurnKept::No => self.turns.id().is_none() && !self.machine.active(),
+            TurnKept::Yes => {
+                self.turns.end_early();
+                false
+            }
+            TurnKept::Waits => true,
+        };
+        if (is_at_rest || self.turns.is_at_rest()) && !self.log.waits_for_store() {
+            self.step(Event::Shutdown);
         }
     }
 
@@ -208,7 +212,7 @@ impl Owner {
     async fn next(&mut self) -> Wakeup {
         let deadline = self.machine.deadline();
         // A turn that is stopped has little to report.
-        let has_room = self.log.has_room() || self.turns.is_stopped();
+        let has_room = !self.log.is_full() && (self.log.has_room() || self.turns.is_stopped());
         let checkpoint_at = self.log.checkpoint_at();
         let unanswerable_at = self.questions.unanswerable_at(self.machine.policy().question_grace);
         let (helper_events, helper_questions) = self.helpers.inbox();

@@ -94,6 +94,9 @@ impl Owner {
 
 fn refusal(log: &Log, to: Destination, is_materialised: bool) -> Option<ThreadError> {
     let id = log.id();
+    if log.waits_for_store() {
+        return log.refusal();
+    }
     match (to, log.persistence()) {
         (Destination::Trash, _) | (Destination::Threads, Persistence::Durable) => None,
         (Destination::Archive | Destination::Threads, Persistence::Ephemeral) => {

@@ -40,8 +40,8 @@ impl Machine {
         let overdue = self.turn_deadline(&running).is_some_and(|deadline| now >= deadline);
         match (self.persistence, orphaned) {
             (Persistence::Ephemeral, true) => self.unload(now, UnloadReason::Orphaned),
-            (Persistence::Durable, _) if overdue && self.waits() => self.unload(now, UnloadReason::Parked),
-            (Persistence::Durable, _) if overdue => self.interrupt(),
+            (Persistence::Durable, _) if overdue && self.can_park() => self.unload(now, UnloadReason::Parked),
+            (Persistence::Durable, _) if overdue && !self.waits() => self.interrupt(),
             (Persistence::Ephemeral, false) | (Persistence::Durable, _) => Vec::new(),
         }
     }
@@ -74,8 +74,12 @@ impl Machine {
         is_durable && self.turn == TurnKept::Waits && self.requests == 0
     }
 
-    /// A thread whose records wait for a storage that is away stays, as long as that takes.
+    /// Whether the turn can be left to the next load now. Records that wait for a storage that is away keep their thread loaded.
+    pub(super) fn can_park(&self) -> bool {
+        self.waits() && !self.unsaved
+    }
+
     fn orphaned(&self) -> bool {
-        self.counts.subscribers == 0 && !self.unsaved
+        self.counts.subscribers == 0
     }
 }

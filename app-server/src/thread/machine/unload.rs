@@ -20,7 +20,7 @@ impl Machine {
         force: Force,
         others: usize,
     ) -> Vec<Effect> {
-        let waits = self.waits();
+        let waits = self.can_park();
         let runs = match &mut self.state {
             State::Idle { .. } => false,
             State::Running(_) => true,
@@ -198,7 +198,7 @@ impl Machine {
         if unloading.rollout != Rollout::Closed {
             effects.push(Effect::AbandonRollout);
             // The turn ends with its records, and its questions end with the turn.
-            self.questions = 0;
+            (self.questions, self.unsaved) = (0, false);
         }
         // An incomplete rollout does not move, and a move under way is not awaited any longer.
         match unloading.moving {

@@ -19,7 +19,7 @@ use tokio_postgres::types::Type;
 
 use crate::connection::Link;
 use crate::database::Database;
-use crate::failure::DbFailure;
+use crate::failure::{Cause, DbFailure};
 use crate::node::NodeId;
 use crate::policy;
 use crate::rows::ThreadRows;
@@ -182,7 +182,8 @@ impl Appender {
                 return Ok(answer);
             }
         }
-        Err(DbFailure::refused("the thread's row changes all the time; try again in a moment"))
+        let reason = "the thread's row changes all the time; try again in a moment".to_owned();
+        Err(DbFailure::Refused { reason, cause: Cause::HeldRow })
     }
 
     /// Why the statement left the append out; `None` if it may be written now.

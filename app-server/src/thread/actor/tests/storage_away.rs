@@ -236,3 +236,40 @@ async fn a_server_that_drains_leaves_the_thread_when_it_is_saved() {
     assert_eq!(bench.services.counters.unsaved_records.get(), 0);
     bench.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_resume_is_refused_keeps_no_thread() {
+    let first = Bench::in_memory();
+    let (_client, thread, strings) = first.running().await;
+    strings.say("half").await;
+    first.drained().await;
+    first.disk.end_appends().await;
+    let bench = first.after_a_kill();
+    bench.disk.cut(thread);
+    let mut client = bench.client();
+    // Its load writes the end of the turn.
+    let resume = client.ask_resume(thread, Role::Subscriber);
+    assert_eq!(client.refusal(resume).await, "storeUnavailable");
+    client.disconnect();
+    bench.disk.recover(thread);
+    bench.gone(thread).await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn views_and_moves_are_refused_and_nothing_is_lost() {
+    let bench = Bench::in_memory();
+    let (mut client, (thread, _), strings) = cut_in_a_turn(&bench).await;
+    strings.end();
+    let mut observer = bench.client();
+    let observes = observer.ask_resume(thread, Role::Observer);
+    assert_eq!(observer.refusal(observes).await, "storeUnavailable");
+    for move_asked in [Client::archive, Client::delete, Client::unarchive] {
+        let moves = move_asked(&mut client, thread);
+        assert_eq!(client.refusal(moves).await, "storeUnavailable");
+    }
+    bench.disk.recover(thread);
+    saved_end(&mut client, TurnStatus::Completed).await;
+    observer.observe(thread).await;
+    bench.finish().await;
+}
