@@ -23,8 +23,11 @@ pub(crate) struct BacklogShare {
 }
 
 impl BacklogShare {
-    /// Sets the bytes of this thread's events.
+    /// Sets the bytes of this thread's events. While they stay as they are, the counter that all threads share is not touched.
     pub(crate) fn set(&mut self, bytes: usize) {
+        if bytes == self.own {
+            return;
+        }
         self.all.0.fetch_add(bytes, Relaxed);
         self.all.0.fetch_sub(self.own, Relaxed);
         self.own = bytes;
