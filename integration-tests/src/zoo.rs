@@ -111,20 +111,12 @@ pub struct Outcome {
 }
 
 impl Batch {
-    /// Starts a server, brings the end, and counts. Leftover processes are not an error; the result counts
-    /// them.
+    /// Starts a server with this setup, brings the end, and counts. Leftover processes are not an error; the
+    /// result counts them.
     ///
     /// # Errors
     /// Fails if a step fails.
-    pub async fn run(&self) -> Result<Vec<Outcome>> {
-        self.run_from(Home::setup()).await
-    }
-
-    /// Like [`Batch::run`], with this setup.
-    ///
-    /// # Errors
-    /// Fails if a step fails.
-    pub async fn run_from(&self, setup: Setup) -> Result<Vec<Outcome>> {
+    pub async fn run(&self, setup: Setup) -> Result<Vec<Outcome>> {
         // A debug build takes long to name the frames of a panic; that is not part of the end.
         let mut setup = setup.set("helpers.containment", self.level).env("RUST_BACKTRACE", "0");
         let mut pipes = Pipes::new(&self.modes)?;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use skein_integration_tests::home::Home;
+use skein_integration_tests::Home;
 use skein_integration_tests::seed::Seed;
 use skein_integration_tests::zoo::{Batch, Ending, HEAD, LEVELS, MODES, available, spread, table};
 
@@ -53,7 +53,7 @@ async fn main() -> Result<ExitCode> {
     let mut outcomes = Vec::new();
     for batch in &batches {
         progress.set_message(format!("{} {}", batch.level, batch.ending.name()));
-        outcomes.extend(batch.run_from(setup.clone()).await?);
+        outcomes.extend(batch.run(setup.clone()).await?);
         progress.inc(batch.modes.len().try_into()?);
     }
     progress.finish_and_clear();

@@ -113,7 +113,7 @@ async fn as_pid_1_the_server_ends_every_kind_of_helper_after_its_guard_was_kille
     for level in available_to_pid_one() {
         let modes = MODES.into_iter().map(|(mode, _)| mode).collect();
         let batch = Batch { level, ending: Ending::KillGuards, modes };
-        for outcome in batch.run_from(Home::setup().as_pid_one()).await? {
+        for outcome in batch.run(Home::setup().as_pid_one()).await? {
             ensure!(outcome.left == 0, "{outcome:?}");
         }
     }
