@@ -64,9 +64,14 @@ async fn memory_is_returned_after_clients_that_do_not_read() -> Result<()> {
     for client in &mut clients {
         client.call::<ThreadResume>(resume_params(thread)).await?;
     }
-    client.turn(thread, "/stream 100 8000 200").await?;
-    let most = resident(home.pid()).context("the server's memory")?;
-    ensure!(most > before + (30 << 20), "{before} and {most}: too little data waits for a result");
+    // The kernel takes a part of it, which differs.
+    let is_much = || resident(home.pid()).is_some_and(|now| now > before + (30 << 20));
+    for _ in 0..8 {
+        if !is_much() {
+            client.turn(thread, "/stream 100 8000 200").await?;
+        }
+    }
+    ensure!(is_much(), "{before}: too little data waits for a result");
     drop(clients);
     client.unload(thread, true).await?;
     until_back(&home, before).await?;
