@@ -39,6 +39,8 @@ pub const BAD_CURSOR: &str = "badCursor";
 pub const OWNER_UNREACHABLE: &str = "ownerUnreachable";
 /// The reason `forbidden`: the connection has less access than the request needs.
 pub const FORBIDDEN: &str = "forbidden";
+/// [`ErrorData::reason`]: the storage is on another machine, and does not serve now.
+pub const STORE_UNAVAILABLE: &str = "storeUnavailable";
 
 /// All codes with name and meaning, for documents and tests.
 pub const CODES: &[(i64, &str, &str)] = &[
@@ -171,6 +173,11 @@ impl WireError {
     ) -> Self {
         let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         Self::new(OVERLOADED, reason, message).with(|data| data.retry_after_ms = Some(millis))
+    }
+
+    /// The time after which the same request can work, if the error names one.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.data.as_ref()?.retry_after_ms.map(Duration::from_millis)
     }
 
     /// Adds the next step.

@@ -47,6 +47,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "forbidden",
         "The connection has less access than the method, or the member in `field`, needs; see `scope`.",
     ),
+    (
+        "forkUnknown",
+        "The database did not say whether it made the fork. List the threads before you ask again.",
+    ),
     ("helperDisabled", "The settings switch this helper off."),
     ("helperEnded", "The helper ended during the call."),
     ("helperLost", "The connection to a helper over HTTP failed during the call."),

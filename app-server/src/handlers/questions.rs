@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::to_raw_value;
-use skein_protocol::error::WireError;
+use skein_protocol::error::{STORE_UNAVAILABLE, WireError};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::question::{
     ListedQuestion, SkeinQuestionsAnswerParams, SkeinQuestionsAnswerResponse, SkeinQuestionsListParams,
@@ -40,6 +40,7 @@ pub(super) async fn list(
     for row in &page.rows {
         match of_thread(services, row.id).await {
             Ok(questions) => data.extend(questions),
+            Err(error) if error.reason() == STORE_UNAVAILABLE => return Err(error),
             // It was deleted meanwhile, or its file is damaged.
             Err(error) => {
                 tracing::debug!(thread = %row.id, %error, "the questions of a thread are not listed")

@@ -375,7 +375,7 @@ fn answered(
         None if given.answer.is_err() => {}
         None => {
             if let Some(slot) = session.in_flight.take(0) {
-                answering::deliver_to_parked(&services.context, given, slot);
+                answering::deliver_to_parked(&services.context, session.outbox.clone(), given, slot);
             }
         }
     }

@@ -66,7 +66,10 @@ impl SearchError {
             }
             Self::Index(error) => error.to_wire(),
             Self::BadCursor => WireError::bad_cursor(text),
-            Self::Read(_) => WireError::internal("unreadable", text),
+            Self::Read(ReadError::Away { why, .. }) => why.to_wire(text),
+            Self::Read(ReadError::Missing(_) | ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
+                WireError::internal("unreadable", text)
+            }
         }
     }
 }
@@ -110,7 +113,7 @@ impl ThreadSearch {
     /// A page of the threads with the term in their name or in a message. Unreadable threads are skipped.
     ///
     /// # Errors
-    /// [`SearchError::Index`].
+    /// [`SearchError::Index`]; [`SearchError::Read`] while the storage is away.
     pub(crate) async fn search(
         &self,
         context: &Context,
@@ -160,7 +163,7 @@ impl PageBuilder<'_> {
             self.found.indexing = listed.indexing.or(self.found.indexing);
             self.found.back = self.found.back.or(listed.back);
             let rows = listed.rows.into_iter().map(|row| (row, EventSeq(0))).collect();
-            let all = self.look_at(rows).await;
+            let all = self.look_at(rows).await?;
             if all {
                 self.found.next = listed.next;
             }
@@ -184,7 +187,7 @@ impl PageBuilder<'_> {
         let mut left = ordered.into_iter().map(|row| (after(&row), row)).peekable();
         while left.peek().is_some() {
             let step = left.by_ref().take(policy::SEARCH_STEP).map(|(after, row)| (row, after)).collect();
-            let all = self.look_at(step).await;
+            let all = self.look_at(step).await?;
             if !all || (left.peek().is_some() && self.is_enough()) {
                 return Ok(());
             }
@@ -205,7 +208,10 @@ impl PageBuilder<'_> {
 
     /// Searches threads in order, each after a record, and the first in any case. Returns false if it stopped early:
     /// the next page then begins after the last searched thread.
-    async fn look_at(&mut self, rows: Vec<(ThreadRow, EventSeq)>) -> bool {
+    ///
+    /// # Errors
+    /// The storage is away, so threads with a hit would be missing.
+    async fn look_at(&mut self, rows: Vec<(ThreadRow, EventSeq)>) -> Result<bool, ReadError> {
         let ids = rows.iter().map(|(row, after)| (row.id, *after)).collect();
         let sifted = self.context.store.prefilter(ids, Arc::clone(&self.may_hold), self.wanted.until).await;
         let all = sifted.len() == rows.len();
@@ -226,18 +232,17 @@ impl PageBuilder<'_> {
                 Ok(None) => {}
                 // Deleted meanwhile.
                 Err(ReadError::Missing(_)) => {}
-                Err(
-                    error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. }),
-                ) => {
+                Err(away @ ReadError::Away { .. }) => return Err(away),
+                Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
                     tracing::debug!(%thread, %error, "a thread was not searched");
                 }
             }
             left -= 1;
             if left > 0 && self.is_enough() {
-                return false;
+                return Ok(false);
             }
         }
-        all
+        Ok(all)
     }
 
     /// The index may have an old name; an owner has not.

@@ -171,6 +171,19 @@ impl CatchUp {
         Ok(())
     }
 
+    /// Like [`CatchUp::read_to`], but waits for a storage that is away as long as the client does.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub(crate) async fn read_while_away(&mut self, end: EventSeq) -> Result<(), ReplayError> {
+        loop {
+            match self.read_to(end).await {
+                Err(ReplayError::Read(error)) if self.is_wanted() => error.wait_for_store().await?,
+                done @ (Ok(()) | Err(_)) => return done,
+            }
+        }
+    }
+
     /// Notes that record `seq` cannot be read.
     fn damaged(&self, seq: EventSeq) -> ReplayError {
         self.services.gaps.note(self.thread, seq);
@@ -205,7 +218,7 @@ impl Drop for CatchUp {
 /// Sends every event up to record `end`, then asks the thread's owner to join.
 pub(crate) async fn run(mut catch_up: Box<CatchUp>, end: EventSeq) {
     let thread = catch_up.thread;
-    match catch_up.read_to(end).await {
+    match catch_up.read_while_away(end).await {
         Ok(()) => hand_over(catch_up).await,
         Err(error) => {
             tracing::error!(%thread, %error, "the events of this thread cannot be read for a client")

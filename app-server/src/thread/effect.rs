@@ -1,6 +1,7 @@
 //! The effects that the machine returns. `actor/effects.rs` carries them out.
 
 use skein_protocol::error::WireError;
+use skein_store::rollout::StoreAway;
 
 use super::event::WaiterId;
 
@@ -50,6 +51,8 @@ pub(crate) enum MoveRefusal {
     NotClosed,
     /// The disk refused, for this reason.
     Failed(String),
+    /// The storage is another machine's, and does not serve now.
+    Away(StoreAway),
     /// The disk does not answer. The move may still take place.
     NoAnswer,
 }

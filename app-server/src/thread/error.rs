@@ -2,12 +2,12 @@
 
 use skein_protocol::error::{NOT_LOADED, OWNER_UNREACHABLE, THREAD_NOT_FOUND, WireError};
 use skein_protocol::ids::{ThreadId, TurnId};
-use skein_protocol::methods::{ThreadItemsList, ThreadTurnsList, ThreadUnsubscribe};
+use skein_protocol::methods::{ThreadItemsList, ThreadList, ThreadTurnsList, ThreadUnsubscribe};
 use skein_protocol::table::Method;
 use skein_protocol::thread::ThreadReadState;
 use skein_protocol::turn::{CodexErrorInfo, NonSteerableTurnKind};
 use skein_store::ownership::ClaimError;
-use skein_store::rollout::{ReadError, StoreAway};
+use skein_store::rollout::{AppendError, ReadError, StoreAway};
 
 use crate::policy;
 
@@ -91,6 +91,9 @@ pub(crate) enum ThreadError {
     /// The disk refused the fork.
     #[error("no fork of {id} was made, and nothing of it is left: {why}; try again when the disk is well")]
     NotForked { id: ThreadId, why: String },
+    /// The storage does not say whether it has made the fork.
+    #[error("a fork of {id} may have been made: {why}; look for it with {} before you ask again", ThreadList::INFO.wire)]
+    ForkUnknown { id: ThreadId, why: String },
     /// Too many steers wait for the running turn.
     #[error("the running turn of {id} has not yet taken what was added to it; try again in a moment")]
     SteersFull { id: ThreadId },
@@ -178,6 +181,19 @@ impl ThreadError {
         }
     }
 
+    /// The error of a thread whose copy could not be written.
+    pub(crate) fn not_forked(error: &AppendError, id: ThreadId) -> Self {
+        match error {
+            AppendError::Away { why, .. } => Self::StoreUnavailable { id, why: why.clone() },
+            AppendError::Cut { .. } | AppendError::Unknown { .. } => {
+                Self::ForkUnknown { id, why: error.to_string() }
+            }
+            AppendError::Conflict { .. } | AppendError::Fenced { .. } | AppendError::Disk { .. } => {
+                Self::NotForked { id, why: error.to_string() }
+            }
+        }
+    }
+
     /// The error of a thread that this server did not get.
     pub(crate) fn unclaimed(error: ClaimError, id: ThreadId) -> Self {
         match error {
@@ -202,9 +218,7 @@ impl ThreadError {
             Self::NotFound { id } => refused(THREAD_NOT_FOUND, id, text),
             Self::NotLoaded { id } => refused(NOT_LOADED, id, text),
             Self::Unreadable { id, .. } => failed("unreadable", id, text),
-            Self::StoreUnavailable { id, why } => {
-                WireError::overloaded("storeUnavailable", text, why.retry_after).thread(*id)
-            }
+            Self::StoreUnavailable { id, why } => why.to_wire(text).thread(*id),
             Self::OwnerUnreachable { id, .. } => overloaded(OWNER_UNREACHABLE, text, *id),
             Self::BrokeOff { id } => failed("brokeOff", id, text),
             Self::Busy { id } => overloaded("busy", text, *id),
@@ -224,6 +238,7 @@ impl ThreadError {
             Self::NoTurns { id } => refused("noTurns", id, text),
             Self::NothingToFork { id } => refused(NOTHING_TO_FORK, id, text),
             Self::NotForked { id, .. } => failed("notForked", id, text),
+            Self::ForkUnknown { id, .. } => failed("forkUnknown", id, text),
             Self::SteersFull { id } => overloaded("steersFull", text, *id),
             Self::NotSaved { id, .. } | Self::NotKept { id, .. } => failed("notSaved", id, text),
             Self::Exists { id } => exists(text, *id),

@@ -2,7 +2,7 @@
 
 use skein_protocol::error::WireError;
 
-use super::effect::Destination;
+use super::effect::{Destination, MoveRefusal};
 use super::machine::Policy;
 
 /// A request that waits for the machine, such as a resume, input or an unload. The actor keeps the request.
@@ -111,7 +111,7 @@ pub(crate) enum Event {
     /// The rollout is at its destination.
     Moved,
     /// The rollout is not at its destination, for this reason.
-    MoveFailed(String),
+    MoveFailed(MoveRefusal),
     /// Other threads need memory, and this thread has been idle longest.
     Evict,
     Policy(Policy),

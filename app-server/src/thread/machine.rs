@@ -24,7 +24,7 @@ use std::time::Duration;
 use skein_protocol::error::WireError;
 use tokio::time::Instant;
 
-use super::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason};
+use super::effect::{Destination, Effect, ResumeFailure, UnloadReason};
 use super::event::{Counts, Event, Materialised, QueueState, TurnKept, WaiterId};
 
 mod admission;
@@ -233,7 +233,7 @@ impl Machine {
             Event::Unload { waiter, force, others } => self.unload_asked(now, waiter, force, others),
             Event::Relocate { waiter, to } => self.relocate(now, waiter, to),
             Event::Moved => self.moved(),
-            Event::MoveFailed(why) => self.move_failed(MoveRefusal::Failed(why)),
+            Event::MoveFailed(why) => self.move_failed(why),
             Event::Evict => self.evict(now),
             Event::Policy(policy) => {
                 self.policy = policy;

@@ -95,9 +95,13 @@ pub(crate) async fn follow(services: Arc<Context>, id: ThreadId, mut catch_up: B
                 let (rule, now) = (services.config().restart.turns, services.clock.wall());
                 (history.seq(), events::of_what_is_cut_off(&history, rule, now))
             }
-            Ok(_) | Err(_) => return,
+            Ok(_) => return,
+            Err(error) => match error.wait_for_store().await {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
         };
-        if catch_up.read_to(end).await.is_err() {
+        if catch_up.read_while_away(end).await.is_err() {
             return;
         }
         let joined = services.registry.while_unowned(id, || {

@@ -28,7 +28,7 @@ mod tests;
 pub(crate) type ClientAnswer = Result<Box<RawValue>, WireError>;
 
 /// A client's answer on its way to the owner.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct GivenAnswer {
     pub(crate) by: ConnectionId,
     /// The name of its client.

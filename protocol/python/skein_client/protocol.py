@@ -89,6 +89,8 @@ Reason: TypeAlias = Literal[
     "feedbackTooLarge",
     # The connection has less access than the method, or the member in `field`, needs; see `scope`.
     "forbidden",
+    # The database did not say whether it made the fork. List the threads before you ask again.
+    "forkUnknown",
     # The settings switch this helper off.
     "helperDisabled",
     # The helper ended during the call.

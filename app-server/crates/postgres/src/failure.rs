@@ -3,6 +3,7 @@
 use std::io;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::index::IndexError;
 use skein_store::rollout::{AppendError, DiskKind, MoveError, ReadError, StoreAway};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
@@ -117,7 +118,17 @@ impl DbFailure {
 
     /// The failure of a read.
     pub(crate) fn of_read(self, thread: ThreadId) -> ReadError {
-        ReadError::Away { thread, why: self.away() }
+        match self {
+            Self::Refused { reason, cause: Cause::Values } => {
+                ReadError::Disk { thread, source: io::Error::other(reason) }
+            }
+            away @ (Self::Refused { .. } | Self::Unknown(_)) => ReadError::Away { thread, why: away.away() },
+        }
+    }
+
+    /// The failure of a read of rows.
+    pub(crate) fn of_index(self) -> IndexError {
+        IndexError::Away(self.away())
     }
 
     /// The failure of a move.

@@ -35,16 +35,15 @@ impl ThreadRows {
     /// Reads the questions that wait.
     ///
     /// # Errors
-    /// [`IndexError::Unavailable`].
+    /// [`IndexError::Away`].
     pub async fn open(database: &Database, changes: Arc<Changes>) -> Result<Self, IndexError> {
-        let unavailable = |failure: DbFailure| IndexError::Unavailable(failure.reason().to_owned());
-        let place = database.pool().read(PLACE, &[]).await.map_err(unavailable)?;
+        let place = database.pool().read(PLACE, &[]).await.map_err(DbFailure::of_index)?;
         let opened_at = place.first().map_or_else(|| "0".to_owned(), |row| row.get(0));
         let (turns, waiting) = (WriteTurns::default(), WaitingThreads::default());
         let rows = Self { turns, waiting, changes, opened_at };
         let sql = "select \"row\"::text, as_of from threads where asked is not null";
         let read = database.pool().read(sql, &[]).await;
-        for row in read.map_err(unavailable)? {
+        for row in read.map_err(DbFailure::of_index)? {
             if let Some(row) = parsed(&row) {
                 rows.note(row.id, Some(row));
             }

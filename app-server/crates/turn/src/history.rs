@@ -90,6 +90,7 @@ fn fold(conversation: &mut Conversation, records: &[Record], taken_back: &[Taken
 }
 
 impl StoredHistory {
+    /// Waits for a storage that is away.
     async fn read(&mut self, to: &Recipient) -> Result<Option<Conversation>, ReadError> {
         if (&mut self.written).await.is_err() {
             return Ok(None);
@@ -98,16 +99,32 @@ impl StoredHistory {
             self.cached.as_ref().and_then(|cached| cached.take()).filter(|cached| self.continues(cached, to));
         let (mut conversation, mut read) = match cached {
             Some(cached) => (cached.conversation, cached.seq),
-            None => (Conversation::default(), self.begin().await?),
+            None => (Conversation::default(), self.begin_when_served().await?),
         };
         while read < self.last {
-            let mut page = self.store.read_after(self.thread, read, skein_store::policy::WINDOW_PAGE).await?;
+            let next = self.store.read_after(self.thread, read, skein_store::policy::WINDOW_PAGE).await;
+            let mut page = match next {
+                Ok(page) => page,
+                Err(error) => {
+                    error.wait_for_store().await?;
+                    continue;
+                }
+            };
             page.records.retain(|record| record.seq <= self.last);
             let Some(newest) = page.records.last() else { break };
             read = newest.seq;
             fold(&mut conversation, &page.records, &self.taken_back, to);
         }
         Ok(Some(conversation))
+    }
+
+    async fn begin_when_served(&self) -> Result<EventSeq, ReadError> {
+        loop {
+            match self.begin().await {
+                Ok(begin) => return Ok(begin),
+                Err(error) => error.wait_for_store().await?,
+            }
+        }
     }
 
     fn continues(&self, cached: &Cached, to: &Recipient) -> bool {

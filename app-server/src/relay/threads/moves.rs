@@ -1,7 +1,6 @@
 //! The way of threads from a server that has ended to the next one.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::value::RawValue;
 use skein_protocol::envelope;
@@ -95,7 +94,7 @@ impl RelayedThreads {
         };
         let is_elsewhere = error.thread_of_other_server().is_some();
         if error.code == OVERLOADED || error.reason() == SERVER_STOPS || is_elsewhere {
-            let named = error.data.as_ref().and_then(|data| data.retry_after_ms).map(Duration::from_millis);
+            let named = error.retry_after();
             self.subscribed.remove(&thread);
             self.lost.entry(thread).or_default();
             let again = Some((thread, named.unwrap_or(policy::ROUTE_RETRY)));

@@ -74,7 +74,7 @@ impl Copy {
     /// The source does not exist, does not have the turn, or cannot be copied.
     pub(super) async fn make(self, services: &Context) -> Result<ReadThread, ThreadError> {
         let loaded = self.check_source(services)?;
-        let bound = self.bound_now(services).await;
+        let bound = self.bound_now(services).await?;
         let cut = match History::cut(services.store.as_ref(), self.from, &bound).await {
             Ok(Some(cut)) => cut,
             Ok(None) => return Err(self.no_such_turn()),
@@ -89,14 +89,17 @@ impl Copy {
     }
 
     /// The bound. A turn that waits for an answer is not copied: its question stays with the source.
-    async fn bound_now(&self, services: &Context) -> Bound {
+    async fn bound_now(&self, services: &Context) -> Result<Bound, ThreadError> {
         if self.bound != Bound::Whole {
-            return self.bound.clone();
+            return Ok(self.bound.clone());
         }
-        // Without a readable end, the cut says why.
-        let end = History::read_end(services.store.as_ref(), self.from, 0).await.ok();
+        let end = match History::read_end(services.store.as_ref(), self.from, 0).await {
+            Err(away @ ReadError::Away { .. }) => return Err(ThreadError::unreadable(away, self.from)),
+            // The cut says why it cannot be read.
+            read @ (Ok(_) | Err(_)) => read.ok(),
+        };
         let waits = end.as_ref().filter(|end| end.open_turn_waits()).and_then(History::open_turn);
-        waits.map_or(Bound::Whole, |turn| Bound::Before(turn.id.clone()))
+        Ok(waits.map_or(Bound::Whole, |turn| Bound::Before(turn.id.clone())))
     }
 
     /// Whether the source is loaded. A source that is only in memory cannot be copied.
@@ -120,16 +123,34 @@ impl Copy {
         let records = self.beginning(services, cut);
         services.store.copy(self.from, up_to, new, records).await.map_err(|error| match error {
             CopyError::Read(error) => ThreadError::unreadable(error, self.from),
-            CopyError::Write(error) => ThreadError::NotForked { id: self.from, why: error.to_string() },
+            CopyError::Write(error) => ThreadError::not_forked(&error, self.from),
         })?;
-        // The copied records are of earlier owners, whose terms count for the fork as well.
-        let claimed = services.ownership.claim(self.id).await;
-        let lease = claimed.map_err(|error| ThreadError::unclaimed(error, self.id))?;
-        let made = load::read(services, lease).await?;
+        let made = self.made(services).await?;
         // A list after the answer shows the fork.
         let (index, row, head) = (Arc::clone(&services.index), made.history.row(), made.head);
         moment::set(&services.tasks, self.id, async move { index.upsert(row, head).await }).await;
         Ok(made)
+    }
+
+    /// Loads the copy. While the storage is away it waits: another request would make a second copy.
+    async fn made(&self, services: &Context) -> Result<ReadThread, ThreadError> {
+        loop {
+            let wait = match self.read_copy(services).await {
+                Err(ThreadError::StoreUnavailable { why, .. }) => why.retry_after,
+                done @ (Ok(_) | Err(_)) => return done,
+            };
+            tokio::select! {
+                () = services.helpers.closing() => return Err(ThreadError::Stopping { id: self.id }),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn read_copy(&self, services: &Context) -> Result<ReadThread, ThreadError> {
+        // The copied records are of earlier owners, whose terms count for the fork as well.
+        let claimed = services.ownership.claim(self.id).await;
+        let lease = claimed.map_err(|error| ThreadError::unclaimed(error, self.id))?;
+        load::read(services, lease).await
     }
 
     async fn in_memory(&self, services: &Context, cut: Cut) -> Result<ReadThread, ThreadError> {
@@ -137,7 +158,8 @@ impl Copy {
         let read = History::read_as(store, self.from, self.id, cut.up_to).await;
         let mut history = read.map_err(|error| ThreadError::unreadable(error, self.from))?;
         history.skip_to(cut.up_to);
-        load::add_secrets(&mut history, store.secrets(self.from).await);
+        let secrets = store.secrets(self.from).await;
+        load::add_secrets(&mut history, secrets.map_err(|error| ThreadError::unreadable(error, self.from))?);
         for record in self.beginning(services, cut) {
             history.apply(&record);
         }

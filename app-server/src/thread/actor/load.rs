@@ -227,9 +227,10 @@ async fn read_claimed(services: &Context, lease: Lease) -> Result<ReadThread, Th
     let location = services.store.location(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     let epoch = loaded.next_epoch(services.store.life());
     let read = History::read_end(services.store.as_ref(), id, skein_store::policy::HISTORY_WINDOW).await;
-    let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
+    let mut history = read.map_err(|error| ThreadError::unreadable(error, id))?;
     history.skip_to(loaded.head);
-    add_secrets(&mut history, services.store.secrets(id).await);
+    let secrets = services.store.secrets(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
+    add_secrets(&mut history, secrets);
     history.set_archived(location == Location::Archived);
     Ok(ReadThread {
         lease,

@@ -14,7 +14,7 @@ use skein_store::history::{History, ThreadRow};
 use skein_store::index::moment::{self, Listed};
 use skein_store::index::rebuild;
 use skein_store::rollout::record::{Archived, RecordBody, Unarchived};
-use skein_store::rollout::{Lease, Location, MoveError, OpenMarker};
+use skein_store::rollout::{Lease, Location, MoveError, OpenMarker, ReadError};
 
 use super::log::Log;
 use super::{Child, Owner};
@@ -31,7 +31,7 @@ use crate::thread::outgoing::Notice;
 #[derive(Debug)]
 pub(super) struct RelocationOutcome {
     /// The new location, or why the rollout has not moved.
-    moved: Result<Destination, String>,
+    moved: Result<Destination, MoveRefusal>,
     listed: Listed,
 }
 
@@ -65,7 +65,7 @@ impl Owner {
         self.children.spawn(format!("await-move/{}", self.id), async move {
             let outcome = moving.await.unwrap_or_else(|panic| {
                 let why = format!("a fault of the server ended it ({panic}), its log has more");
-                RelocationOutcome { moved: Err(why), listed: Listed::NotYet }
+                RelocationOutcome { moved: Err(MoveRefusal::Failed(why)), listed: Listed::NotYet }
             });
             Child::Moved(Box::new(outcome))
         });
@@ -85,7 +85,7 @@ impl Owner {
                 self.step(Event::Moved);
             }
             Err(why) => {
-                tracing::error!(thread = %self.id, why, "the rollout of this thread cannot be moved");
+                tracing::error!(thread = %self.id, ?why, "the rollout of this thread cannot be moved");
                 self.step(Event::MoveFailed(why));
             }
         }
@@ -134,6 +134,7 @@ pub(super) fn refuse_move(services: &Context, log: &Log, asked: Option<Command>,
             ThreadError::NotMoved { id, why }
         }
         MoveRefusal::Failed(why) => ThreadError::NotMoved { id, why },
+        MoveRefusal::Away(why) => ThreadError::StoreUnavailable { id, why },
         MoveRefusal::NoAnswer => {
             services.store.release(id);
             ThreadError::MoveUnknown { id }
@@ -192,6 +193,16 @@ pub(super) async fn mend_index(
     }
 }
 
+fn not_moved(error: MoveError) -> MoveRefusal {
+    match error {
+        MoveError::Away { why, .. } | MoveError::Read(ReadError::Away { why, .. }) => MoveRefusal::Away(why),
+        MoveError::Unknown { .. } => MoveRefusal::NoAnswer,
+        MoveError::Read(_) | MoveError::Fenced { .. } | MoveError::Disk { .. } => {
+            MoveRefusal::Failed(error.to_string())
+        }
+    }
+}
+
 /// Moves the rollout, then sets the row for the new location, so that a list after the answer shows it.
 async fn carry(
     services: Arc<Context>,
@@ -218,5 +229,5 @@ async fn carry(
         set
     };
     let listed = moment::set(&services.tasks, thread, set).await;
-    RelocationOutcome { moved: moved.map(|()| to).map_err(|error| error.to_string()), listed }
+    RelocationOutcome { moved: moved.map(|()| to).map_err(not_moved), listed }
 }

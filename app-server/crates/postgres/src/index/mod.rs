@@ -69,10 +69,6 @@ const REMOVE: &str = "insert into threads (thread, as_of, changed) values ($1, $
 on conflict (thread) do update set as_of = excluded.as_of, changed = excluded.changed, \"row\" = null, created = null, updated = null, archived = null,
   cwd = null, provider = null, originator = null, interactive = null, asked = null";
 
-fn unavailable(failure: DbFailure) -> IndexError {
-    IndexError::Unavailable(failure.reason().to_owned())
-}
-
 fn unwritable(failure: DbFailure) -> IndexError {
     IndexError::Unwritable(failure.reason().to_owned())
 }
@@ -139,7 +135,7 @@ impl ThreadIndex for PgIndex {
         while walked.rows.len() <= reach.rows && places > 0 {
             let most = policy::WALK_ROWS.min(places);
             let order = walk::OrderedWalk::of(&filter, at, most);
-            let rows = self.pool.read(&order.sql, &order.params()).await.map_err(unavailable)?;
+            let rows = self.pool.read(&order.sql, &order.params()).await.map_err(DbFailure::of_index)?;
             for row in &rows {
                 let place =
                     Cursor { sort: filter.sort, time: WallMs(row.get(1)), id: ThreadId::new(row.get(2)) };
@@ -160,7 +156,7 @@ impl ThreadIndex for PgIndex {
 
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
         let sql = "select \"row\"::text, as_of from threads where thread = $1 and \"row\" is not null";
-        let rows = self.pool.read(sql, &[(&thread.uuid(), Type::UUID)]).await.map_err(unavailable)?;
+        let rows = self.pool.read(sql, &[(&thread.uuid(), Type::UUID)]).await.map_err(DbFailure::of_index)?;
         let row = rows.first();
         Ok(row.and_then(|row| Some((parsed(row)?, EventSeq(number(row.get(1)))))))
     }
@@ -169,7 +165,7 @@ impl ThreadIndex for PgIndex {
         let ids: Vec<Uuid> = threads.iter().map(|thread| thread.uuid()).collect();
         let sql = "select t.\"row\"::text from unnest($1::uuid[]) with ordinality as a (thread, place)
   join threads t on t.thread = a.thread where t.\"row\" is not null order by a.place";
-        let rows = self.pool.read(sql, &[(&ids, Type::UUID_ARRAY)]).await.map_err(unavailable)?;
+        let rows = self.pool.read(sql, &[(&ids, Type::UUID_ARRAY)]).await.map_err(DbFailure::of_index)?;
         Ok(Some(rows.iter().filter_map(parsed).collect()))
     }
 
@@ -184,12 +180,13 @@ impl ThreadIndex for PgIndex {
   order by thread desc limit $2";
         let rows = self.pool.read(sql, &[(&below, Type::UUID), (&limit, Type::INT8)]).await;
         let end = |row: &Row| (ThreadId::new(row.get(0)), EventSeq(number(row.get(1))));
-        Ok(Some(rows.map_err(unavailable)?.iter().map(end).collect()))
+        Ok(Some(rows.map_err(DbFailure::of_index)?.iter().map(end).collect()))
     }
 
     async fn directories(&self, limit: usize) -> Result<Vec<String>, IndexError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.pool.read(walk::DIRECTORIES, &[(&limit, Type::INT8)]).await.map_err(unavailable)?;
+        let rows =
+            self.pool.read(walk::DIRECTORIES, &[(&limit, Type::INT8)]).await.map_err(DbFailure::of_index)?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 

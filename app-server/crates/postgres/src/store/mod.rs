@@ -164,12 +164,8 @@ impl RolloutStore for PgStore {
         self.end_of(thread).await
     }
 
-    async fn secrets(&self, thread: ThreadId) -> SecretValues {
-        self.read_secrets(thread).await.unwrap_or_else(|failure| {
-            let error = self.failed(failure);
-            tracing::warn!(%thread, error = error.reason(), "the secrets of a thread cannot be read; its helpers start without them");
-            SecretValues::default()
-        })
+    async fn secrets(&self, thread: ThreadId) -> Result<SecretValues, ReadError> {
+        self.read_secrets(thread).await.map_err(|failure| self.failed(failure).of_read(thread))
     }
 
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {

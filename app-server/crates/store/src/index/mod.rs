@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::history::ThreadRow;
 use crate::policy;
+use crate::rollout::StoreAway;
 
 pub mod changes;
 #[cfg(any(test, feature = "testing"))]
@@ -112,6 +113,9 @@ pub enum IndexError {
     /// The index cannot be opened or rebuilt.
     #[error("the list of threads is not available: {0}; threads can still be read and resumed by id")]
     Unavailable(String),
+    /// The storage is another machine's, and cannot be reached or refuses.
+    #[error("the list of threads cannot be read: {0}")]
+    Away(StoreAway),
     /// The disk is full, or refuses writes: the index takes no change.
     #[error("the list of threads cannot be saved: {0}; it can still be read")]
     Unwritable(String),
@@ -122,6 +126,7 @@ impl IndexError {
     pub fn to_wire(&self) -> WireError {
         match self {
             Self::Cursor(_) => WireError::bad_cursor(self.to_string()),
+            Self::Away(why) => why.to_wire(self.to_string()),
             Self::Unavailable(_) | Self::Unwritable(_) => {
                 WireError::internal("indexUnavailable", self.to_string())
             }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use skein_protocol::error::{STORE_UNAVAILABLE, WireError};
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use crate::home::Term;
@@ -133,6 +134,13 @@ pub struct StoreAway {
     pub retry_after: Duration,
 }
 
+impl StoreAway {
+    /// The error on the wire, with this sentence.
+    pub fn to_wire(&self, text: impl Into<String>) -> WireError {
+        WireError::overloaded(STORE_UNAVAILABLE, text, self.retry_after)
+    }
+}
+
 /// Why a thread cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -164,6 +172,22 @@ pub enum ReadError {
         /// The storage's reason, and the way out.
         why: StoreAway,
     },
+}
+
+impl ReadError {
+    /// Waits until another try may help, for a caller that waits for a storage that is away.
+    ///
+    /// # Errors
+    /// Any other error.
+    pub async fn wait_for_store(self) -> Result<(), Self> {
+        match self {
+            Self::Away { why, .. } => {
+                tokio::time::sleep(why.retry_after).await;
+                Ok(())
+            }
+            Self::Missing(_) | Self::Unreadable { .. } | Self::Disk { .. } => Err(self),
+        }
+    }
 }
 
 /// Why a rollout was not copied.

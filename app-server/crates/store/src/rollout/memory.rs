@@ -141,13 +141,13 @@ impl RolloutStore for MemoryStore {
         Ok(Appended::unlisted(head))
     }
 
-    async fn secrets(&self, thread: ThreadId) -> SecretValues {
+    async fn secrets(&self, thread: ThreadId) -> Result<SecretValues, ReadError> {
         let state = self.state();
         let settings =
             state.rollouts.get(&thread).into_iter().flatten().filter_map(|record| record.body.settings());
         let mut secrets = SecretValues::default();
         settings.for_each(|settings| secrets.add(settings.secrets.0.clone()));
-        secrets
+        Ok(secrets)
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {

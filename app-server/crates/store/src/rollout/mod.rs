@@ -201,8 +201,11 @@ pub trait RolloutStore: Send + Sync {
     /// The number of the last record.
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError>;
 
-    /// The secrets of the thread's settings; none if there are none, or they cannot be read.
-    async fn secrets(&self, thread: ThreadId) -> SecretValues;
+    /// The secrets of the thread's settings; none if there are none, or the disk cannot read them.
+    ///
+    /// # Errors
+    /// [`ReadError::Away`].
+    async fn secrets(&self, thread: ThreadId) -> Result<SecretValues, ReadError>;
 
     /// Loads and repairs the end of the rollout: cuts a torn end off, after creating the open marker. The cost
     /// depends on the last turn, not on the rollout's length. The store then holds the writer's state until

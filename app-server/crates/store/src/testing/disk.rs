@@ -59,6 +59,8 @@ pub struct TestStore {
     /// Threads whose appends are refused.
     refused: Mutex<BTreeMap<ThreadId, TestRefusal>>,
     held: Mutex<BTreeSet<ThreadId>>,
+    /// Whether records can be neither read nor moved.
+    gone: AtomicBool,
     /// The life of the storage, if it is not that of `inner`.
     life: Mutex<Option<Uuid>>,
     remote: AtomicBool,
@@ -84,6 +86,7 @@ impl TestStore {
             written: watch::Sender::default(),
             refused: Mutex::default(),
             held: Mutex::default(),
+            gone: AtomicBool::new(false),
             life: Mutex::default(),
             remote: AtomicBool::new(false),
         }
@@ -191,6 +194,9 @@ impl TestStore {
 
     async fn may_move(&self, thread: ThreadId) -> Result<(), MoveError> {
         self.move_gate.pass().await;
+        if self.gone.load(Ordering::SeqCst) {
+            return Err(MoveError::Away { thread, why: away() });
+        }
         if self.stuck().contains(&thread) {
             return Err(MoveError::Disk { thread, source: io::ErrorKind::StorageFull.into() });
         }
@@ -230,6 +236,23 @@ impl TestStore {
         self.refused().insert(thread, TestRefusal::Cut);
     }
 
+    /// Refuses reads of records and moves from now on, like a database that has gone.
+    pub fn stop_serving(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets records be read and moved again.
+    pub fn serve_again(&self) {
+        self.gone.store(false, Ordering::SeqCst);
+    }
+
+    fn may_read(&self, thread: ThreadId) -> Result<(), ReadError> {
+        match self.gone.load(Ordering::SeqCst) {
+            true => Err(ReadError::Away { thread, why: away() }),
+            false => Ok(()),
+        }
+    }
+
     /// Accepts appends to this thread again.
     pub fn recover(&self, thread: ThreadId) {
         self.refused().remove(&thread);
@@ -248,7 +271,6 @@ impl TestStore {
     fn may_append(&self, thread: ThreadId, head: EventSeq) -> Result<(), AppendError> {
         let mut refused = self.refused();
         let Some(how) = refused.get_mut(&thread) else { return Ok(()) };
-        let why = || StoreAway { reason: "the database is away".to_owned(), retry_after: RETRY_AFTER };
         match *how {
             TestRefusal::Full => {
                 let source = io::Error::from(io::ErrorKind::StorageFull);
@@ -256,15 +278,19 @@ impl TestStore {
             }
             TestRefusal::Cut => {
                 *how = TestRefusal::Away;
-                Err(AppendError::Cut { thread, why: why() })
+                Err(AppendError::Cut { thread, why: away() })
             }
-            TestRefusal::Away => Err(AppendError::Away { thread, why: why() }),
+            TestRefusal::Away => Err(AppendError::Away { thread, why: away() }),
         }
     }
 
     fn hold(&self, thread: ThreadId) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(thread);
     }
+}
+
+fn away() -> StoreAway {
+    StoreAway { reason: "the database is away".to_owned(), retry_after: RETRY_AFTER }
 }
 
 /// Counts while it lives.
@@ -383,7 +409,7 @@ impl RolloutStore for TestStore {
         self.inner.release(thread);
     }
 
-    async fn secrets(&self, thread: ThreadId) -> SecretValues {
+    async fn secrets(&self, thread: ThreadId) -> Result<SecretValues, ReadError> {
         self.inner.secrets(thread).await
     }
 
@@ -398,6 +424,7 @@ impl RolloutStore for TestStore {
         limit: usize,
     ) -> Result<RecordPage, ReadError> {
         self.read_gate.pass().await;
+        self.may_read(thread)?;
         let page = self.inner.read_after(thread, after, limit).await?;
         self.records.fetch_add(page.records.len(), Ordering::SeqCst);
         Ok(page)
@@ -410,6 +437,7 @@ impl RolloutStore for TestStore {
         limit: usize,
     ) -> Result<RecordPage, ReadError> {
         self.back_gate.pass().await;
+        self.may_read(thread)?;
         let page = self.inner.read_back(thread, before, limit).await?;
         self.records.fetch_add(page.records.len(), Ordering::SeqCst);
         Ok(page)

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::notifications::{ItemAgentMessageDelta, TurnCompleted, TurnStarted, Warning};
-use skein_protocol::thread::ThreadResumeResponse;
+use skein_protocol::thread::{ThreadForkParams, ThreadResumeResponse};
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::model::Strings;
@@ -271,5 +271,71 @@ async fn views_and_moves_are_refused_and_nothing_is_lost() {
     bench.disk.recover(thread);
     saved_end(&mut client, TurnStatus::Completed).await;
     observer.observe(thread).await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_whose_records_cannot_be_read_now_may_be_asked_for_again() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    bench.disk.stop_serving();
+    let mut client = bench.client();
+    let resume = client.ask_resume(thread, Role::Subscriber);
+    let refused = client.answer::<ThreadResumeResponse>(resume).await.unwrap_err();
+    assert_eq!((refused.reason(), refused.retry_after()), ("storeUnavailable", Some(Duration::from_secs(1))));
+    bench.disk.serve_again();
+    client.resume(thread).await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_may_be_asked_for_again_if_it_was_not_made() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    bench.disk.cut(thread);
+    let mut client = bench.client();
+    // The first one is under way when the storage goes.
+    for reason in ["forkUnknown", "storeUnavailable"] {
+        let (fork, _) = client.ask_fork(ThreadForkParams::of(thread));
+        assert_eq!(client.refusal(fork).await, reason);
+    }
+    bench.disk.recover(thread);
+    client.fork(ThreadForkParams::of(thread)).await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_that_the_storage_cannot_do_now_may_be_asked_for_again() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    bench.disk.stop_serving();
+    for move_asked in [Client::archive, Client::delete] {
+        let moves = move_asked(&mut client, thread);
+        assert_eq!(client.refusal(moves).await, "storeUnavailable");
+        bench.disk.serve_again();
+        client.resume(thread).await;
+        bench.disk.stop_serving();
+    }
+    bench.disk.serve_again();
+    let archive = client.archive(thread);
+    client.answer::<serde_json::Value>(archive).await.unwrap();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_catches_up_stays_and_waits() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    for number in 0..policy::RECENT_EVENTS {
+        client.set_name(thread, &number.to_string());
+    }
+    bench.drained().await;
+    bench.disk.stop_serving();
+    let mut late = bench.client();
+    late.resume_from(thread, (EventSeq(0), Epoch(1))).await;
+    bench.pass(OUTAGE).await;
+    assert_eq!((late.count(Message::is::<TurnCompleted>), late.closed()), (0, None));
+    bench.disk.serve_again();
+    late.notified::<TurnCompleted>().await;
     bench.finish().await;
 }

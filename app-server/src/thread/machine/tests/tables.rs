@@ -120,7 +120,7 @@ fn a_move_that_fails_is_an_unload_like_any_other() {
     let mut life = moving(Destination::Archive);
     life.step(Event::Resume(W));
     let expected = [Effect::RefuseMove(V, MoveRefusal::Failed("full".to_owned())), Effect::Load];
-    assert_eq!(life.step(Event::MoveFailed("full".to_owned())), expected);
+    assert_eq!(life.step(Event::MoveFailed(MoveRefusal::Failed("full".to_owned()))), expected);
     let mut life = moving(Destination::Trash);
     let expected = life.later(POLICY.unload_limit);
     assert_eq!(expected[0], Effect::RefuseMove(V, MoveRefusal::NoAnswer));

@@ -9,7 +9,7 @@ use proptest::test_runner::TestCaseResult;
 use skein_protocol::error::WireError;
 use tokio::time::Instant;
 
-use crate::thread::effect::Destination;
+use crate::thread::effect::{Destination, MoveRefusal};
 use crate::thread::event::{Counts, Event, Force, Materialised, TurnKept, WaiterId};
 use crate::thread::machine::{Machine, Persistence, Phase, Policy};
 
@@ -206,7 +206,7 @@ impl World {
             Act::Unload(force) => self.unload(force),
             Act::Relocate(which) => self.relocate(*which.get(&DESTINATIONS)),
             Act::FailMove if self.under_way.remove(&Motion::Move) => {
-                self.feed(Event::MoveFailed("full".to_owned()))
+                self.feed(Event::MoveFailed(MoveRefusal::Failed("full".to_owned())))
             }
             Act::FailMove => Ok(()),
             Act::Evict => self.feed(Event::Evict),

@@ -157,7 +157,7 @@ async fn a_server_that_has_lost_a_thread_changes_nothing_beside_its_rollout() {
     let with_secret = |value: &str| with_secrets(serde_json::json!({"headers": {"Authorization": value}}));
     let begun = LogEntry::of(with_secret("old"), Keep::Power);
     let head = it.store.append(lease(id), EventSeq(0), begun).await.unwrap().head;
-    let (marker, secrets) = (it.store.open_marker(id), it.store.secrets(id).await);
+    let (marker, secrets) = (it.store.open_marker(id), it.store.secrets(id).await.unwrap());
     TestCluster::shared().run(&it.at.name, "update heads set term = 2").await;
     it.store.clear_open_markers(vec![marker]).await.unwrap();
     assert_eq!(it.store.open_markers().await.unwrap(), [id], "its successor has set it again");
@@ -165,6 +165,6 @@ async fn a_server_that_has_lost_a_thread_changes_nothing_beside_its_rollout() {
     late.iter_mut().for_each(|record| record.seq = EventSeq(record.seq.0 + head.0));
     let late = it.store.append(lease(id), head, LogEntry::of(late, Keep::Power)).await.unwrap_err();
     assert!(matches!(late, AppendError::Fenced { .. }), "{late}");
-    assert_eq!(it.store.secrets(id).await, secrets);
+    assert_eq!(it.store.secrets(id).await.unwrap(), secrets);
     it.finish().await;
 }

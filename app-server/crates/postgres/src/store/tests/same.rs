@@ -212,8 +212,8 @@ async fn secrets_are_in_no_line_and_go_with_their_thread() {
     it.store.copy(id, head, lease(fork), Vec::new()).await.unwrap();
     it.store.trash(lease(id), WallMs(1)).await.unwrap();
     assert_eq!(it.store.purge(WallMs(2)).await.unwrap(), 1);
-    assert_eq!(it.store.secrets(id).await, SecretValues::default());
-    assert_eq!(serde_json::Value::Object(it.store.secrets(fork).await.0), values);
+    assert_eq!(it.store.secrets(id).await.unwrap(), SecretValues::default());
+    assert_eq!(serde_json::Value::Object(it.store.secrets(fork).await.unwrap().0), values);
     let mut link = Link::connect(&it.at.address).await.unwrap();
     let sql = "select count(*) from records where position('s3cret' in encode(line, 'escape')) > 0";
     assert_eq!(link.read(sql, &[]).await.unwrap()[0].get::<_, i64>(0), 0);

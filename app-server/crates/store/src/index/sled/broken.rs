@@ -44,7 +44,9 @@ impl From<IndexError> for Broken {
     fn from(error: IndexError) -> Self {
         match error {
             IndexError::Unwritable(reason) => Self::Unwritable(reason),
-            IndexError::Cursor(_) | IndexError::Unavailable(_) => Self::Damaged(error.to_string()),
+            IndexError::Cursor(_) | IndexError::Unavailable(_) | IndexError::Away(_) => {
+                Self::Damaged(error.to_string())
+            }
         }
     }
 }

@@ -196,13 +196,13 @@ impl RolloutStore for FileStore {
         })
     }
 
-    async fn secrets(&self, thread: ThreadId) -> SecretValues {
+    async fn secrets(&self, thread: ThreadId) -> Result<SecretValues, ReadError> {
         let read = self.naming(BlockingPool::Read, move |shared| secrets::read(&shared.places, thread)).await;
         let none = |error: io::Error| {
             tracing::warn!(%thread, %error, "the secrets of a thread cannot be read; its helpers start without them");
             Map::new()
         };
-        SecretValues(read.unwrap_or_else(none))
+        Ok(SecretValues(read.unwrap_or_else(none)))
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {

@@ -1,6 +1,13 @@
 //! Unloads and stops of a server that leave a turn to the next load.
 
+use std::sync::Arc;
+
+use skein_protocol::access::Access;
+use tokio::sync::Semaphore;
+
 use super::*;
+use crate::thread::answering;
+use crate::thread::registry::GivenAnswer;
 use crate::thread::subscribers::Role;
 
 #[tokio::test(start_paused = true)]
@@ -29,6 +36,32 @@ async fn a_thread_that_waits_is_parked_after_its_grace_and_nothing_ends() {
     assert_eq!(back.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
     assert_eq!(row.waiting, []);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_a_parked_thread_waits_for_a_storage_that_is_away() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread, question) = asking(&bench, &call(WRITES)).await;
+    bench.services.registry.handle(thread).unwrap().evict();
+    bench.gone(thread).await;
+    bench.disk.stop_serving();
+    let slots = Arc::new(Semaphore::new(1));
+    let given = GivenAnswer {
+        by: client.id(),
+        client: "test".to_owned(),
+        access: Access::Admin,
+        question,
+        answer: Ok(to_raw_value(&json!({ "action": "accept" })).unwrap()),
+    };
+    let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
+    answering::deliver_to_parked(&bench.services, client.outbox(), given, slot);
+    bench.pass(Duration::from_secs(60)).await;
+    assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0);
+    assert_eq!(slots.available_permits(), 0, "it is under way");
+    bench.disk.serve_again();
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(slots.available_permits(), 1);
     bench.finish().await;
 }
 

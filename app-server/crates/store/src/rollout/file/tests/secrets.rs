@@ -47,10 +47,10 @@ async fn secrets_stand_in_one_file_that_only_its_user_may_read() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, FILE_MODE);
     assert_eq!(fs::metadata(fixture.paths.secrets()).unwrap().permissions().mode() & 0o777, FOLDER_MODE);
     fixture.restart();
-    assert_eq!(fixture.store.secrets(id).await, secrets("second-s3cret"));
-    assert_eq!(fixture.store.secrets(thread(2)).await, SecretValues::default());
+    assert_eq!(fixture.store.secrets(id).await.unwrap(), secrets("second-s3cret"));
+    assert_eq!(fixture.store.secrets(thread(2)).await.unwrap(), SecretValues::default());
     fs::write(&file, "half").unwrap();
-    assert_eq!(fixture.store.secrets(id).await, SecretValues::default());
+    assert_eq!(fixture.store.secrets(id).await.unwrap(), SecretValues::default());
 }
 
 #[tokio::test]
@@ -76,5 +76,5 @@ async fn a_fork_has_a_copy_and_a_thread_that_is_removed_takes_its_own_along() {
     assert_eq!(files_with(&fixture, "s3cret").len(), 2, "it can be brought back by hand");
     assert_eq!(fixture.store.purge(WallMs(11)).await.unwrap(), 1);
     assert_eq!(files_with(&fixture, "s3cret"), [fixture.paths.secrets_of(fork)]);
-    assert_eq!(fixture.store.secrets(fork).await, secrets("s3cret"));
+    assert_eq!(fixture.store.secrets(fork).await.unwrap(), secrets("s3cret"));
 }
