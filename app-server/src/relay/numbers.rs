@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use skein_protocol::envelope::Stamp;
+use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::{NOTIFICATIONS, ServerRequestResolved};
 use skein_protocol::table::{EventKind, Notification, Recipients};
 
@@ -21,6 +22,11 @@ pub fn is_quiet(text: &str) -> bool {
     let quiet = |kind, scope| kind == EventKind::Transient && scope == Recipients::Subscribers;
     method != ServerRequestResolved::INFO.wire
         && NOTIFICATIONS.iter().any(|known| known.wire == method && quiet(known.kind, known.scope))
+}
+
+/// The thread of a quiet message. Needs no parsing: the quotes of a name inside a text are escaped.
+pub fn thread_of(quiet: &str) -> Option<ThreadId> {
+    quiet.split_once(r#""threadId":""#)?.1.split('"').next()?.parse().ok()
 }
 
 #[derive(Serialize)]

@@ -281,12 +281,15 @@ impl RelayedThreads {
     /// Takes a frame that has come by a link, at this time (Unix milliseconds).
     pub(crate) fn receive(&mut self, link: Uuid, text: Utf8Bytes, now: i64) -> Relayed {
         if numbers::is_quiet(&text) {
-            return Relayed::pass(text);
+            return match self.is_of_another_link(numbers::thread_of(&text), link) {
+                true => Relayed::default(),
+                false => Relayed::pass(text),
+            };
         }
         let shared = text.clone();
         match envelope::parse(&shared) {
             Ok(Incoming::Request { params, .. } | Incoming::Notification { params, .. })
-                if self.is_of_another_link(params, link) =>
+                if self.is_of_another_link(tracked::thread_of(params), link) =>
             {
                 Relayed::default()
             }
@@ -336,8 +339,8 @@ impl RelayedThreads {
     }
 
     /// Whether the client is subscribed to the thread of a message by another link: this one is of a server that had it before.
-    fn is_of_another_link(&self, params: Option<&RawValue>, link: Uuid) -> bool {
-        let subscribed = tracked::thread_of(params).and_then(|thread| self.subscribed.get(&thread));
+    fn is_of_another_link(&self, thread: Option<ThreadId>, link: Uuid) -> bool {
+        let subscribed = thread.and_then(|thread| self.subscribed.get(&thread));
         subscribed.is_some_and(|subscribed| *subscribed != NextOwner::Link(link))
     }
 

@@ -103,6 +103,28 @@ fn a_lost_thread_is_resumed_behind_the_last_event_of_its_client() {
     }
 }
 
+/// A delta as servers send it, whose text has the name of a member in it.
+fn delta() -> Utf8Bytes {
+    let params = json!({ "threadId": THREAD, "turnId": "t", "itemId": "i", "delta": "\"threadId\":\"x\"" });
+    format!(r#"{{"method":"{}","params":{params}}}"#, n::ItemAgentMessageDelta::INFO.wire).into()
+}
+
+#[test]
+fn text_comes_only_by_the_link_of_the_server_that_has_the_thread() {
+    let mut threads = subscribed(true);
+    assert_eq!(threads.receive(LINK, delta(), NOW).to_client, [delta()]);
+    assert_eq!(threads.receive(NEXT, delta(), NOW).to_client, Vec::<Utf8Bytes>::new());
+    threads.lost(LINK);
+    let (id, _) = resume(&mut threads);
+    answer(&mut threads, &id, &shown(5, json!({})));
+    assert_eq!(threads.receive(NEXT, delta(), NOW).to_client, [delta()]);
+    assert_eq!(
+        threads.receive(LINK, delta(), NOW).to_client,
+        Vec::<Utf8Bytes>::new(),
+        "it has lost the thread"
+    );
+}
+
 #[test]
 fn a_thread_that_comes_back_to_this_server_is_relayed_no_longer() {
     let mut threads = subscribed(true);
