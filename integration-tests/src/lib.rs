@@ -17,6 +17,7 @@
 //! | [`wedge`] | whether stuck helpers delay other requests |
 //! | [`zoo`] | whether badly behaved helpers leave processes behind |
 //! | [`soak`] | whether a server grows under long use |
+//! | [`chaos`] | whether what people got from failing servers of one database can be true |
 //! | [`third_party`] | whether third-party MCP servers work and leave nothing behind |
 //! | [`snapshot`] | whether whole conversations match files |
 //! | [`terminal`] | which text a program shows on its screen |
@@ -25,6 +26,7 @@
 //! | [`paths`] | where our programs are, and how `skein` runs on a home |
 
 pub mod bench;
+pub mod chaos;
 pub mod client;
 pub mod credentials;
 pub mod demo;

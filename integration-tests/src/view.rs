@@ -35,6 +35,25 @@ pub enum Kind {
     Plain,
 }
 
+/// How the texts of the agent came.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TextCounts {
+    /// Streamed whole.
+    pub whole: usize,
+    /// Streamed in part; the item's end had the rest.
+    pub parts: usize,
+}
+
+/// A message that cannot follow those before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Contradiction;
+
+impl std::fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a message contradicts what the client shows")
+    }
+}
+
 /// A thread as a client shows it.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -54,6 +73,11 @@ pub struct View {
     pub replay_to: EventSeq,
     /// Number of resumes that could not continue the history.
     pub gaps: usize,
+    /// Whether a server relays the thread, which may change its server: text that was not streamed is lost then, and an item in
+    /// progress may be shown once more.
+    pub is_relayed: bool,
+    /// Messages of the agent whose text was followed from its start.
+    pub texts: TextCounts,
     thread: ThreadId,
     kind: Kind,
     /// Items whose text was followed from their start. Their final text must equal the streamed text.
@@ -75,6 +99,8 @@ impl View {
             at: (EventSeq(0), Epoch(0)),
             replay_to: EventSeq(0),
             gaps: 0,
+            is_relayed: false,
+            texts: TextCounts::default(),
             thread: shown.thread.id,
             kind,
             followed: HashSet::new(),
@@ -146,7 +172,8 @@ impl View {
                 self.number(message).and_then(|numbered| self.apply_notification(method, params, numbered))
             }
         };
-        applied.with_context(|| format!("at {at:?}, applying {}", shown(&message.text)))
+        let applied = applied.with_context(|| format!("at {at:?}, applying {}", shown(&message.text)));
+        applied.context(Contradiction)
     }
 
     /// Applies the number of a message. Returns whether it has one.
@@ -221,12 +248,12 @@ impl View {
 
     /// Adds an item. Without a number it is the item's current state.
     fn item_started(&mut self, turn: &TurnId, item: ThreadItem, numbered: bool) -> anyhow::Result<()> {
-        let kind = self.kind;
+        let again = (self.kind == Kind::Numbered || self.is_relayed) && !numbered;
         let turn = self.turn(turn)?;
         ensure!(turn.status == TurnStatus::InProgress, "an item of a turn that is over");
         match turn.items.iter_mut().find(|known| known.id() == item.id()) {
             Some(known) => {
-                ensure!(kind == Kind::Numbered && !numbered, "an item began twice");
+                ensure!(again, "an item began twice");
                 ensure!(is_open(known), "a complete item is shown again");
                 *known = item.clone();
                 self.followed.insert(item.id().clone());
@@ -237,13 +264,22 @@ impl View {
     }
 
     fn item_completed(&mut self, turn: &TurnId, item: ThreadItem) -> anyhow::Result<()> {
-        let followed = self.followed.remove(item.id());
+        let (followed, is_relayed) = (self.followed.remove(item.id()), self.is_relayed);
         let again = self.turn(turn).is_ok_and(|turn| was_cut_off(turn));
         let known = self.item(turn, item.id())?;
         ensure!(is_open(known) || again, "an item was completed twice");
         let (streamed, whole) = (agent_text(known), agent_text(&item));
-        ensure!(!followed || streamed == whole, "streamed {streamed:?}, but the complete text is {whole:?}");
+        let is_whole = streamed == whole;
+        let is_part = is_relayed && is_part_of(streamed.as_deref(), whole.as_deref());
+        ensure!(
+            !followed || is_whole || is_part,
+            "streamed {streamed:?}, but the complete text is {whole:?}"
+        );
         *known = item;
+        if followed && whole.is_some() {
+            self.texts.whole += usize::from(is_whole);
+            self.texts.parts += usize::from(!is_whole);
+        }
         Ok(())
     }
 
@@ -335,6 +371,15 @@ fn same_turns(ours: &[Turn], theirs: &[Turn]) -> anyhow::Result<()> {
 /// again.
 fn was_cut_off(turn: &Turn) -> bool {
     turn.status == TurnStatus::Interrupted
+}
+
+/// Whether a text is another one without some of its pieces.
+fn is_part_of(part: Option<&str>, whole: Option<&str>) -> bool {
+    let (mut part, whole) = (part.unwrap_or_default().chars().peekable(), whole.unwrap_or_default().chars());
+    for one in whole {
+        part.next_if_eq(&one);
+    }
+    part.peek().is_none()
 }
 
 fn is_open(item: &ThreadItem) -> bool {

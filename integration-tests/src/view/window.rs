@@ -8,8 +8,8 @@ use skein_protocol::methods::{ThreadResume, ThreadStart};
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse, ThreadStartParams};
 
-use super::{Kind, View};
-use crate::client::Client;
+use super::{Contradiction, Kind, View};
+use crate::client::{Client, Received};
 use crate::requests::resume_params;
 
 /// How a window loses its connection. Messages that it has not applied are always lost.
@@ -114,8 +114,10 @@ impl Window {
     /// # Errors
     /// Fails if the server refuses, or the answer contradicts the view.
     pub async fn come_back(&mut self, address: &str) -> anyhow::Result<()> {
-        self.client = Some(connect(self.kind, address).await?);
-        self.resume().await
+        let mut client = connect(self.kind, address).await?;
+        self.resume_by(&mut client).await?;
+        self.client = Some(client);
+        Ok(())
     }
 
     /// Resumes over the current connection.
@@ -123,6 +125,13 @@ impl Window {
     /// # Errors
     /// Fails if the server refuses, or the answer contradicts the view.
     pub async fn resume(&mut self) -> anyhow::Result<()> {
+        let mut client = self.client.take().context("this window has no connection")?;
+        let resumed = self.resume_by(&mut client).await;
+        self.client = Some(client);
+        resumed
+    }
+
+    async fn resume_by(&mut self, client: &mut Client) -> anyhow::Result<()> {
         let (seq, epoch) = self.view.at;
         let observe = self.observes;
         let skein = match self.kind {
@@ -130,12 +139,16 @@ impl Window {
             Kind::Plain => ResumeOptions { observe, ..ResumeOptions::default() },
         };
         let params = ThreadResumeParams { skein: Some(skein), ..resume_params(self.thread) };
-        let client = self.client.as_mut().context("this window has no connection")?;
         let (response, before) = resume(client, params).await?;
         for message in &before {
             self.view.apply(message)?;
         }
-        self.view.resume(&response)
+        self.view.resume(&response).context(Contradiction)
+    }
+
+    /// Whether its client has asked for numbers.
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Takes the next message and applies it.
@@ -143,9 +156,18 @@ impl Window {
     /// # Errors
     /// Fails if none comes, or it contradicts the view.
     pub async fn receive_one(&mut self) -> anyhow::Result<()> {
+        self.receive().await.map(drop)
+    }
+
+    /// Takes the next message, applies it, and returns it.
+    ///
+    /// # Errors
+    /// Fails like [`Window::receive_one`]; with a [`Contradiction`] if the message contradicts the view.
+    pub async fn receive(&mut self) -> anyhow::Result<Received> {
         let client = self.client.as_mut().context("this window has no connection")?;
         let message = client.until("any message", |_| true).await?;
-        self.view.apply(&message)
+        self.view.apply(&message)?;
+        Ok(message)
     }
 
     /// Takes messages until the view is as wanted.
@@ -213,7 +235,7 @@ async fn connect(kind: Kind, address: &str) -> anyhow::Result<Client> {
 async fn resume(
     client: &mut Client,
     params: ThreadResumeParams,
-) -> anyhow::Result<(ThreadResumeResponse, Vec<crate::client::Received>)> {
+) -> anyhow::Result<(ThreadResumeResponse, Vec<Received>)> {
     let pending = client.start_call::<ThreadResume>(&params).await?;
     let mut before = Vec::new();
     loop {

@@ -1,5 +1,6 @@
 //! Threads in a PostgreSQL database: what clients see is what they see of threads in files.
 
+mod chaos;
 mod commands;
 mod credentials;
 mod drains;

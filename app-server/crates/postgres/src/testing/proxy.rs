@@ -1,9 +1,6 @@
 //! A proxy in front of the database of a test, which cuts connections at chosen moments.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
-use std::sync::atomic::Ordering::SeqCst;
 
 use skein_base::tasks::Tasks;
 use tempfile::TempDir;
@@ -19,7 +16,6 @@ use crate::address::DbAddress;
 
 /// The next deed of the proxy, at any connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum ProxyCut {
     /// It passes them on.
     Nothing,
@@ -27,13 +23,15 @@ pub enum ProxyCut {
     Statements,
     /// It closes the connection once the database answers; the statement has been carried out by then.
     Answers,
+    /// It keeps the connections, and passes nothing on.
+    Stalled,
 }
 
 /// The proxy. It ends when it is dropped.
 pub struct CuttingProxy {
     folder: TempDir,
-    cut: Arc<AtomicU8>,
-    _open: watch::Sender<()>,
+    /// Its drop ends the proxy.
+    cut: watch::Sender<ProxyCut>,
 }
 
 impl CuttingProxy {
@@ -50,11 +48,9 @@ impl CuttingProxy {
         let folder = folder.unwrap_or_else(|error| panic!("{error}"));
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432"));
         let listener = listener.unwrap_or_else(|error| panic!("{error}"));
-        let (open, ends) = watch::channel(());
-        let cut = Arc::new(AtomicU8::new(ProxyCut::Nothing as u8));
-        let (serving, cuts) = (tasks.clone(), Arc::clone(&cut));
-        drop(tasks.spawn("proxy", accept(serving, listener, database, cuts, ends)));
-        Self { folder, cut, _open: open }
+        let (cut, cuts) = watch::channel(ProxyCut::Nothing);
+        drop(tasks.spawn("proxy", accept(tasks.clone(), listener, database, cuts)));
+        Self { folder, cut }
     }
 
     /// The address of the database through the proxy.
@@ -79,42 +75,50 @@ impl CuttingProxy {
 
     /// Does this from here on.
     pub fn set(&self, cut: ProxyCut) {
-        self.cut.store(cut as u8, SeqCst);
+        self.cut.send_replace(cut);
     }
 }
 
-async fn accept(
-    tasks: Tasks,
-    listener: UnixListener,
-    database: PathBuf,
-    cut: Arc<AtomicU8>,
-    mut ends: watch::Receiver<()>,
-) {
+async fn accept(tasks: Tasks, listener: UnixListener, database: PathBuf, mut cut: watch::Receiver<ProxyCut>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _closed = ends.changed() => return,
+            () = until_dropped(&mut cut) => return,
         };
-        let (Ok((client, _)), Ok(server)) = (accepted, UnixStream::connect(&database).await) else { return };
-        let (cut, mut ends) = (Arc::clone(&cut), ends.clone());
+        let Ok((client, _)) = accepted else { return };
+        // The database may be away; the next connection may be made.
+        let Ok(server) = UnixStream::connect(&database).await else { continue };
+        let mut cut = cut.clone();
         let both = async move {
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
             // The first that ends closes both.
             tokio::select! {
-                () = pass(from_client, to_server, &cut, ProxyCut::Statements) => {}
-                () = pass(from_server, to_client, &cut, ProxyCut::Answers) => {}
-                _closed = ends.changed() => {}
+                () = pass(from_client, to_server, cut.clone(), ProxyCut::Statements) => {}
+                () = pass(from_server, to_client, cut.clone(), ProxyCut::Answers) => {}
+                () = until_dropped(&mut cut) => {}
             }
         };
         drop(tasks.spawn("proxy/connection", both));
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, cut: &AtomicU8, at: ProxyCut) {
+async fn until_dropped(cut: &mut watch::Receiver<ProxyCut>) {
+    while cut.changed().await.is_ok() {}
+}
+
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut cut: watch::Receiver<ProxyCut>,
+    at: ProxyCut,
+) {
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(count) = from.read(&mut bytes).await {
-        let is_cut = cut.load(SeqCst) == at as u8;
+        // The end of the proxy ends the wait, too.
+        let Ok(is_cut) = cut.wait_for(|cut| *cut != ProxyCut::Stalled).await.map(|cut| *cut == at) else {
+            return;
+        };
         let Some(some) = bytes.get(..count).filter(|some| !some.is_empty() && !is_cut) else { return };
         if to.write_all(some).await.is_err() {
             return;

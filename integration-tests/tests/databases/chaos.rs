@@ -1,0 +1,124 @@
+//! People at three servers of one database, while servers, links and the database fail. `scripts/cluster-chaos` runs it.
+
+mod faults;
+mod person;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::future::{join_all, try_join_all};
+use skein_integration_tests::chaos::judge::judge;
+use skein_integration_tests::chaos::{Notes, Reading};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::PATIENCE;
+use skein_integration_tests::seed::Seed;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::thread::{Thread, ThreadStatus};
+use skein_protocol::turn::TurnStatus;
+use tokio::sync::watch;
+
+use self::faults::Servers;
+use self::person::{Person, messages};
+
+const PEOPLE: usize = 12;
+const THREADS: usize = 5;
+/// Variable with the length of a campaign, seconds.
+const SECONDS: &str = "SKEIN_SECONDS";
+
+fn length() -> Result<Duration> {
+    let seconds = std::env::var(SECONDS).unwrap_or_else(|_| "30".to_owned());
+    Ok(Duration::from_secs(seconds.parse().with_context(|| format!("{SECONDS} is no number"))?))
+}
+
+/// Makes the threads. Nobody is subscribed to them.
+async fn made(address: &str) -> Result<Vec<ThreadId>> {
+    let mut client = Client::ready(address).await?;
+    let mut threads = Vec::new();
+    for _ in 0..THREADS {
+        threads.push(client.start_thread_with("begin").await?);
+    }
+    client.close().await?;
+    Ok(threads)
+}
+
+/// The threads as they are when no turn runs.
+async fn at_rest(address: &str, threads: &[ThreadId]) -> Result<Vec<Thread>> {
+    let mut client = Client::ready(address).await?;
+    let mut last = Vec::new();
+    for thread in threads {
+        let rests = async {
+            loop {
+                let read = client.read_thread(*thread).await?;
+                if !matches!(read.status, ThreadStatus::Active { .. }) {
+                    return anyhow::Ok(read);
+                }
+            }
+        };
+        let read = tokio::time::timeout(PATIENCE, rests).await;
+        last.push(read.with_context(|| format!("a turn of {thread} runs on"))??);
+    }
+    Ok(last)
+}
+
+/// The sentence about how long people waited for the acknowledgement of a message.
+fn waits(notes: &Notes) -> String {
+    let waits = notes.sent.iter().filter_map(|sent| Some(sent.acknowledged?.duration_since(sent.asked)));
+    let mut waits: Vec<Duration> = waits.collect();
+    waits.sort_unstable();
+    let [median, most] =
+        [waits.get(waits.len() / 2), waits.last()].map(|wait| wait.copied().unwrap_or_default());
+    format!("{} messages acknowledged, the median after {median:.0?}, the last after {most:.1?}", waits.len())
+}
+
+#[tokio::test]
+#[ignore = "scripts/cluster-chaos runs it: it takes as long as SKEIN_SECONDS says"]
+async fn people_get_what_is_promised_while_servers_links_and_the_database_fail() -> Result<()> {
+    let mut seed = Seed::from_environment();
+    let mut servers = Servers::start().await?;
+    let threads = made(servers.address()).await?;
+    let (stop, stopped) = watch::channel(false);
+    let mut people: Vec<Person> = (0..PEOPLE)
+        .map(|number| {
+            let addresses = servers.addresses.clone();
+            Person::new(number, seed.fork(), addresses, threads.clone(), stopped.clone())
+        })
+        .collect();
+
+    let (begin, length) = (Instant::now(), length()?);
+    let failing = async {
+        while begin.elapsed() < length {
+            servers.fail(&mut seed).await?;
+        }
+        servers.until_well().await?;
+        stop.send_replace(true);
+        anyhow::Ok(())
+    };
+    let living = try_join_all(people.iter_mut().map(Person::live));
+    tokio::try_join!(living, failing)?;
+
+    let last = at_rest(servers.address(), &threads).await?;
+    for shown in join_all(people.iter_mut().map(|person| person.until_same_as(&last))).await {
+        shown?;
+    }
+    let failed = last.iter().flat_map(|thread| &thread.turns).find(|turn| turn.status == TurnStatus::Failed);
+    ensure!(failed.is_none(), "a turn has failed: {failed:#?}");
+    let (mut notes, mut whole, mut parts, mut gaps) = (Notes::default(), 0, 0, 0);
+    for mut person in people {
+        let texts = person.texts();
+        (whole, parts, gaps) = (whole + texts.whole, parts + texts.parts, gaps + person.gaps());
+        notes.add(std::mem::take(&mut person.notes));
+    }
+    let read =
+        |thread: &Thread| Reading { thread: thread.id, asked: Instant::now(), messages: messages(thread) };
+    let last: Vec<Reading> = last.iter().map(read).collect();
+    let anomalies = judge(&notes, &last);
+    eprintln!("{}; faults: {}", waits(&notes), servers.faults());
+    eprintln!(
+        "{} readings, {} numbered events, {} owners; {whole} texts streamed whole, {parts} in part; {gaps} gaps",
+        notes.readings.len(),
+        notes.events.len(),
+        notes.owners.len()
+    );
+    ensure!(anomalies.is_empty(), "{anomalies:#?}");
+    servers.finish().await
+}

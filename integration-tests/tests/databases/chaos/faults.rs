@@ -1,0 +1,218 @@
+//! The servers of a campaign, and the faults in them, their links and their database.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use skein_integration_tests::home::{Exit, Home, PATIENCE};
+use skein_integration_tests::http::{Request, free_port};
+use skein_integration_tests::process::freeze;
+use skein_integration_tests::proxy::{Flow, Proxy};
+use skein_integration_tests::seed::Seed;
+use skein_postgres::testing::{CuttingProxy, ProxyCut, TestCluster, TestDatabase};
+
+use super::super::commands::cluster;
+use super::super::nodes::node;
+use super::person::Addresses;
+
+const SERVERS: [&str; 3] = ["first", "second", "third"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    Kill,
+    Pause,
+    Terminate,
+    Drain,
+    CutLink,
+    StallLink,
+    SlowLink,
+    CutStatements,
+    CutAnswers,
+    StallDatabase,
+    KillDatabase,
+}
+
+impl Fault {
+    const ALL: [Self; 11] = [
+        Self::Kill,
+        Self::Pause,
+        Self::Terminate,
+        Self::Drain,
+        Self::CutLink,
+        Self::StallLink,
+        Self::SlowLink,
+        Self::CutStatements,
+        Self::CutAnswers,
+        Self::StallDatabase,
+        Self::KillDatabase,
+    ];
+}
+
+/// A server, with a proxy in front of its links and one in front of its database.
+struct Node {
+    home: Home,
+    link: Proxy,
+    way: CuttingProxy,
+}
+
+pub(super) struct Servers {
+    cluster: Arc<TestCluster>,
+    database: TestDatabase,
+    nodes: Vec<Node>,
+    pub(super) addresses: Addresses,
+    faults: BTreeMap<Fault, usize>,
+}
+
+/// Lets time pass, as a fault lasts.
+async fn pass(time: Duration) {
+    let mut ticks = tokio::time::interval(time);
+    ticks.tick().await;
+    ticks.tick().await;
+}
+
+impl Servers {
+    pub(super) async fn start() -> Result<Self> {
+        let cluster = Arc::new(TestCluster::start());
+        let database = cluster.database().await;
+        let (mut nodes, addresses) = (Vec::new(), Addresses::default());
+        for (number, name) in SERVERS.into_iter().enumerate() {
+            let port = free_port()?;
+            let link = Proxy::start(&format!("ws://127.0.0.1:{port}")).await?;
+            let advertised = link.address().strip_prefix("ws://").context("an address")?.to_owned();
+            let way = CuttingProxy::alone(&database);
+            let setup = node(&database, name)?
+                .set("store.url", way.url(&database))
+                .set("cluster.listen", format!("127.0.0.1:{port}"))
+                .set("cluster.advertise", advertised)
+                .set("cluster.drain", "5s");
+            let home = setup.start().await?;
+            addresses.set(number, home.address());
+            nodes.push(Node { home, link, way });
+        }
+        Ok(Self { cluster, database, nodes, addresses, faults: BTreeMap::new() })
+    }
+
+    pub(super) fn address(&self) -> &str {
+        self.nodes[0].home.address()
+    }
+
+    pub(super) fn faults(&self) -> String {
+        let counts = self.faults.iter().map(|(fault, count)| format!("{count} {fault:?}"));
+        counts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Brings a fault, waits, and takes it away.
+    ///
+    /// # Errors
+    /// A server ends in another way than it should, or does not start again.
+    pub(super) async fn fail(&mut self, seed: &mut Seed) -> Result<()> {
+        let fault = *seed.one_of(&Fault::ALL);
+        let (at, lasts) = (usize::try_from(seed.below(3))?, Duration::from_millis(500 + seed.below(9_000)));
+        *self.faults.entry(fault).or_default() += 1;
+        eprintln!("{fault:?} of the {} for {lasts:?}", SERVERS[at]);
+        match fault {
+            Fault::Kill => {
+                self.nodes[at].home.kill().await?;
+                pass(lasts).await;
+                self.start_again(at).await
+            }
+            Fault::Pause => {
+                freeze(self.nodes[at].home.pid()).await?;
+                pass(lasts + Duration::from_secs(3)).await;
+                self.nodes[at].home.signal(Signal::SIGCONT)
+            }
+            Fault::Terminate => {
+                self.nodes[at].home.signal(Signal::SIGTERM)?;
+                self.ended(at).await?;
+                pass(lasts / 4).await;
+                self.start_again(at).await
+            }
+            Fault::Drain => {
+                self.until_ready(at).await?;
+                let (code, _, error) = cluster(&["drain", SERVERS[at]], &self.database.url()).await?;
+                ensure!(code == Some(0), "the drain of the {}: {error}", SERVERS[at]);
+                self.ended(at).await?;
+                self.start_again(at).await
+            }
+            Fault::CutLink => self.link(at, Flow::Cut, lasts).await,
+            Fault::StallLink => self.link(at, Flow::Stalled, lasts).await,
+            Fault::SlowLink => {
+                let flow = Flow::Trickle { bytes: 200, pause: Duration::from_millis(20) };
+                self.link(at, flow, lasts).await
+            }
+            Fault::CutStatements => self.way(at, ProxyCut::Statements, lasts).await,
+            Fault::CutAnswers => self.way(at, ProxyCut::Answers, lasts).await,
+            Fault::StallDatabase => self.way(at, ProxyCut::Stalled, lasts).await,
+            Fault::KillDatabase => {
+                self.database(TestCluster::stop).await?;
+                pass(lasts).await;
+                self.database(TestCluster::start_again).await
+            }
+        }
+    }
+
+    /// Ends or starts the database, while people go on.
+    async fn database(&self, does: fn(&TestCluster)) -> Result<()> {
+        let cluster = Arc::clone(&self.cluster);
+        Ok(tokio::task::spawn_blocking(move || does(&cluster)).await?)
+    }
+
+    async fn start_again(&mut self, at: usize) -> Result<()> {
+        let home = &mut self.nodes[at].home;
+        home.start_again().await.with_context(|| format!("the {} does not start", SERVERS[at]))?;
+        self.addresses.set(at, home.address());
+        Ok(())
+    }
+
+    async fn ended(&mut self, at: usize) -> Result<()> {
+        let exit = self.nodes[at].home.exited(PATIENCE).await?;
+        ensure!(exit == Exit::Code(0), "the {} has ended with {exit:?}", SERVERS[at]);
+        Ok(())
+    }
+
+    /// Waits until a server has its row: without one nobody can ask it to drain.
+    async fn until_ready(&self, at: usize) -> Result<()> {
+        let address = self.nodes[at].home.address();
+        let ready = async {
+            while Request::new("GET", "/readyz").send(address).await?.status != 200 {
+                pass(Duration::from_millis(100)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, ready)
+            .await
+            .with_context(|| format!("the {} is not ready", SERVERS[at]))?
+    }
+
+    async fn link(&self, at: usize, flow: Flow, lasts: Duration) -> Result<()> {
+        self.nodes[at].link.set(flow);
+        pass(lasts).await;
+        self.nodes[at].link.set(Flow::Open);
+        Ok(())
+    }
+
+    async fn way(&self, at: usize, cut: ProxyCut, lasts: Duration) -> Result<()> {
+        self.nodes[at].way.set(cut);
+        pass(lasts).await;
+        self.nodes[at].way.set(ProxyCut::Nothing);
+        Ok(())
+    }
+
+    /// Waits until each server can be used.
+    pub(super) async fn until_well(&self) -> Result<()> {
+        for at in 0..SERVERS.len() {
+            self.until_ready(at).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the servers. No process is left.
+    pub(super) async fn finish(self) -> Result<()> {
+        for node in self.nodes {
+            node.home.finish().await?;
+        }
+        Ok(())
+    }
+}

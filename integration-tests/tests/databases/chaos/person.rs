@@ -1,0 +1,366 @@
+//! A person who uses threads at any server, sends a message again until it is acknowledged, and notes what it gets.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use skein_integration_tests::chaos::{NamedOwner, Notes, NumberedEvent, Reading, SentMessage};
+use skein_integration_tests::client::Received;
+use skein_integration_tests::home::PATIENCE;
+use skein_integration_tests::requests::turn_params;
+use skein_integration_tests::seed::Seed;
+use skein_integration_tests::view::{Contradiction, Kind, Leave, TextCounts, View, Window};
+use skein_protocol::error::WireError;
+use skein_protocol::extension::ThreadOwner;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::item::ThreadItemBody;
+use skein_protocol::methods::{ThreadRead, TurnStart};
+use skein_protocol::notifications::{ThreadClosed, Warning};
+use skein_protocol::table::Method;
+use skein_protocol::thread::{Thread, ThreadReadParams};
+use skein_protocol::turn::TurnStartParams;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Pause between two tries to reach a server.
+const TRY: Duration = Duration::from_millis(100);
+/// Longest time without an answer to a request. A server that has the thread may be paused, and the next one has its own limits.
+const ANSWER: Duration = Duration::from_secs(50);
+/// Longest time until some server acknowledges a message.
+const ACKNOWLEDGED: Duration = Duration::from_secs(120);
+/// Refusals that send a client to another try.
+const FOR_NOW: [&str; 10] = [
+    "busy",
+    "closing",
+    "notLoaded",
+    "notSaved",
+    "overloaded",
+    "ownerUnreachable",
+    "resumesUnderWay",
+    "serverEnded",
+    "serverStops",
+    "storeUnavailable",
+];
+
+/// The servers' addresses, which change when they start again.
+#[derive(Clone, Default)]
+pub(super) struct Addresses(Arc<Mutex<Vec<String>>>);
+
+impl Addresses {
+    pub(super) fn set(&self, node: usize, address: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() <= node {
+            all.resize(node + 1, String::new());
+        }
+        address.clone_into(&mut all[node]);
+    }
+
+    pub(super) fn one(&self, seed: &mut Seed) -> String {
+        seed.one_of(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).clone()
+    }
+}
+
+pub(super) struct Person {
+    number: usize,
+    seed: Seed,
+    kind: Kind,
+    servers: Addresses,
+    threads: Vec<ThreadId>,
+    /// The thread that it shows.
+    thread: ThreadId,
+    window: Option<Window>,
+    messages: usize,
+    /// Views that a new one has replaced.
+    texts: TextCounts,
+    gaps: usize,
+    pub(super) notes: Notes,
+    stop: watch::Receiver<bool>,
+}
+
+/// The messages of users in a thread, by their ids.
+pub(super) fn messages(thread: &Thread) -> Vec<String> {
+    let items = thread.turns.iter().flat_map(|turn| &turn.items);
+    let of_users = items.filter_map(|item| {
+        let ThreadItemBody::UserMessage(message) = &item.body else { return None };
+        message.client_id.clone()
+    });
+    of_users.collect()
+}
+
+/// Waits without a connection.
+async fn pause() {
+    let mut ticks = tokio::time::interval(TRY);
+    ticks.tick().await;
+    ticks.tick().await;
+}
+
+fn contradicts(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Contradiction>().is_some()
+}
+
+impl Person {
+    pub(super) fn new(
+        number: usize,
+        mut seed: Seed,
+        servers: Addresses,
+        threads: Vec<ThreadId>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let kind = if seed.percent(60) { Kind::Numbered } else { Kind::Plain };
+        let thread = *seed.one_of(&threads);
+        let (window, texts, notes) = (None, TextCounts::default(), Notes::default());
+        Self {
+            number,
+            seed,
+            kind,
+            servers,
+            threads,
+            thread,
+            window,
+            messages: 0,
+            texts,
+            gaps: 0,
+            notes,
+            stop,
+        }
+    }
+
+    /// How the texts of the agent came.
+    pub(super) fn texts(&self) -> TextCounts {
+        let shown = self.window.as_ref().map(|window| window.view.texts).unwrap_or_default();
+        TextCounts { whole: self.texts.whole + shown.whole, parts: self.texts.parts + shown.parts }
+    }
+
+    /// How often the history could not be continued.
+    pub(super) fn gaps(&self) -> usize {
+        self.gaps + self.window.as_ref().map(|window| window.view.gaps).unwrap_or_default()
+    }
+
+    /// Uses the servers until the stop. The last message is acknowledged.
+    ///
+    /// # Errors
+    /// Something contradicts what it was shown, or it gets no answer.
+    pub(super) async fn live(&mut self) -> Result<()> {
+        while !*self.stop.borrow() {
+            match self.seed.below(100) {
+                0..50 => self.say().await?,
+                50..65 => self.read().await?,
+                65..75 => self.leave().await,
+                75..80 => {
+                    self.forget_view();
+                    self.thread = *self.seed.one_of(&self.threads);
+                }
+                _rest => {
+                    let time = Duration::from_millis(self.seed.below(1_000));
+                    self.listen(time).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn leave(&mut self) {
+        let how = *self.seed.one_of(&[Leave::Goodbye, Leave::Drop, Leave::Reset]);
+        if let Some(window) = &mut self.window {
+            window.leave(how).await.ok();
+        }
+    }
+
+    /// Shows a thread as if for the first time.
+    fn forget_view(&mut self) {
+        (self.texts, self.gaps) = (self.texts(), self.gaps());
+        self.window = None;
+    }
+
+    /// The window on a thread, with a connection.
+    async fn window(&mut self) -> Result<&mut Window> {
+        let deadline = Instant::now() + ACKNOWLEDGED;
+        while !self.window.as_ref().is_some_and(Window::is_connected) {
+            ensure!(Instant::now() < deadline, "no server takes person {}", self.number);
+            let address = self.servers.one(&mut self.seed);
+            let shown = match self.window.as_mut() {
+                Some(window) => timeout(PATIENCE, window.come_back(&address)).await,
+                None => {
+                    let opened = timeout(PATIENCE, Window::open(self.kind, &address, self.thread)).await;
+                    opened.map(|opened| opened.map(|window| self.show(window)))
+                }
+            };
+            match shown {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) if contradicts(&error) => return Err(error),
+                Ok(Err(_)) | Err(_) => {
+                    self.drop_connection().await;
+                    pause().await;
+                }
+            }
+        }
+        self.window.as_mut().context("it was just made")
+    }
+
+    fn show(&mut self, mut window: Window) {
+        window.view.is_relayed = true;
+        self.window = Some(window);
+    }
+
+    async fn drop_connection(&mut self) {
+        if let Some(window) = &mut self.window {
+            window.leave(Leave::Drop).await.ok();
+        }
+    }
+
+    /// Takes the next message. `None` if the connection has ended, or the server says that the view has to be made anew.
+    async fn receive(&mut self) -> Result<Option<Received>> {
+        let number = self.number;
+        let window = self.window().await?;
+        let message = match window.receive().await {
+            Ok(message) => message,
+            Err(error) if contradicts(&error) => {
+                return Err(error.context(format!("person {number}, thread {}", window.thread())));
+            }
+            Err(_) => {
+                self.drop_connection().await;
+                return Ok(None);
+            }
+        };
+        let thread = window.thread();
+        let of_thread = message.value()["params"]["threadId"] == thread.to_string();
+        if of_thread {
+            self.note(thread, &message)?;
+        }
+        let is_gap =
+            message.notification::<Warning>()?.is_some_and(|it| it.message.contains("resume it to see"));
+        if of_thread && (is_gap || message.notifies::<ThreadClosed>()) {
+            self.drop_connection().await;
+            if is_gap {
+                self.forget_view();
+                self.gaps += 1;
+            }
+            return Ok(None);
+        }
+        Ok(Some(message))
+    }
+
+    fn note(&mut self, thread: ThreadId, message: &Received) -> Result<()> {
+        let stamp = message.stamp()?;
+        if let (Some(seq), Some(epoch), Some(method)) = (stamp.seq, stamp.epoch, message.method()) {
+            let content = format!("{method} {}", message.value()["params"]);
+            self.notes.events.push(NumberedEvent { thread, epoch, seq, content });
+        }
+        Ok(())
+    }
+
+    /// Takes messages for this time.
+    async fn listen(&mut self, time: Duration) -> Result<()> {
+        let listening = async {
+            loop {
+                self.receive().await?;
+            }
+        };
+        timeout(time, listening).await.unwrap_or(Ok(()))
+    }
+
+    /// Asks in the window, and takes messages until the answer. `None` if the connection has ended first.
+    async fn ask<M: Method>(&mut self, params: &M::Params) -> Result<Option<Result<M::Response, WireError>>> {
+        let Ok(pending) = self.window().await?.client()?.start_call::<M>(params).await else {
+            self.drop_connection().await;
+            return Ok(None);
+        };
+        let (number, name) = (self.number, M::INFO.wire);
+        let answered = async {
+            while let Some(message) = self.receive().await? {
+                if message.answers(pending.id()) {
+                    return Ok(Some(message.into_answer::<M::Response>()?));
+                }
+            }
+            Ok(None)
+        };
+        timeout(ANSWER, answered)
+            .await
+            .with_context(|| format!("person {number} gets no answer to {name}"))?
+    }
+
+    fn named(&mut self, thread: ThreadId, owner: Option<ThreadOwner>, asked: Instant) {
+        let answered = Instant::now();
+        self.notes.owners.extend(owner.map(|owner| NamedOwner { thread, owner, asked, answered }));
+    }
+
+    /// Sends a message until it is acknowledged.
+    async fn say(&mut self) -> Result<()> {
+        let thread = self.thread;
+        self.messages += 1;
+        let id = format!("p{}-{}", self.number, self.messages);
+        let text = match self.seed.below(10) {
+            0..2 => "/stream 40 8 40".to_owned(),
+            2 => "/tool helper echo {\"text\":\"x\"}".to_owned(),
+            _rest => id.clone(),
+        };
+        let params =
+            TurnStartParams { client_user_message_id: Some(id.clone()), ..turn_params(thread, &text) };
+        let at = self.notes.sent.len();
+        self.notes.sent.push(SentMessage { thread, id, asked: Instant::now(), acknowledged: None });
+        let deadline = Instant::now() + ACKNOWLEDGED;
+        loop {
+            ensure!(Instant::now() < deadline, "{:?} is never acknowledged", self.notes.sent[at]);
+            let asked = Instant::now();
+            match self.ask::<TurnStart>(&params).await? {
+                Some(Ok(answer)) => {
+                    self.notes.sent[at].acknowledged = Some(Instant::now());
+                    self.named(thread, answer.skein.map(|skein| skein.owner), asked);
+                    return Ok(());
+                }
+                Some(Err(refused)) => self.take_refusal(&refused).await?,
+                None => {}
+            }
+        }
+    }
+
+    async fn take_refusal(&mut self, refused: &WireError) -> Result<()> {
+        ensure!(FOR_NOW.contains(&refused.reason()), "person {}: {refused:?}", self.number);
+        match refused.retry_after() {
+            Some(wait) => self.listen(wait).await,
+            // The thread is unloaded, or the server ends: another one may have it.
+            None => {
+                self.drop_connection().await;
+                pause().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads one of the threads.
+    async fn read(&mut self) -> Result<()> {
+        let thread = *self.seed.one_of(&self.threads);
+        let asked = Instant::now();
+        let params = ThreadReadParams { thread_id: thread, include_turns: true };
+        match self.ask::<ThreadRead>(&params).await? {
+            Some(Ok(read)) => {
+                let messages = messages(&read.thread);
+                self.notes.readings.push(Reading { thread, asked, messages });
+                self.named(thread, read.skein.and_then(|skein| skein.owner), asked);
+            }
+            Some(Err(refused)) => self.take_refusal(&refused).await?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Takes messages until the view is that of the thread as it is at the end.
+    ///
+    /// # Errors
+    /// It never is.
+    pub(super) async fn until_same_as(&mut self, last: &[Thread]) -> Result<()> {
+        let thread = self.window().await?.thread();
+        let read = last.iter().find(|read| read.id == thread).context("a thread of the campaign")?;
+        let same = |view: &View| view.same_as_read(read);
+        let shown = async {
+            while same(&self.window().await?.view).is_err() {
+                self.receive().await?;
+            }
+            anyhow::Ok(())
+        };
+        if let Ok(shown) = timeout(PATIENCE, shown).await {
+            return shown;
+        }
+        same(&self.window().await?.view).with_context(|| format!("the view of person {}", self.number))
+    }
+}
