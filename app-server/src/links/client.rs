@@ -86,9 +86,10 @@ impl Links {
         let (frames, waiting) = mpsc::channel(policy::LINK_FRAMES);
         let link = ClientLink { id, frames, asked: Arc::default() };
         let open = OpenLink { context: Arc::clone(context), start, link: link.clone(), end };
-        let name = to.name.clone();
+        let (name, node, place) = (to.name.clone(), to.node, self.place.clone());
         context.tasks.spawn(format!("link/{name}"), async move {
-            open.run(socket, waiting, &name).await;
+            // Its threads are anybody's from then on, also if it only stands still and its sockets stay open.
+            open.run(socket, waiting, (&name, place.until_dead(node))).await;
         });
         Ok(link)
     }
@@ -155,12 +156,18 @@ struct OpenLink {
 }
 
 impl OpenLink {
-    async fn run(self, socket: PeerSocket, waiting: mpsc::Receiver<String>, name: &str) {
+    async fn run(
+        self,
+        socket: PeerSocket,
+        waiting: mpsc::Receiver<String>,
+        (name, is_dead): (&str, impl Future<Output = ()>),
+    ) {
         let (mut sink, stream) = socket.split();
         let (connection, began) = (self.end.outbox.connection().0, Clock.now());
         let is_broken = tokio::select! {
             biased;
             () = self.end.ended.cancelled() => false,
+            () = is_dead => true,
             () = self.read(stream) => true,
             () = write(&mut sink, waiting) => true,
         };

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::json;
-use skein_integration_tests::client::Client;
+use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::home::PATIENCE;
 use skein_integration_tests::process::{freeze, wait_until};
 use skein_integration_tests::requests::turn_params;
@@ -44,6 +45,25 @@ async fn a_client_stays_when_the_server_of_its_thread_is_killed_in_a_turn() -> R
         second.finish().await?;
     }
     Ok(())
+}
+
+/// Its sockets stay open, as those of a machine that has lost its power.
+#[tokio::test]
+async fn a_client_goes_on_while_the_server_of_its_thread_stands_still() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(first, mut one), (second, mut other)] = linked(&database).await?;
+    let thread = one.start_thread_with("mine").await?;
+    other.resume(thread).await?;
+    freeze(first.pid()).await?;
+    let stood_still = Instant::now();
+    assert_eq!(other.say(thread, "on").await?, "on");
+    eprintln!("the next message is answered after {:?}", stood_still.elapsed());
+    assert_eq!(other.loaded_thread(thread).await?.context("loaded")?.server, None);
+    first.signal(Signal::SIGCONT)?;
+    assert_eq!(one.until_end().await?, End::Close(Some(1013)), "its threads are another server's");
+    assert_eq!(texts(&other.read_thread(thread).await?), ["mine", "mine", "on", "on"]);
+    first.finish().await?;
+    second.finish().await
 }
 
 #[tokio::test]

@@ -242,6 +242,15 @@ impl NodePlace {
         }
     }
 
+    /// Waits until another server's row is dead, as of a beat that is sent from now on.
+    pub async fn until_dead(&self, node: Uuid) {
+        let (from, mut beats) = (Clock.now(), self.beats.subscribe());
+        let is_dead = |beats: &Beats| beats.confirmed > from && !beats.members.contains(&node);
+        if beats.wait_for(is_dead).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Waits until the database has confirmed no beat for a while, and others may soon take the threads of this server. Returns the
     /// servers beside it, as of the newest confirmed beat.
     pub async fn in_doubt(&self) -> Vec<Uuid> {

@@ -288,3 +288,25 @@ async fn a_server_reads_the_wish_that_it_drains_with_a_beat_and_shows_how_far_it
     it.run("update nodes set state = 'dead' where name = 'two'").await;
     assert_eq!(drain.progress().await.unwrap(), DrainProgress::Died);
 }
+
+#[tokio::test]
+async fn a_server_learns_with_a_beat_that_another_one_is_dead() {
+    let it = Fixture::new().await;
+    let one = Beating::of(it.take(member("one"), 1).await.unwrap());
+    let last = "update nodes set expires = 'infinity' where name <> 'one'";
+    let (_two, _events) = it.take(member("two"), 2).await.unwrap();
+    it.run(last).await;
+    one.until_members(2).await;
+    let dead = one.place.until_dead(Uuid::from_u128(2));
+    it.run("update nodes set state = 'dead' where name = 'two'").await;
+    tokio::time::timeout(LIMIT, dead).await.expect("it is dead");
+    // One that has come since the newest beat is not among those that it knows.
+    let (_three, _events) = it.take(member("three"), 3).await.unwrap();
+    it.run(last).await;
+    tokio::select! {
+        biased;
+        () = one.place.until_dead(Uuid::from_u128(3)) => panic!("it lives"),
+        () = one.until_members(2) => {}
+    }
+    one.finish().await;
+}
