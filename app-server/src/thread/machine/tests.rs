@@ -36,6 +36,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::FailLoad),
         1 => Just(Act::Overdue),
         1 => Just(Act::Fence),
+        2 => Just(Act::Save),
     ]
 }
 

@@ -65,6 +65,8 @@ pub(super) enum Act {
     Overdue,
     /// The store takes nothing of this load any more.
     Fence,
+    /// Records begin to wait for a storage that is away, or are saved.
+    Save,
 }
 
 /// A pending effect of the machine.
@@ -110,6 +112,8 @@ pub(super) struct World {
     asked_with_right: bool,
     /// While the writer reports that it can write nothing more.
     fenced: bool,
+    /// Whether records of the loaded thread wait for a storage that is away.
+    unsaved: bool,
     /// Whether the rollout of the unload under way was given up for such a report.
     is_cut_off: bool,
     was_loaded: bool,
@@ -143,6 +147,7 @@ impl World {
             stopping: false,
             asked_with_right: false,
             fenced: false,
+            unsaved: false,
             is_cut_off: false,
             was_loaded: false,
         }
@@ -170,6 +175,9 @@ impl World {
         }
         self.counts = Counts { subscribers: 0, observers: self.counts.observers };
         self.requests = 0;
+        if self.unsaved {
+            self.save()?;
+        }
         self.feed(Event::Requests(0))?;
         self.feed(Event::Subscribers(self.counts))?;
         self.let_everything_happen()?;
@@ -220,6 +228,7 @@ impl World {
             }
             Act::FailLoad => Ok(()),
             Act::Fence => self.fence(),
+            Act::Save => self.save(),
         }
     }
 
@@ -288,6 +297,11 @@ impl World {
         is_durable && self.turn_runs && self.kept == TurnKept::Waits && self.requests == 0
     }
 
+    /// Whether an unload without force is refused.
+    fn is_active(&self) -> bool {
+        (self.turn_runs || self.questions + self.requests > 0) && !self.waits() || self.unsaved
+    }
+
     fn something_happens(&mut self, which: Index) -> TestCaseResult {
         let under_way: Vec<Motion> = self.under_way.iter().copied().collect();
         if under_way.is_empty() {
@@ -316,8 +330,7 @@ impl World {
         self.unloads.insert(waiter);
         let force = if force { Force::Yes } else { Force::No };
         let others = self.counts.subscribers;
-        let active = (self.turn_runs || self.questions + self.requests > 0) && !self.waits();
-        let refused = force == Force::No && (active || others > 0);
+        let refused = force == Force::No && (self.is_active() || others > 0);
         self.asked_with_right = !refused;
         self.feed(Event::Unload { waiter, force, others })?;
         self.asked_with_right = false;
@@ -332,6 +345,14 @@ impl World {
         self.fenced = true;
         self.feed(Event::Fenced)?;
         self.fenced = false;
+        Ok(())
+    }
+
+    fn save(&mut self) -> TestCaseResult {
+        if self.on_disk && matches!(self.machine.phase(), Phase::Idle | Phase::Running) {
+            self.unsaved = !self.unsaved;
+            self.feed(Event::Unsaved(self.unsaved))?;
+        }
         Ok(())
     }
 
@@ -389,6 +410,7 @@ impl World {
         if after == Phase::Gone && before != Phase::Gone {
             self.check_forgotten()?;
         }
+        self.unsaved &= matches!(after, Phase::Idle | Phase::Running);
         let alone = self.turn_runs && self.counts.subscribers == 0;
         self.alone_since = if alone { Some(self.alone_since.unwrap_or(self.now)) } else { None };
         self.check_state(&event)?;

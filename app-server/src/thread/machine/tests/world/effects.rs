@@ -69,8 +69,7 @@ impl World {
         }
         if let Effect::RefuseUnload(who, why) = effect {
             prop_assert!(self.unloads.remove(who), "answered twice");
-            let active = (self.turn_runs || self.questions + self.requests > 0) && !self.waits();
-            prop_assert_eq!(*why == UnloadRefusal::Active, active);
+            prop_assert_eq!(*why == UnloadRefusal::Active, self.is_active());
         }
         Ok(false)
     }

@@ -10,8 +10,8 @@ use crate::thread::machine::Phase;
 
 impl World {
     pub(super) fn relocate(&mut self, to: Destination) -> TestCaseResult {
-        // The actor defers the request during a load or an unload.
-        if matches!(self.machine.phase(), Phase::Loading | Phase::Unloading | Phase::Gone) {
+        // The actor defers the request during a load or an unload, and refuses it while records wait for the storage.
+        if self.unsaved || matches!(self.machine.phase(), Phase::Loading | Phase::Unloading | Phase::Gone) {
             return Ok(());
         }
         let waiter = self.new_waiter();

@@ -47,6 +47,7 @@ impl World {
             let evicted = *event == Event::Evict;
             let with_right = self.asked_with_right || self.stopping || self.fenced;
             prop_assert!(!kept || with_right || evicted, "taken from its subscribers");
+            prop_assert!(!self.unsaved || with_right, "taken away before its records are saved");
             let active = self.questions + self.requests > 0;
             let idle = before == Phase::Idle && !active && self.on_disk;
             let can_go = idle || before == Phase::Running && self.waits() && self.on_disk;
@@ -86,7 +87,7 @@ impl World {
             prop_assert!(self.machine.deadline().is_some(), "an unload without a bound");
         }
         let orphaned = self.counts.subscribers == 0;
-        let active = self.questions + self.requests > 0;
+        let active = self.questions + self.requests > 0 || self.unsaved;
         let counted = matches!(event, Event::Subscribers(_));
         if phase == Phase::Idle && orphaned && !active && counted {
             let deadline = self.machine.deadline();
@@ -97,7 +98,9 @@ impl World {
             prop_assert!(self.persistence == Persistence::Durable, "an ephemeral orphan runs on");
             let ends = self.questions > 0 || self.policy.running_limit.is_some();
             let deadline = self.machine.deadline();
-            let will_end = self.turn_stopped || deadline.is_some_and(|deadline| deadline > self.now);
+            let is_kept = self.unsaved && self.waits();
+            let will_end =
+                self.turn_stopped || is_kept || deadline.is_some_and(|deadline| deadline > self.now);
             prop_assert!(!ends || will_end, "a turn without subscribers runs on");
         }
         if matches!(phase, Phase::Idle | Phase::Running) {
