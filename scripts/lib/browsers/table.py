@@ -20,6 +20,8 @@ from world import EMPTY, Browser, Server, Site, World, chat
 # Cases that run at the same time. They mostly wait.
 AT_A_TIME = 4
 WIDTH = 56
+# Chromium 148 rarely loses the process of a tab.
+CRASHED = "Target crashed"
 WRONG = (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError)
 
 
@@ -40,7 +42,15 @@ def firefox(world):
 
 
 def cell(run, *given):
-    """Runs a case. Its cell: `result` is ok, skipped or failed; `seconds`; `reason`."""
+    """Runs a case, and once more if its tab has crashed. Its cell: `result` is ok, skipped or failed; `seconds`; `reason`; `again`, the
+    reason of the first run, if there were two."""
+    found = run_once(run, *given)
+    if CRASHED not in found.get("reason", ""):
+        return found
+    return run_once(run, *given) | {"again": found["reason"]}
+
+
+def run_once(run, *given):
     began = time.monotonic()
     try:
         run(*given)
@@ -99,6 +109,9 @@ def main():
                 running.append(pool.submit(play, name, make, cases, given.programs, show))
         for future in running:
             cells |= future.result()
+    for name, found in cells.items():
+        if "again" in found:
+            print(f"\n{name}: it ran twice: {found['again']}", file=out)
     reasons = [(name, found) for name, found in cells.items() if found["result"] != "ok"]
     for name, found in reasons:
         print(f"\n{name}: {found['result']}: {found['reason']}", file=out)
