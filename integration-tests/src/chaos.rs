@@ -37,6 +37,8 @@ pub struct Reading {
     pub asked: Instant,
     /// The messages of users in it, in order.
     pub messages: Vec<MessageId>,
+    /// Whether it reaches to the end. A copy leaves out a turn that waits for the user.
+    pub is_whole: bool,
 }
 
 /// An event with a number.

@@ -1,6 +1,6 @@
 //! Whether the notes of people can be true. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 
@@ -40,6 +40,8 @@ pub enum Anomaly {
         thread: ThreadId,
         /// Their epoch and number.
         at: (Epoch, EventSeq),
+        /// One of them, and the other one.
+        events: [String; 2],
     },
     /// One ownership of a thread is that of two servers.
     TwoOwners {
@@ -94,7 +96,7 @@ fn in_reading(reading: &Reading, sent: &[&SentMessage], last: &Reading) -> Vec<A
         }
     }
     for message in sent {
-        let is_due = message.acknowledged.is_some_and(|at| at < reading.asked);
+        let is_due = reading.is_whole && message.acknowledged.is_some_and(|at| at < reading.asked);
         if is_due && !places.contains_key(message.id.as_str()) {
             let comes_back = last.messages.contains(&message.id);
             anomalies.push(Anomaly::Lost { message: message.id.clone(), comes_back });
@@ -134,14 +136,16 @@ fn between_readings(readings: &[&Reading]) -> Vec<Anomaly> {
 
 fn events(notes: &Notes) -> Vec<Anomaly> {
     let mut contents: HashMap<(ThreadId, Epoch, EventSeq), &str> = HashMap::new();
-    let mut split = BTreeSet::new();
+    let mut split = BTreeMap::new();
     for event in &notes.events {
         let place = (event.thread, event.epoch, event.seq);
-        if *contents.entry(place).or_insert(&event.content) != event.content {
-            split.insert(place);
+        let first = *contents.entry(place).or_insert(&event.content);
+        if first != event.content {
+            split.entry(place).or_insert_with(|| [first.to_owned(), event.content.clone()]);
         }
     }
-    split.into_iter().map(|(thread, epoch, seq)| Anomaly::TwoEvents { thread, at: (epoch, seq) }).collect()
+    let anomaly = |((thread, epoch, seq), events)| Anomaly::TwoEvents { thread, at: (epoch, seq), events };
+    split.into_iter().map(anomaly).collect()
 }
 
 fn owners(named: &[NamedOwner]) -> Vec<Anomaly> {
@@ -198,7 +202,7 @@ mod tests {
 
         fn reading(&self, asked: u64, messages: &[&str]) -> Reading {
             let messages = messages.iter().map(|id| (*id).to_owned()).collect();
-            Reading { thread: THREAD, asked: self.at(asked), messages }
+            Reading { thread: THREAD, asked: self.at(asked), messages, is_whole: true }
         }
 
         fn owner(&self, node: &str, term: u64, asked: u64, answered: u64) -> NamedOwner {
@@ -272,7 +276,8 @@ mod tests {
         };
         let of = |events| judge(&Notes { events, ..Notes::default() }, &[]);
         assert_eq!(of(vec![event(1, "x"), event(1, "x"), event(2, "y")]), []);
-        let split = Anomaly::TwoEvents { thread: THREAD, at: (Epoch(1), EventSeq(7)) };
+        let events = ["x", "y"].map(str::to_owned);
+        let split = Anomaly::TwoEvents { thread: THREAD, at: (Epoch(1), EventSeq(7)), events };
         assert_eq!(of(vec![event(1, "x"), event(1, "y"), event(1, "x")]), [split]);
     }
 

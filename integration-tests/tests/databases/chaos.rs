@@ -12,8 +12,9 @@ use skein_integration_tests::chaos::{Notes, Reading};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::PATIENCE;
 use skein_integration_tests::seed::Seed;
+use skein_integration_tests::view::{Kind, Window};
 use skein_protocol::ids::ThreadId;
-use skein_protocol::thread::{Thread, ThreadStatus};
+use skein_protocol::thread::Thread;
 use skein_protocol::turn::TurnStatus;
 use tokio::sync::watch;
 
@@ -41,23 +42,20 @@ async fn made(address: &str) -> Result<Vec<ThreadId>> {
     Ok(threads)
 }
 
-/// The threads as they are when no turn runs.
-async fn at_rest(address: &str, threads: &[ThreadId]) -> Result<Vec<Thread>> {
-    let mut client = Client::ready(address).await?;
-    let mut last = Vec::new();
-    for thread in threads {
-        let rests = async {
-            loop {
-                let read = client.read_thread(*thread).await?;
-                if !matches!(read.status, ThreadStatus::Active { .. }) {
-                    return anyhow::Ok(read);
-                }
+/// The thread as it is when no turn runs. Its open questions are answered.
+async fn at_rest(address: &str, thread: ThreadId) -> Result<Thread> {
+    let mut window = Window::open(Kind::Numbered, address, thread).await?;
+    window.view.is_relayed = true;
+    let rests = async {
+        while !window.view.is_at_rest() {
+            if window.view.open_question().is_some() {
+                window.answer("the red one").await?;
             }
-        };
-        let read = tokio::time::timeout(PATIENCE, rests).await;
-        last.push(read.with_context(|| format!("a turn of {thread} runs on"))??);
-    }
-    Ok(last)
+            window.receive_one().await?;
+        }
+        window.client()?.read_thread(thread).await
+    };
+    tokio::time::timeout(PATIENCE, rests).await.with_context(|| format!("a turn of {thread} runs on"))?
 }
 
 /// The sentence about how long people waited for the acknowledgement of a message.
@@ -96,7 +94,10 @@ async fn people_get_what_is_promised_while_servers_links_and_the_database_fail()
     let living = try_join_all(people.iter_mut().map(Person::live));
     tokio::try_join!(living, failing)?;
 
-    let last = at_rest(servers.address(), &threads).await?;
+    let mut last = Vec::new();
+    for thread in threads {
+        last.push(at_rest(servers.address(), thread).await?);
+    }
     for shown in join_all(people.iter_mut().map(|person| person.until_same_as(&last))).await {
         shown?;
     }
@@ -108,8 +109,12 @@ async fn people_get_what_is_promised_while_servers_links_and_the_database_fail()
         (whole, parts, gaps) = (whole + texts.whole, parts + texts.parts, gaps + person.gaps());
         notes.add(std::mem::take(&mut person.notes));
     }
-    let read =
-        |thread: &Thread| Reading { thread: thread.id, asked: Instant::now(), messages: messages(thread) };
+    let read = |thread: &Thread| Reading {
+        thread: thread.id,
+        asked: Instant::now(),
+        messages: messages(thread),
+        is_whole: true,
+    };
     let last: Vec<Reading> = last.iter().map(read).collect();
     let anomalies = judge(&notes, &last);
     eprintln!("{}; faults: {}", waits(&notes), servers.faults());

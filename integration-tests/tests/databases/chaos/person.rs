@@ -1,24 +1,23 @@
 //! A person who uses threads at any server, sends a message again until it is acknowledged, and notes what it gets.
 
+mod deeds;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use skein_integration_tests::chaos::{NamedOwner, Notes, NumberedEvent, Reading, SentMessage};
+use skein_integration_tests::chaos::{NamedOwner, Notes, NumberedEvent, SentMessage};
 use skein_integration_tests::client::Received;
 use skein_integration_tests::home::PATIENCE;
-use skein_integration_tests::requests::turn_params;
 use skein_integration_tests::seed::Seed;
 use skein_integration_tests::view::{Contradiction, Kind, Leave, TextCounts, View, Window};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::ThreadOwner;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::item::ThreadItemBody;
-use skein_protocol::methods::{ThreadRead, TurnStart};
 use skein_protocol::notifications::{ThreadClosed, Warning};
 use skein_protocol::table::Method;
-use skein_protocol::thread::{Thread, ThreadReadParams};
-use skein_protocol::turn::TurnStartParams;
+use skein_protocol::thread::Thread;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -29,7 +28,7 @@ const ANSWER: Duration = Duration::from_secs(50);
 /// Longest time until some server acknowledges a message.
 const ACKNOWLEDGED: Duration = Duration::from_secs(120);
 /// Refusals that send a client to another try.
-const FOR_NOW: [&str; 10] = [
+const FOR_NOW: [&str; 11] = [
     "busy",
     "closing",
     "notLoaded",
@@ -39,6 +38,7 @@ const FOR_NOW: [&str; 10] = [
     "resumesUnderWay",
     "serverEnded",
     "serverStops",
+    "steersFull",
     "storeUnavailable",
 ];
 
@@ -73,6 +73,8 @@ pub(super) struct Person {
     /// Views that a new one has replaced.
     texts: TextCounts,
     gaps: usize,
+    /// Acknowledged messages whose text is their id.
+    texts_to_find: Vec<SentMessage>,
     pub(super) notes: Notes,
     stop: watch::Receiver<bool>,
 }
@@ -120,6 +122,7 @@ impl Person {
             messages: 0,
             texts,
             gaps: 0,
+            texts_to_find: Vec::new(),
             notes,
             stop,
         }
@@ -142,11 +145,17 @@ impl Person {
     /// Something contradicts what it was shown, or it gets no answer.
     pub(super) async fn live(&mut self) -> Result<()> {
         while !*self.stop.borrow() {
+            if self.seed.percent(60) {
+                self.answer().await?;
+            }
             match self.seed.below(100) {
-                0..50 => self.say().await?,
-                50..65 => self.read().await?,
-                65..75 => self.leave().await,
-                75..80 => {
+                0..45 => self.say().await?,
+                45..55 => self.read().await?,
+                55..60 => self.list().await?,
+                60..65 => self.search().await?,
+                65..69 => self.fork().await?,
+                69..77 => self.leave().await,
+                77..82 => {
                     self.forget_view();
                     self.thread = *self.seed.one_of(&self.threads);
                 }
@@ -284,36 +293,6 @@ impl Person {
         self.notes.owners.extend(owner.map(|owner| NamedOwner { thread, owner, asked, answered }));
     }
 
-    /// Sends a message until it is acknowledged.
-    async fn say(&mut self) -> Result<()> {
-        let thread = self.thread;
-        self.messages += 1;
-        let id = format!("p{}-{}", self.number, self.messages);
-        let text = match self.seed.below(10) {
-            0..2 => "/stream 40 8 40".to_owned(),
-            2 => "/tool helper echo {\"text\":\"x\"}".to_owned(),
-            _rest => id.clone(),
-        };
-        let params =
-            TurnStartParams { client_user_message_id: Some(id.clone()), ..turn_params(thread, &text) };
-        let at = self.notes.sent.len();
-        self.notes.sent.push(SentMessage { thread, id, asked: Instant::now(), acknowledged: None });
-        let deadline = Instant::now() + ACKNOWLEDGED;
-        loop {
-            ensure!(Instant::now() < deadline, "{:?} is never acknowledged", self.notes.sent[at]);
-            let asked = Instant::now();
-            match self.ask::<TurnStart>(&params).await? {
-                Some(Ok(answer)) => {
-                    self.notes.sent[at].acknowledged = Some(Instant::now());
-                    self.named(thread, answer.skein.map(|skein| skein.owner), asked);
-                    return Ok(());
-                }
-                Some(Err(refused)) => self.take_refusal(&refused).await?,
-                None => {}
-            }
-        }
-    }
-
     async fn take_refusal(&mut self, refused: &WireError) -> Result<()> {
         ensure!(FOR_NOW.contains(&refused.reason()), "person {}: {refused:?}", self.number);
         match refused.retry_after() {
@@ -325,23 +304,6 @@ impl Person {
                 Ok(())
             }
         }
-    }
-
-    /// Reads one of the threads.
-    async fn read(&mut self) -> Result<()> {
-        let thread = *self.seed.one_of(&self.threads);
-        let asked = Instant::now();
-        let params = ThreadReadParams { thread_id: thread, include_turns: true };
-        match self.ask::<ThreadRead>(&params).await? {
-            Some(Ok(read)) => {
-                let messages = messages(&read.thread);
-                self.notes.readings.push(Reading { thread, asked, messages });
-                self.named(thread, read.skein.and_then(|skein| skein.owner), asked);
-            }
-            Some(Err(refused)) => self.take_refusal(&refused).await?,
-            None => {}
-        }
-        Ok(())
     }
 
     /// Takes messages until the view is that of the thread as it is at the end.
