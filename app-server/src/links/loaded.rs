@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skein_protocol::event::ThreadStatusChangedNotification;
 use skein_protocol::ids::ThreadId;
-use skein_protocol::notifications::{ThreadClosed, ThreadStatusChanged};
+use skein_protocol::notifications::ThreadStatusChanged;
 use skein_protocol::table::Notification;
 use skein_protocol::thread::ThreadStatus;
 use uuid::Uuid;
@@ -70,10 +70,6 @@ impl LoadedByOthers {
 
     /// Takes in an announcement of a server. Returns the thread that it has loaded, if the announcement is the first to say so.
     pub(super) fn take_in(&self, node: Uuid, change: &RelayedChange) -> Option<ThreadId> {
-        if change.method == ThreadClosed::INFO.wire {
-            // One that waits for an answer keeps its status, and is anybody's.
-            return self.lock().note(node, change.thread, ThreadStatus::NotLoaded);
-        }
         if change.method != ThreadStatusChanged::INFO.wire {
             return None;
         }
@@ -119,25 +115,6 @@ mod tests {
     const ONE: Uuid = Uuid::from_u128(1);
     const TWO: Uuid = Uuid::from_u128(2);
     const T: ThreadId = ThreadId::new(Uuid::from_u128(3));
-
-    #[test]
-    fn a_thread_that_is_closed_while_it_waits_for_an_answer_is_nowhere() {
-        let loaded = LoadedByOthers::default();
-        let change = |method: &str, status: serde_json::Value| -> RelayedChange {
-            let params = serde_json::json!({ "threadId": T, "status": status });
-            let at = serde_json::json!({
-                "thread": T, "audience": "all", "method": method, "params": params, "at": 1, "number": null,
-            });
-            serde_json::from_value(at).unwrap()
-        };
-        let waits = serde_json::json!({ "type": "active", "activeFlags": ["waitingOnUserInput"] });
-        assert_eq!(loaded.take_in(ONE, &change(ThreadStatusChanged::INFO.wire, waits)), Some(T));
-        assert_eq!(loaded.server(T), Some(ONE));
-        assert_eq!(loaded.take_in(TWO, &change(ThreadClosed::INFO.wire, serde_json::Value::Null)), None);
-        assert_eq!(loaded.server(T), Some(ONE), "another server has closed it");
-        assert_eq!(loaded.take_in(ONE, &change(ThreadClosed::INFO.wire, serde_json::Value::Null)), None);
-        assert_eq!(loaded.server(T), None);
-    }
 
     #[test]
     fn a_thread_is_where_it_was_loaded_last() {
