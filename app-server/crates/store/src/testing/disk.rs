@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::gate::Gate;
 use crate::rollout::record::{Record, SecretValues};
 use crate::rollout::{
     AppendError, Appended, CopyError, DiskKind, Lease, Loaded, Location, LogEntry, MayHold, MoveError,
@@ -306,47 +307,6 @@ impl<'a> CountGuard<'a> {
 impl Drop for CountGuard<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
-    }
-}
-
-/// Lets everybody pass, or nobody. Waiters pass in the order of their arrival, and before whoever comes later.
-struct Gate {
-    closed: AtomicBool,
-    /// This many pass all the same.
-    passes: Semaphore,
-    opened: Notify,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self { closed: AtomicBool::default(), passes: Semaphore::new(0), opened: Notify::default() }
-    }
-}
-
-impl Gate {
-    fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-    }
-
-    fn open(&self) {
-        self.closed.store(false, Ordering::SeqCst);
-        self.opened.notify_waiters();
-    }
-
-    fn let_pass(&self, count: usize) {
-        self.passes.add_permits(count);
-    }
-
-    async fn pass(&self) {
-        let opened = self.opened.notified();
-        if !self.closed.load(Ordering::SeqCst) {
-            return;
-        }
-        tokio::select! {
-            biased;
-            () = opened => {}
-            Ok(pass) = self.passes.acquire() => pass.forget(),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Doubles and records for the tests of this crate and of higher ones.
 
 mod disk;
+mod gate;
 mod imported;
 mod life;
 pub mod peer;
