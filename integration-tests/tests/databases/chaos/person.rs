@@ -250,11 +250,7 @@ impl Person {
     }
 
     fn note(&mut self, thread: ThreadId, message: &Received) -> Result<()> {
-        let stamp = message.stamp()?;
-        if let (Some(seq), Some(epoch), Some(method)) = (stamp.seq, stamp.epoch, message.method()) {
-            let content = format!("{method} {}", message.value()["params"]);
-            self.notes.events.push(NumberedEvent { thread, epoch, seq, content });
-        }
+        self.notes.events.extend(NumberedEvent::read(thread, message)?);
         Ok(())
     }
 
