@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::unistd::{ForkResult, Pid, fork};
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
+use skein_base::system::proc::Process;
 use skein_base::tasks::Tasks;
 use skein_helpers::{
     Containment, ExitReport, GuardExecutable, HelperInput, HelperSpec, Helpers, HostOptions, Pipes,
@@ -164,9 +165,11 @@ pub(crate) async fn until(what: &str, mut fact: impl FnMut() -> bool) {
     tokio::time::timeout(BOUND, look).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
 }
 
-/// Whether there is a process with this pid, a zombie included.
+/// Whether there is a process with this pid, a zombie included. A zombie that fell to this program does not count: its guard was killed, as it
+/// was late on a busy machine, and a program with children of its own does not reap one that has left the session of its helper.
 pub(crate) fn exists(pid: i32) -> bool {
-    PathBuf::from(format!("/proc/{pid}")).exists()
+    let process = Process::read(Pid::from_raw(pid));
+    process.is_some_and(|process| !process.zombie || process.parent != Pid::this())
 }
 
 /// Continues as a child, whose parent ends.
