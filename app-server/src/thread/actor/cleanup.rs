@@ -2,6 +2,8 @@
 //! be wrong. Nothing is recorded. The next load closes an open turn as after a crash. The registry keeps the owner until
 //! everything has stopped, so that no load begins beside the remains.
 
+use skein_protocol::error::WireError;
+
 use super::Owner;
 use super::effects::{announce_closed, refuse_join};
 use super::log::{Log, Send};
@@ -31,7 +33,7 @@ impl Owner {
         self.log.break_off().await;
         self.services.store.release(self.id);
         self.give_up();
-        settle_queue(&self.services, &mut self.log);
+        settle_queue(&self.services, &mut self.log, &error);
         // Without a journal, notifications do not wait for the disk.
         self.log.forget();
         let questions = self.questions.clear();
@@ -67,10 +69,9 @@ fn show(log: &Log, phase: Phase) {
     });
 }
 
-/// Sends saved entries of the publish queue. Refuses or drops the others.
-fn settle_queue(services: &Context, log: &mut Log) {
-    let error = ThreadError::BrokeOff { id: log.id() }.to_wire();
-    let refuse = |ticket, answer| refuse_join(services, ticket, answer, &error);
+/// Sends saved entries of the publish queue. Refuses the others with this error, or drops them.
+pub(super) fn settle_queue(services: &Context, log: &mut Log, error: &WireError) {
+    let refuse = |ticket, answer| refuse_join(services, ticket, answer, error);
     for (outgoing, saved) in log.drain() {
         match (outgoing, saved) {
             (outgoing @ Outgoing::Acknowledge(_), _) | (outgoing @ Outgoing::Notify(_), Saved::Yes) => {

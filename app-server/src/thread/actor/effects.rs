@@ -12,6 +12,7 @@ use skein_store::history::History;
 use skein_store::index::moment::Listed;
 use skein_store::rollout::Keep;
 
+use super::cleanup::settle_queue;
 use super::log::{Log, Send};
 use super::questions::resolved;
 use super::relocation::{announce_move, answer_move, mend_index, record_of, refuse_move};
@@ -144,8 +145,14 @@ impl Owner {
         } else {
             self.leave_turn();
         }
-        // Clients with a queued answer see the abandoned records, as the subscribers do.
-        self.send(Send::All);
+        if self.slot.handle.is_lost() {
+            // The next owner may find more of the records than this one knows are saved, and its clients get what it finds.
+            let why = "another server may have the thread".to_owned();
+            settle_queue(&self.services, &mut self.log, &ThreadError::NotKept { id: self.id, why }.to_wire());
+        } else {
+            // Clients with a queued answer see the abandoned records, as the subscribers do.
+            self.send(Send::All);
+        }
         self.log.give_up();
         self.log.show(|snapshot| snapshot.unsaved = false);
         self.services.store.release(self.id);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
-use skein_protocol::notifications::{ItemAgentMessageDelta, TurnCompleted, TurnStarted, Warning};
+use skein_protocol::notifications::{
+    ItemAgentMessageDelta, ItemStarted, ThreadClosed, TurnCompleted, TurnStarted, Warning,
+};
 use skein_protocol::thread::{ThreadForkParams, ThreadResumeResponse};
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
@@ -127,6 +129,28 @@ async fn an_unload_with_force_waits_five_seconds_and_says_what_is_lost() {
     let completed = client.notified::<TurnCompleted>().await;
     assert_eq!(completed.skein.map(|skein| skein.saved), Some(false));
     assert!(client.closed().is_some(), "it knows an end that is not on disk");
+    bench.disk.recover(thread);
+    bench.finish().await;
+}
+
+/// Some of the records may be saved without an answer. The clients get them from the next owner, and the end of the turn as well.
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_a_thread_that_another_server_may_have_is_shown_to_nobody() {
+    let bench = Bench::in_memory();
+    let (mut client, (thread, _), strings) = cut_in_a_turn(&bench).await;
+    let shown = |client: &mut Client| {
+        (
+            ends(client),
+            client.count(Message::is::<ItemStarted>),
+            client.count(Message::is::<ItemAgentMessageDelta>),
+        )
+    };
+    let before = shown(&mut client);
+    strings.end();
+    bench.services.registry.handle(thread).unwrap().lose();
+    client.notified::<ThreadClosed>().await;
+    bench.gone(thread).await;
+    assert_eq!(shown(&mut client), before);
     bench.disk.recover(thread);
     bench.finish().await;
 }
