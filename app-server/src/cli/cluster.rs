@@ -8,16 +8,17 @@ use clap::{Args, Subcommand};
 use skein_app_server::policy::{DRAIN_LOOK, DRAIN_PATIENCE};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_base::clock::Clock;
-use skein_config::{Flags, STORE_VARIABLE, ServerConfig, StoreUrl};
+use skein_config::{Flags, STORE_VARIABLE, ServerConfig};
 use skein_postgres::address::DbAddress;
 use skein_postgres::drain::{DrainProgress, DrainingNode};
 use skein_postgres::presence::PresenceError;
 use skein_postgres::schema::{self, InitOutcome, NodeReport};
 use tokio::time::sleep;
 
+use super::database::NamedDatabase;
 use super::outputs::{ClusterOutcome, ClusterStatusOutcome, DrainOutcome, NodeLine, RestoredClusterOutcome};
 use super::progress::Waiting;
-use super::{database, print_json, print_line};
+use super::{print_json, print_line};
 
 #[derive(Debug, Args)]
 pub(super) struct ClusterArgs {
@@ -60,10 +61,10 @@ struct ClusterDrain {
 /// The database, and the form of the output.
 #[derive(Debug, Args)]
 struct ClusterPlace {
-    /// The database, without a password [default: $SKEIN_STORE, or store.url in config.toml].
+    /// The database, without a password [default: $SKEIN_STORE, or the database of the home].
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// The home whose settings name the database and its password [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or
+    /// The home that names the database and its password [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or
     /// ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -140,23 +141,20 @@ impl ClusterDrain {
 }
 
 impl ClusterPlace {
-    /// The database that the flags or the settings name.
-    fn named(&self) -> anyhow::Result<(StoreUrl, DbAddress)> {
+    /// The database that the flags, the settings or the home name.
+    fn named(&self) -> anyhow::Result<(String, DbAddress)> {
+        if let Some(named) = NamedDatabase::of(self.home.as_ref(), self.store.as_ref())? {
+            return Ok(named.into_parts());
+        }
         let flags = Flags { home: self.home.clone(), store: self.store.clone(), ..Flags::default() };
-        let rules = ServerConfig::load(&flags)
-            .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?
-            .store;
-        let url = rules
-            .url
-            .clone()
-            .with_context(|| format!("no database is named: add --store URL, or set ${STORE_VARIABLE}"))?;
-        let address = database::address(&rules, &url.expose())?;
-        Ok((url, address))
+        ServerConfig::load(&flags)
+            .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?;
+        anyhow::bail!("no database is named: add --store URL, or set ${STORE_VARIABLE}")
     }
 
     fn print_tables(
         &self,
-        url: &StoreUrl,
+        url: &str,
         outcome: InitOutcome,
         (made_words, already_words): (&str, &str),
     ) -> anyhow::Result<()> {
@@ -207,7 +205,8 @@ impl ClusterPlace {
                 (false, _) => "ended ",
             };
             let (seconds, threads) = (node.silent.as_secs_f64(), node.threads);
-            print_line(&format!("{state}  last beat {seconds:.1} s ago  {threads} threads  {}", node.name))?;
+            let word = if threads == 1 { "thread" } else { "threads" };
+            print_line(&format!("{state}  last beat {seconds:.1} s ago  {threads} {word}  {}", node.name))?;
         }
         Ok(())
     }

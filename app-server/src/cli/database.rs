@@ -66,6 +66,11 @@ impl NamedDatabase {
         }
     }
 
+    /// Its address as messages name it, and the address.
+    pub(super) fn into_parts(self) -> (String, DbAddress) {
+        (self.place, self.address)
+    }
+
     /// Connects.
     ///
     /// # Errors

@@ -108,8 +108,8 @@ pub(crate) async fn list(
     let limit = index::page_size(params.limit);
     // Before the index: changes with a higher number may be missing from the page.
     let place = services.subscribers.catalog_place();
-    let page = services.index.list(filter(services, params).await, cursor, limit).await;
-    let page = page.map_err(|error| error.to_wire())?;
+    let filter = filter(services, params).await.map_err(|error| error.to_wire())?;
+    let page = services.index.list(filter, cursor, limit).await.map_err(|error| error.to_wire())?;
     let data = page.rows.iter().map(|row| shown(services, row));
     let read_states = page.rows.iter().map(|row| (row.id.to_string(), row.read_state())).collect();
     Ok(ThreadListResponse {
@@ -200,16 +200,16 @@ fn empty(services: &App) -> ThreadListResponse {
 }
 
 /// The filter and the order of a list.
-pub(super) async fn filter(services: &App, params: ThreadListParams) -> ThreadFilter {
+pub(super) async fn filter(services: &App, params: ThreadListParams) -> Result<ThreadFilter, IndexError> {
     let times = params.skein.unwrap_or_default();
     let cwds = match params.cwd {
         None => Vec::new(),
         Some(ThreadListCwdFilter::One(cwd)) => vec![cwd],
         Some(ThreadListCwdFilter::Several(cwds)) => cwds,
     };
-    ThreadFilter {
+    Ok(ThreadFilter {
         archived: params.archived.unwrap_or(false),
-        cwds: spellings(services, cwds).await,
+        cwds: spellings(services, cwds).await?,
         model_providers: params.model_providers.unwrap_or_default(),
         originators: params.originators.unwrap_or_default(),
         source_kinds: params.source_kinds.unwrap_or_default(),
@@ -224,24 +224,27 @@ pub(super) async fn filter(services: &App, params: ThreadListParams) -> ThreadFi
             }
         },
         direction: params.sort_direction.unwrap_or(SortDirection::Desc),
-    }
+    })
 }
 
 /// The folders in the spelling of the threads' rows. If the disk does not answer in time, only equal spellings count.
-async fn spellings(services: &App, asked: Vec<String>) -> Vec<String> {
+async fn spellings(services: &App, asked: Vec<String>) -> Result<Vec<String>, IndexError> {
     if asked.is_empty() {
-        return asked;
+        return Ok(asked);
     }
     let asked: Vec<String> = asked.iter().map(|cwd| directory::named(Some(cwd))).collect();
-    let known = services.index.directories(policy::DIRECTORIES).await.unwrap_or_default();
+    let known = match services.index.directories(policy::DIRECTORIES).await {
+        Err(away @ IndexError::Away(_)) => return Err(away),
+        known @ (Ok(_) | Err(_)) => known.unwrap_or_default(),
+    };
     let folders = asked.clone();
     let look = move || {
         let all = folders.iter().flat_map(|cwd| directory::same(cwd, known.iter().cloned()));
         all.collect::<BTreeSet<String>>()
     };
     let looked = services.tasks.blocking("look at directories", BlockingPool::Search, look);
-    match timeout(policy::DIRECTORIES_LOOK, looked).await {
+    Ok(match timeout(policy::DIRECTORIES_LOOK, looked).await {
         Ok(Ok(same)) => same.into_iter().collect(),
         Ok(Err(_)) | Err(_) => asked,
-    }
+    })
 }

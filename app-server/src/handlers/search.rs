@@ -29,7 +29,7 @@ pub(crate) async fn threads(
     let term = Arc::new(term(&params.search_term)?);
     let cursor = list::cursor(params.cursor.as_deref())?;
     let limit = index::page_size(params.limit);
-    let filter = list::filter(services, as_list(params)).await;
+    let filter = list::filter(services, as_list(params)).await.map_err(|error| error.to_wire())?;
     let wanted = SearchRequest { term, filter, cursor, limit, until: until(services) };
     let found = services.search.search(services, wanted).await.map_err(|error| error.to_wire())?;
     let data = found.threads.iter().map(|(row, snippet)| ThreadSearchResult {

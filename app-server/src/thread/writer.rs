@@ -195,7 +195,9 @@ impl Writer {
                 }
                 self.unsaved.drain(..count);
                 self.barriers.pop_front();
-                self.pause = None;
+                if self.pause.take().is_some() {
+                    tracing::info!(thread = %self.setup.lease.thread, "records of this thread are written again");
+                }
                 if self.unsaved.is_empty() {
                     self.keep = Keep::Process;
                     self.update_index(last, listed).await;
@@ -220,10 +222,17 @@ impl Writer {
         if error.is_unknown() && self.barriers.front() != Some(&last) {
             self.barriers.push_front(last);
         }
+        let records = self.unsaved.len();
+        match self.pause {
+            None => {
+                tracing::error!(%thread, records, %error, "records of this thread cannot be written; trying again")
+            }
+            Some(_) => {
+                tracing::debug!(%thread, records, %error, "records of this thread still cannot be written")
+            }
+        }
         let pause = self.pause.map_or(policy::WRITE_RETRY_FIRST, |pause| pause * 2);
         self.pause = Some(pause.min(policy::WRITE_RETRY_MOST));
-        let records = self.unsaved.len();
-        tracing::error!(%thread, records, %error, "the rollout of this thread cannot be written; trying again");
         Written::Failed(error)
     }
 
@@ -262,7 +271,7 @@ impl Writer {
                 AppendError::Unknown { thread, reason: format!("the disk has not answered for {waited} s") }
             }
         };
-        tracing::error!(%thread, %error, "the rollout of this thread cannot be written; still waiting");
+        tracing::error!(%thread, %error, "records of this thread cannot be written; still waiting");
         // An owner that is gone needs no report.
         owner.send(Written::Failed(error)).await.ok();
         appended.await

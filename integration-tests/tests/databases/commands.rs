@@ -99,6 +99,10 @@ async fn a_server_needs_a_role_that_only_reads_and_writes_rows() -> Result<()> {
     client.unload(thread, false).await?;
     let (code, _, error) = cluster(&["upgrade"], &of_role).await?;
     assert_eq!(code, Some(0), "nothing is to be done: {error}");
-    assert!(Path::new(&home.path()).join("store.json").exists());
+    // A home that was started with `--store` names its database.
+    let another = tempdir()?;
+    std::fs::copy(Path::new(&home.path()).join("store.json"), another.path().join("store.json"))?;
+    let status = run_skein(another.path(), ["cluster", "status", "--json"]).await?;
+    ensure!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
     home.finish().await
 }
