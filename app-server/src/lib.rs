@@ -12,6 +12,7 @@ pub(crate) mod feedback;
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod handlers;
+pub(crate) mod handover;
 pub(crate) mod http;
 pub(crate) mod links;
 pub(crate) mod lost_place;

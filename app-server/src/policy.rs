@@ -361,5 +361,14 @@ pub(crate) const ROUTE_PATIENCE_OF_READS: Duration = LINK_OPEN;
 pub(crate) const CONTINUATION_PATIENCE: Duration = Duration::from_secs(30);
 /// The pause before the next look for the server of a thread. Origin: guess.
 pub(crate) const ROUTE_RETRY: Duration = Duration::from_millis(250);
+/// How long a server that lives is not reached until it is asked to hand over the threads that are wanted. Origin: design.
+pub(crate) const HANDOVER_AFTER: Duration = Duration::from_secs(10);
+/// The pause between two wishes for a thread. Origin: guess; a wish is read within a second.
+pub(crate) const HANDOVER_WISH: Duration = Duration::from_secs(2);
+/// How long a wish counts. Origin: guess; above the pause between two.
+pub(crate) const HANDOVER_PATIENCE: Duration = Duration::from_secs(4);
+/// A thread with clients here is handed over when they have not used it for this long. Origin: guess; people at two servers that do not reach
+/// each other take it from one another three times a minute at most.
+pub(crate) const HANDOVER_REST: Duration = Duration::from_secs(20);
 /// How often a request is sent on because its thread has moved. Origin: guess; each needs another race.
 pub(crate) const ROUTE_TRIES: usize = 3;

@@ -1,5 +1,6 @@
 //! The order in which the parts of a server start. `stop.rs` has that of the end.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use skein_base::clock::Clock;
@@ -38,8 +39,8 @@ use crate::thread::question_feed;
 use crate::thread::registry::Registry;
 use crate::thread::subscribers::Subscribers;
 use crate::{
-    approved, eviction, expiry, handlers, lost_place, models, news, open_markers, policy, reload, repair,
-    trash,
+    approved, eviction, expiry, handlers, handover, lost_place, models, news, open_markers, policy, reload,
+    repair, trash,
 };
 
 use self::serving::{OpenPlaces, ServedPlaces};
@@ -184,6 +185,7 @@ impl Server {
         let parts = (storage, credentials, cluster.as_ref());
         let (services, background) = services(config, &home, parts, (tasks, stop_index))?;
         let (presence, news, door) = ClusterParts::split(cluster);
+        let links = door.as_ref().and_then(|door| door.address().ok());
         let wishes = presence.as_ref().map(DatabaseWishes::of).unwrap_or_default();
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
@@ -199,8 +201,7 @@ impl Server {
         // 5. Threads left open by an earlier end are repaired in the background.
         let later = beside_others(&services, (presence, news), (&accept, &background));
         start_repair(&services, left_open, later, &background);
-        let addresses = services.served_at.addresses().join(" ");
-        tracing::info!(addresses, home = %services.config().home.display(), "serving");
+        say_serving(&services, links);
         let hurry = CancellationToken::new();
         let home = Mutex::new(Some(home));
         Ok(Self { services, web, home, places, accept, background, _dedicated: dedicated, hurry, wishes })
@@ -259,6 +260,14 @@ impl Server {
     }
 }
 
+/// The log line of a server that is ready. One among others takes links at this address.
+fn say_serving(services: &App, links: Option<SocketAddr>) {
+    let (addresses, config) = (services.served_at.addresses().join(" "), services.config());
+    let (home, node) = (config.home.display(), config.cluster.node_name.as_deref());
+    let links = links.map(|bound| config.cluster.address(bound));
+    tracing::info!(addresses, %home, node, links, "serving");
+}
+
 /// Starts the tasks of a server whose threads are in a database. Returns the threads that other servers leave open; those of a home
 /// have no other server.
 fn beside_others(
@@ -274,7 +283,11 @@ fn beside_others(
     if let Some(news) = news {
         services.tasks.spawn("news", news::run(context(), news, accept.clone()));
     }
-    let Some(PresenceEvents { losses, left_open, .. }) = presence else { return mpsc::channel(1).1 };
+    let Some(PresenceEvents { losses, left_open, wanted, .. }) = presence else { return mpsc::channel(1).1 };
+    if let Some(links) = &services.links {
+        let handover = handover::run(context(), Arc::clone(links), wanted, accept.clone());
+        services.tasks.spawn("handover", handover);
+    }
     services.tasks.spawn("lost place", lost_place::run(context(), losses, background.index.clone()));
     left_open
 }

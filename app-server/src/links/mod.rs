@@ -5,16 +5,19 @@
 //! outbox, subscriptions and limits, and its frames pass unread. A server that stops reading stops its peer by TCP, so a slow
 //! client is slow at the server that has its thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skein_postgres::node::KeyHash;
-use skein_postgres::standing::{Neighbour, NodePlace};
+use skein_postgres::standing::{Neighbour, NodePlace, RowOwner};
 use skein_protocol::ids::ThreadId;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use self::doubt::SilenceQuestions;
 use self::key::LinkKey;
 use self::loaded::LoadedByOthers;
+use crate::policy;
 
 pub(crate) mod client;
 mod dial;
@@ -33,6 +36,8 @@ pub(crate) struct Links {
     pub(crate) loaded: LoadedByOthers,
     /// The questions to the servers that are observed.
     questions: SilenceQuestions,
+    /// Since when servers that live are not reached.
+    cut_off: Mutex<HashMap<Uuid, Instant>>,
     /// The number of the newest announcement of each start of a server, by its catalog's epoch.
     seen: Mutex<BTreeMap<String, u64>>,
 }
@@ -41,7 +46,8 @@ impl Links {
     /// The links of the server at this place of its cluster.
     pub(crate) fn new(place: NodePlace, key: Arc<LinkKey>) -> Self {
         let questions = SilenceQuestions::default();
-        Self { place, key, loaded: LoadedByOthers::default(), questions, seen: Mutex::default() }
+        let (cut_off, seen) = (Mutex::default(), Mutex::default());
+        Self { place, key, loaded: LoadedByOthers::default(), questions, cut_off, seen }
     }
 
     /// The server that has a thread and lives, if it is another one that takes links.
@@ -49,13 +55,44 @@ impl Links {
     /// # Errors
     /// If the database does not serve.
     pub(crate) async fn owner_of(&self, thread: ThreadId) -> std::io::Result<Option<Neighbour>> {
-        let owner = match (self.place.owner_of(thread).await?, self.loaded.server(thread)) {
-            (Some(owner), _) => Some(owner),
+        let owner = match (self.place.row_owner(thread).await?, self.loaded.server(thread)) {
+            (RowOwner::Other(owner), _) => Some(owner),
             // The first record of a thread that is there already may not be in the database yet.
-            (None, Some(node)) => self.place.neighbours().await?.into_iter().find(|it| it.node == node),
-            (None, None) => None,
+            (RowOwner::NoRow, Some(node)) => {
+                self.place.neighbours().await?.into_iter().find(|it| it.node == node)
+            }
+            (RowOwner::NoRow | RowOwner::Nobody, _) => None,
         };
         Ok(owner.filter(|owner| owner.link.is_some()))
+    }
+
+    /// Whether a server that lives has not been reached for so long that it has to hand over the threads that are wanted here.
+    pub(crate) fn is_cut_off(&self, node: Uuid, now: Instant) -> bool {
+        let cut_off = self.cut_off.lock().unwrap_or_else(PoisonError::into_inner);
+        cut_off
+            .get(&node)
+            .is_some_and(|since| now.saturating_duration_since(*since) >= policy::HANDOVER_AFTER)
+    }
+
+    /// Asks the server of a thread to hand it over, by the database.
+    pub(crate) async fn want(&self, thread: ThreadId, of: &Neighbour) {
+        let outcome = self.place.want(thread, of.node).await;
+        tracing::debug!(%thread, name = of.name, ?outcome, "another server is asked to hand over a thread");
+    }
+
+    /// Whether a server that lives is not reached.
+    pub(crate) fn is_any_cut_off(&self) -> bool {
+        !self.cut_off.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// A server is not reached from now on, or still is not.
+    fn note_cut_off(&self, node: Uuid, now: Instant) {
+        self.cut_off.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_insert(now);
+    }
+
+    /// A server is reached, or has ended.
+    fn note_reached(&self, node: Uuid) {
+        self.cut_off.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
     }
 
     /// The numbers of the newest announcements, by the epochs of their catalogs.

@@ -24,7 +24,7 @@ use crate::thread::subscribers::RelayedNumber;
 
 /// Observes every other server that lives, until `stop`.
 pub(crate) async fn run(context: Arc<Context>, links: Arc<Links>, stop: CancellationToken) {
-    let mut observed: HashMap<Uuid, CancellationToken> = HashMap::new();
+    let mut observed: HashMap<Uuid, (String, CancellationToken)> = HashMap::new();
     let mut known = Vec::new();
     // A server that was there before this one has announced much that nobody here misses.
     let mut is_newer = false;
@@ -40,25 +40,18 @@ pub(crate) async fn run(context: Arc<Context>, links: Arc<Links>, stop: Cancella
         };
         links.trust(&neighbours);
         context.subscribers.keep_links_of(&neighbours.iter().map(|it| it.node).collect());
-        observed.retain(|node, observer| {
+        observed.retain(|node, (name, observer)| {
             let lives = neighbours.iter().any(|neighbour| neighbour.node == *node);
             if !lives {
+                tracing::info!(%name, %node, "another server has ended, or was lost; its threads are anybody's");
                 observer.cancel();
             }
             lives
         });
         for neighbour in neighbours.into_iter().filter(|neighbour| neighbour.link.is_some()) {
             observed.entry(neighbour.node).or_insert_with(|| {
-                let gone = stop.child_token();
-                let observer = Observer {
-                    context: Arc::clone(&context),
-                    links: Arc::clone(&links),
-                    neighbour,
-                    is_newer,
-                };
-                let name = format!("observer/{}", observer.neighbour.name);
-                drop(context.tasks.spawn(name, observer.run(gone.clone())));
-                gone
+                let (context, links) = (Arc::clone(&context), Arc::clone(&links));
+                Observer { context, links, neighbour, is_newer }.start(stop.child_token())
             });
         }
         (known, is_newer) = (members, true);
@@ -75,10 +68,18 @@ struct Observer {
 }
 
 impl Observer {
+    /// Begins, until the token is cancelled. Returns the server's name with it.
+    fn start(self, gone: CancellationToken) -> (String, CancellationToken) {
+        let (name, tasks) = (self.neighbour.name.clone(), self.context.tasks.clone());
+        drop(tasks.spawn(format!("observer/{name}"), self.run(gone.clone())));
+        (name, gone)
+    }
+
     /// Observes until the server is gone. A link that breaks is opened again.
     async fn run(self, gone: CancellationToken) {
         let observing = async {
             loop {
+                self.links.note_cut_off(self.neighbour.node, Clock.now());
                 let name = &self.neighbour.name;
                 match self.observe().await {
                     Ok(()) => tracing::info!(name, "another server has ended its link"),
@@ -90,6 +91,7 @@ impl Observer {
         };
         gone.run_until_cancelled(observing).await;
         self.forget();
+        self.links.note_reached(self.neighbour.node);
     }
 
     fn forget(&self) {
@@ -104,6 +106,7 @@ impl Observer {
         let opened = frames::numbered::<ObserverOpening>(&first).map_err(std::io::Error::from)?;
         let (newest, Some(opening)) = opened else { return Err(LinkError::Ended) };
         tracing::info!(name = self.neighbour.name, "another server is observed");
+        self.links.note_reached(self.neighbour.node);
         let start: Uuid = opening.epoch.parse().map_err(|_| LinkError::Ended)?;
         let loaded = self.links.loaded.set(self.neighbour.node, &self.neighbour.name, opening.loaded);
         self.close_listeners_of(loaded);

@@ -111,6 +111,11 @@ impl PendingRequest {
 }
 
 impl RequestKind {
+    /// Whether the user needs the loaded thread, to follow it or for a message.
+    pub fn needs_thread(self) -> bool {
+        matches!(self, Self::Resume { observes: false, .. } | Self::TurnStart)
+    }
+
     /// The kind of a request of this method.
     pub fn of(method: &str, params: Option<&RawValue>) -> Self {
         match method {

@@ -132,6 +132,11 @@ impl RelayedThreads {
         self.is_tracked(thread) && !self.subscribed.contains_key(&thread)
     }
 
+    /// Whether the client only watches a thread that it is subscribed to.
+    pub(crate) fn observes(&self, thread: ThreadId) -> bool {
+        self.tracked.get(&thread).is_some_and(|tracked| tracked.observes)
+    }
+
     fn track(&mut self, (thread, link): (ThreadId, Uuid), tracked: TrackedThread) {
         self.subscribed.insert(thread, NextOwner::Link(link));
         self.is_changed |= self.tracked.insert(thread, tracked).is_none();

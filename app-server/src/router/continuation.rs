@@ -7,6 +7,7 @@ use axum::extract::ws::Utf8Bytes as ClientText;
 use bytes::Bytes;
 use serde_json::json;
 use serde_json::value::to_raw_value;
+use skein_protocol::access::Access;
 use skein_protocol::envelope::{self, Incoming, Stamp};
 use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
 use skein_protocol::ids::{RequestId, ThreadId};
@@ -16,7 +17,7 @@ use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
-use super::routing::{Routing, ThreadWay, UnroutedRequest};
+use super::routing::{RouteWait, Routing, ThreadWay, UnroutedRequest};
 use super::session::ClientSession;
 use super::{RoutedRequest, Router};
 use crate::links::client::{LinkUser, LinkedEnd};
@@ -144,7 +145,12 @@ impl Router {
     ) {
         let began = session.app.clock.now();
         let way = loop {
-            let waits = |_: &_, waited| waited < policy::CONTINUATION_PATIENCE;
+            let waits = |_: &_, waited| match waited < policy::CONTINUATION_PATIENCE {
+                true => {
+                    RouteWait::of(session.access() >= Access::Chat && !routing.relayed().observes(thread))
+                }
+                false => RouteWait::No,
+            };
             match self.way(session, routing, thread, waits).await {
                 Some(ThreadWay::Unknown(_))
                     if session.app.clock.now().saturating_duration_since(began)

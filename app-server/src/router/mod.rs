@@ -355,8 +355,11 @@ fn answered(
         return;
     }
     let services = &session.app;
-    if services.questions.thread(*question).is_none() {
-        routing::answer_others(session, id, text);
+    let asks = services.questions.thread(*question);
+    // Kept also if the question waits here: its thread may have moved, and this client follows it a moment later.
+    routing::keep_answer(session, id, text);
+    if asks.is_none() {
+        routing::answer_others(session, text);
     }
     let given = GivenAnswer {
         by: session.id(),
@@ -365,7 +368,7 @@ fn answered(
         question: *question,
         answer,
     };
-    match services.questions.thread(*question) {
+    match asks {
         Some(thread) => {
             if let Some(handle) = services.registry.handle(thread) {
                 handle.answer(given);

@@ -11,13 +11,13 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use skein_config::Limits;
 use skein_postgres::standing::Neighbour;
+use skein_protocol::access::Access;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::table::Lane;
 use skein_store::rollout::StoreAway;
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
@@ -29,15 +29,18 @@ use crate::links::Links;
 use crate::links::client::ClientLink;
 use crate::outbox::reply::AskOwner;
 use crate::policy;
+use crate::relay::asked::RequestKind;
 use crate::relay::retry;
 use crate::relay::threads::{ENDED, NextOwner, RelayedThreads};
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Phase;
 
 mod queue;
+mod way;
 
 pub(super) use queue::UnroutedRequest;
 use queue::{Unrouted, put_lost_first, take_lost};
+pub(super) use way::{RouteWait, ThreadWay};
 
 /// The ways of one client to other servers.
 pub(crate) struct Routing {
@@ -52,16 +55,6 @@ pub(crate) struct Routing {
     opening: Mutex<HashMap<Uuid, Arc<Semaphore>>>,
     /// The threads at other servers. The client may be subscribed there to a thread that is unloaded.
     relayed: Mutex<RelayedThreads>,
-}
-
-/// The way of a request.
-pub(super) enum ThreadWay {
-    /// To this server.
-    Here,
-    /// By a link.
-    To(ClientLink),
-    /// The database does not answer.
-    Unknown(io::Error),
 }
 
 /// A request as it was read.
@@ -346,40 +339,6 @@ impl Router {
         }
     }
 
-    /// The way of a thread's requests. A server that has just ended has its threads until the others know: `waits` decides whether to
-    /// wait for a server that takes no link, after this time.
-    pub(super) async fn way(
-        self: &Arc<Self>,
-        session: &Arc<ClientSession>,
-        routing: &Routing,
-        thread: ThreadId,
-        mut waits: impl FnMut(&Neighbour, Duration) -> bool,
-    ) -> Option<ThreadWay> {
-        let began = session.app.clock.now();
-        loop {
-            if session.app.registry.handle(thread).is_some() {
-                return Some(ThreadWay::Here);
-            }
-            let owner = match routing.links.owner_of(thread).await {
-                Ok(Some(owner)) => owner,
-                found @ (Ok(None) | Err(_)) => {
-                    return Some(match (routing.way(thread), found) {
-                        (Some(link), _) => ThreadWay::To(link),
-                        (None, Ok(_)) => ThreadWay::Here,
-                        (None, Err(failure)) => ThreadWay::Unknown(failure),
-                    });
-                }
-            };
-            if let Some(link) = routing.link(self, session, &owner).await {
-                return Some(ThreadWay::To(link));
-            }
-            if !waits(&owner, session.app.clock.now().saturating_duration_since(began)) {
-                return None;
-            }
-            sleep(policy::ROUTE_RETRY).await;
-        }
-    }
-
     /// Whether a request waits for a server that takes no link. Otherwise it is answered here: a read of what is saved, or a refusal.
     fn waits_on(
         self: &Arc<Self>,
@@ -387,22 +346,23 @@ impl Router {
         request: &UnroutedRequest,
         (thread, owner): (ThreadId, &Neighbour),
         waited: Duration,
-    ) -> bool {
+    ) -> RouteWait {
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&request.text) else {
-            return false;
+            return RouteWait::No;
         };
-        let Some(route) = self.routes.get(method.as_ref()) else { return false };
+        let Some(route) = self.routes.get(method.as_ref()) else { return RouteWait::No };
         if route.lane == Lane::Store && waited >= policy::ROUTE_PATIENCE_OF_READS {
             route.handle_here(RoutedRequest { session, id, params, ask_owner: None, divert: None });
-            return false;
+            return RouteWait::No;
         }
         if waited < policy::ROUTE_PATIENCE {
-            return true;
+            let needs_thread = RequestKind::of(&method, params).needs_thread();
+            return RouteWait::of(needs_thread && session.access() >= Access::Chat);
         }
         let error = ThreadError::OwnerUnreachable { id: thread, owner: owner.name.clone() }.to_wire();
         let error = not_repeated(request, route.name).unwrap_or(error);
         session.outbox.push(envelope::error_reply(Some(&id), &error.method(route.name)).into());
-        false
+        RouteWait::No
     }
 
     /// Serves a request here. If another server turns out to have the thread, it goes there.
@@ -431,10 +391,16 @@ fn not_repeated(request: &UnroutedRequest, method: &str) -> Option<WireError> {
     request.is_again.then(|| retry::not_repeated(ENDED, method))
 }
 
+/// Keeps a client's answer to a question of a thread that it follows by a link, for the next server of the thread.
+pub(super) fn keep_answer(session: &ClientSession, question: &RequestId, text: &str) {
+    if let Some(routing) = &session.routing {
+        routing.relayed().answered(question, text);
+    }
+}
+
 /// Gives a client's answer to a question to the servers of its links: one of them may have asked.
-pub(super) fn answer_others(session: &Arc<ClientSession>, question: &RequestId, text: &str) {
+pub(super) fn answer_others(session: &Arc<ClientSession>, text: &str) {
     let Some(routing) = &session.routing else { return };
-    routing.relayed().answered(question, text);
     let open = session.links();
     if open.is_empty() {
         return;

@@ -28,6 +28,7 @@ const APP_SERVER: &[&str] = &[
     // The parts that the rooms above share.
     "app",
     // Between the servers of a cluster.
+    "handover",
     "links",
     "approved",
     "reload",
@@ -75,7 +76,7 @@ const POSTGRES: &[&str] = &[
     "ownership",
     "index news presence store",
     "credentials drain standing",
-    "append",
+    "append handover",
     // The parts that these share.
     "rows",
     "database",

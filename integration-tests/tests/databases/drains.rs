@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::home::{Exit, PATIENCE};
 use skein_integration_tests::requests::turn_params;
+use skein_integration_tests::view::{Kind, Window};
 use skein_postgres::testing::TestCluster;
 use skein_protocol::extension::{OtherServer, SkeinStatusResponse, ThreadOwner};
 use skein_protocol::methods::{ThreadQueueAdd, TurnStart};
@@ -106,6 +107,46 @@ async fn the_queue_of_a_thread_goes_on_at_another_server_while_the_first_still_d
     assert_eq!(drained?.0, Some(0), "a signal ends the time for turns");
     until_last_turn(&mut other, busy, 2, TurnStatus::Interrupted).await?;
     ensure!(other.read_thread(busy).await?.turns[1].id == turn);
+    assert_eq!(first.exited(PATIENCE).await?, Exit::Code(0));
+    first.finish().await?;
+    second.finish().await
+}
+
+#[tokio::test]
+async fn a_turn_that_waits_for_an_answer_moves_while_its_server_still_drains() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(mut first, mut one), (second, mut other)] = linked(&database).await?;
+    let (asks, busy) = (one.start_thread_with("asks").await?, one.start_thread_with("busy").await?);
+    let hangs = one.start_turn(busy, "/tool helper hang").await?;
+    let mut window = Window::open(Kind::Numbered, second.address(), asks).await?;
+    // A client of the first that listens to it would have to leave.
+    one.unsubscribe(asks).await?;
+    let turn = window.start_turn("/ask Which one?").await?;
+    window.until("the question", |view| view.open_question().is_some()).await?;
+    let url = database.url();
+    let meanwhile = async {
+        let is_free = async {
+            loop {
+                let (_, shown, _) = cluster(&["status"], &url).await?;
+                let nodes = shown["nodes"].as_array().context("servers")?;
+                if nodes.iter().any(|node| node["name"] == "first" && node["threads"] == 1) {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, is_free).await.context("the first keeps the thread")??;
+        other.resume(asks).await?;
+        assert_eq!(other.loaded_thread(asks).await?.context("loaded")?.server, None);
+        // Perhaps before the window follows the thread at its new server.
+        window.answer("the red one").await?;
+        window.until("the end of the turn", |view| view.has_ended(&turn) && view.is_at_rest()).await?;
+        ensure!(first.family().helpers.len() == 1, "a turn runs there");
+        one.interrupt_and_wait(busy, &hangs).await?;
+        anyhow::Ok(())
+    };
+    let (drained, meanwhile) = tokio::join!(cluster(&["drain", "first"], &url), meanwhile);
+    meanwhile?;
+    assert_eq!(drained?.0, Some(0));
     assert_eq!(first.exited(PATIENCE).await?, Exit::Code(0));
     first.finish().await?;
     second.finish().await

@@ -8,16 +8,16 @@ use serde_json::json;
 use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::home::PATIENCE;
 use skein_integration_tests::process::{freeze, wait_until};
-use skein_integration_tests::requests::turn_params;
+use skein_integration_tests::requests::{resume_params, turn_params};
 use skein_integration_tests::view::{Kind, Window};
 use skein_postgres::testing::TestCluster;
-use skein_protocol::methods::{ThreadInjectItems, TurnStart};
+use skein_protocol::methods::{ThreadInjectItems, ThreadResume, TurnStart};
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::thread::ThreadInjectItemsParams;
 use skein_protocol::turn::TurnStatus;
 
 use super::links::{linked, linked_through_a_proxy, observed};
-use super::nodes::node;
+use super::nodes::{node, until_resumed};
 use super::texts;
 
 #[tokio::test]
@@ -194,6 +194,36 @@ async fn a_client_goes_on_with_a_thread_that_its_living_server_has_lost() -> Res
     assert_eq!(other.say(thread, "on").await?, "on");
     assert_eq!(other.loaded_thread(thread).await?.context("loaded")?.server, None);
     assert_eq!(texts(&other.read_thread(thread).await?), ["mine", "mine", "on", "on"]);
+    first.finish().await?;
+    second.finish().await
+}
+
+/// Both reach the database.
+#[tokio::test]
+async fn a_thread_that_its_clients_leave_alone_goes_to_a_server_that_does_not_reach_its_own() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let (proxy, [(first, mut one), (second, mut other)]) = linked_through_a_proxy(&database).await?;
+    let (idle, busy) = (one.start_thread_with("idle").await?, one.start_thread_with("busy").await?);
+    let hangs = one.start_turn(busy, "/tool helper hang").await?;
+    let mut far = Window::open(Kind::Numbered, second.address(), idle).await?;
+    drop(proxy);
+    let cut = Instant::now();
+    assert_eq!(one.until_end().await?, End::Close(Some(1013)), "its thread has moved");
+    eprintln!("the thread has moved {:?} after the cut", cut.elapsed());
+    assert_eq!(other.loaded_thread(idle).await?.context("loaded")?.server, None);
+    let turn = far.start_turn("on").await?;
+    far.until("the turn", |view| view.has_ended(&turn) && view.is_at_rest()).await?;
+    far.view.same_as_read(&other.read_thread(idle).await?)?;
+
+    // A turn that runs is not interrupted.
+    let refused = other.refusal::<ThreadResume>(resume_params(busy)).await?;
+    assert_eq!(refused.reason(), "ownerUnreachable");
+    let mut one = Client::numbered(first.address()).await?;
+    one.resume(busy).await?;
+    one.interrupt_and_wait(busy, &hangs).await?;
+    one.unsubscribe(busy).await?;
+    until_resumed(&mut other, busy).await?;
+    assert_eq!(other.say(busy, "on").await?, "on");
     first.finish().await?;
     second.finish().await
 }

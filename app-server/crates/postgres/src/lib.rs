@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod database;
 pub mod drain;
 mod failure;
+mod handover;
 pub mod index;
 pub mod lines;
 pub mod news;

@@ -71,6 +71,8 @@ pub(crate) const GRACE: u64 = 5;
 pub(crate) const LEFT_OPEN_PAUSE: Duration = Duration::from_secs(60);
 /// The time between two looks while a server drains. Origin: guess; a queue need not wait for its end, and a look reads every open thread.
 pub(crate) const DRAIN_PAUSE: Duration = Duration::from_secs(5);
+/// Wishes for threads that the row of a server carries; each beat reads them. Origin: guess; the row stays small.
+pub(crate) const HANDOVER_WISHES: i32 = 1_000;
 /// Threads of one look. Origin: guess; the next look finds the others.
 pub(crate) const LEFT_OPEN_AT_ONCE: i64 = 1_000;
 /// Threads that wait to be given up. Above this a thread stays with its server until that loads it again, or ends. Origin: guess; an

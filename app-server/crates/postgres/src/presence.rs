@@ -14,6 +14,7 @@ use skein_base::clock::Clock;
 use skein_protocol::ids::ThreadId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -23,6 +24,7 @@ use crate::credentials::{ChangeNumber, CredentialBeats};
 use crate::database::Database;
 use crate::drain;
 use crate::failure::DbFailure;
+use crate::handover;
 use crate::node::{NodeCompany, NodeId, NodeProfile};
 use crate::policy;
 use crate::standing::{Beats, NodePlace};
@@ -87,6 +89,8 @@ pub struct PresenceEvents {
     pub losses: mpsc::Receiver<LostPlace>,
     /// Threads that servers have left open which no longer live.
     pub left_open: mpsc::Receiver<Vec<ThreadId>>,
+    /// Threads that other servers want, as they cannot reach this one.
+    pub wanted: mpsc::Receiver<Vec<ThreadId>>,
     /// Ends once another server has the database, and this one must stop.
     pub displaced: CancellationToken,
     /// Ends once somebody wants this server to drain and stop.
@@ -105,6 +109,7 @@ pub struct NodePresence {
     beats: Arc<watch::Sender<Beats>>,
     losses: mpsc::Sender<LostPlace>,
     left_open: mpsc::Sender<Vec<ThreadId>>,
+    wanted: mpsc::Sender<Vec<ThreadId>>,
 }
 
 /// The outcome of a beat.
@@ -172,15 +177,29 @@ impl NodePresence {
         let beats = Arc::new(watch::Sender::new(Beats::new(profile.company, sent, Clock.now())));
         let (losses, lost) = mpsc::channel(1);
         let (left_open, found) = mpsc::channel(1);
+        let (wanted, wishes) = mpsc::channel(1);
         let (displaced, drained) = (CancellationToken::new(), CancellationToken::new());
         let events = PresenceEvents {
             losses: lost,
             left_open: found,
+            wanted: wishes,
             displaced: displaced.clone(),
             drained: drained.clone(),
         };
         let (node, credentials) = (NodeId::new(node), watch::Sender::default());
-        (Self { database, profile, node, displaced, drained, credentials, beats, losses, left_open }, events)
+        let presence = Self {
+            database,
+            profile,
+            node,
+            displaced,
+            drained,
+            credentials,
+            beats,
+            losses,
+            left_open,
+            wanted,
+        };
+        (presence, events)
     }
 
     /// The id of the row.
@@ -355,6 +374,12 @@ impl NodePresence {
             let newest = (self.database.life(), number);
             self.credentials.send_if_modified(|known| std::mem::replace(known, newest) != newest);
         }
+        self.take_wishes(link, node, row).await?;
+        Ok(Beat::Confirmed)
+    }
+
+    /// Takes the wishes that a beat has found in the row.
+    async fn take_wishes(&self, link: &mut Link, node: Uuid, row: &Row) -> Result<(), DbFailure> {
         if let Some(wish) = row.get::<_, Option<&str>>(2) {
             if !self.drained.is_cancelled() {
                 tracing::info!("somebody wants this server to drain; it lets its turns end, and stops");
@@ -364,7 +389,17 @@ impl NodePresence {
                 drain::begin(link, node).await?;
             }
         }
-        Ok(Beat::Confirmed)
+        let wanted: Vec<Uuid> = row.get(4);
+        // The next beat finds what nobody takes now.
+        let Some(place) = self.wanted.try_reserve().ok().filter(|_| !wanted.is_empty()) else {
+            return Ok(());
+        };
+        if let Err(failure) = handover::taken(link, node, &wanted).await {
+            tracing::debug!(reason = failure.reason(), "wishes for threads stay in the row");
+        }
+        // Only now: a wish that comes again before the row is cleared is cleared with it.
+        place.send(wanted.into_iter().map(ThreadId::new).collect());
+        Ok(())
     }
 
     /// The others are told at once.

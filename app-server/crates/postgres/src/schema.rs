@@ -16,7 +16,7 @@ use crate::numbers::number;
 use crate::policy;
 
 /// The form of the tables that this version makes and serves.
-const SCHEMA: i32 = 6;
+const SCHEMA: i32 = 7;
 
 /// The form of [`TABLES`].
 const FIRST: i32 = 1;
@@ -68,7 +68,8 @@ create table catalog (
 "#;
 
 /// The additions of each later form. Nothing is removed, so that servers of the form before go on.
-const ADDED: &[(i32, &str)] = &[(2, CREDENTIALS), (3, QUESTIONS), (4, CHANGED), (5, LINKS), (6, DRAINS)];
+const ADDED: &[(i32, &str)] =
+    &[(2, CREDENTIALS), (3, QUESTIONS), (4, CHANGED), (5, LINKS), (6, DRAINS), (7, HANDOVERS)];
 
 const CREDENTIALS: &str = r#"
 alter table cluster add column if not exists moved_to text;
@@ -93,6 +94,9 @@ const LINKS: &str = "\nalter table nodes add column link_addr text;\n";
 
 /// The wish that a server drains, and its reply: see [`crate::drain`].
 const DRAINS: &str = "\nalter table nodes add column drain text;\n";
+
+/// The threads that other servers want: see [`crate::handover`].
+const HANDOVERS: &str = "\nalter table nodes add column wanted uuid[] not null default '{}';\n";
 
 /// The tables that a server reads and writes.
 const NAMES: &str =
@@ -311,7 +315,7 @@ pub struct NodeReport {
 pub struct ClusterReport {
     /// The cluster.
     pub cluster: Cluster,
-    /// The servers of the last day, the last to beat first.
+    /// Those that live, in the order of their names, and the others of the last day.
     pub nodes: Vec<NodeReport>,
     /// Threads whose end is not closed, such as loaded ones.
     pub open: u64,
@@ -322,7 +326,8 @@ pub struct ClusterReport {
 const NODES: &str = "select name, state = 'live' and expires > now(),
   greatest(0, extract(epoch from now() - expires) * 1000 + $1::float8)::int8,
   drain is not null, (select count(*) from heads where owner = node)
-  from nodes order by expires desc limit 100";
+  from nodes order by state = 'live' and expires > now() desc, case when state = 'live' and expires > now() then name end, expires desc
+  limit 100";
 
 /// The state of a cluster. Its database may be the restored copy of another one.
 ///

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::connection::Params;
 use crate::database::Database;
+use crate::handover;
 use crate::node::{LinkPlace, NodeCompany, NodeId};
 use crate::policy;
 
@@ -160,10 +161,10 @@ impl Beats {
     }
 }
 
-/// The owner of a thread, if it is another server that lives.
-const OWNER: &str =
-    "select n.node, n.name, n.link_addr, n.key_sha256 from heads h join nodes n on n.node = h.owner
-  where h.thread = $1 and n.state = 'live' and n.node <> $2";
+/// The owner of a thread, if it is another server that lives. No row if nothing of the thread is saved.
+const OWNER: &str = "select n.node, n.name, n.link_addr, n.key_sha256 from heads h
+  left join nodes n on n.node = h.owner and n.state = 'live' and n.node <> $2
+  where h.thread = $1 and h.seq > 0 and h.trashed_at is null";
 
 /// The servers that live besides one.
 const NEIGHBOURS: &str =
@@ -178,6 +179,17 @@ pub struct Neighbour {
     pub name: String,
     /// Where it takes links; `None` for one of an earlier version.
     pub link: Option<LinkPlace>,
+}
+
+/// The owner of a thread, by its row in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowOwner {
+    /// Another server has it, and lives.
+    Other(Neighbour),
+    /// No other server that lives has it.
+    Nobody,
+    /// It has no row: nothing of it is saved.
+    NoRow,
 }
 
 /// A server's place in its cluster.
@@ -201,14 +213,18 @@ impl NodePlace {
         assert!(waited.is_ok_and(|waited| waited.is_ok()), "{:?}", self.beats.borrow());
     }
 
-    /// The server that has a thread and lives, if it is another one.
+    /// The owner of a thread, by its row.
     ///
     /// # Errors
     /// If the database does not serve.
-    pub async fn owner_of(&self, thread: ThreadId) -> io::Result<Option<Neighbour>> {
-        let found =
-            self.neighbours_by(OWNER, &[(&thread.uuid(), Type::UUID), (&self.node.id(), Type::UUID)]).await;
-        found.map(|found| found.into_iter().next())
+    pub async fn row_owner(&self, thread: ThreadId) -> io::Result<RowOwner> {
+        let params: &Params<'_> = &[(&thread.uuid(), Type::UUID), (&self.node.id(), Type::UUID)];
+        let rows = self.database.pool().read(OWNER, params).await?;
+        Ok(match rows.first().map(neighbour) {
+            Some(Some(owner)) => RowOwner::Other(owner),
+            Some(None) => RowOwner::Nobody,
+            None => RowOwner::NoRow,
+        })
     }
 
     /// The other servers that live.
@@ -216,19 +232,16 @@ impl NodePlace {
     /// # Errors
     /// If the database does not serve.
     pub async fn neighbours(&self) -> io::Result<Vec<Neighbour>> {
-        self.neighbours_by(NEIGHBOURS, &[(&self.node.id(), Type::UUID)]).await
+        let rows = self.database.pool().read(NEIGHBOURS, &[(&self.node.id(), Type::UUID)]).await?;
+        Ok(rows.iter().filter_map(neighbour).collect())
     }
 
-    async fn neighbours_by(&self, sql: &str, params: &Params<'_>) -> io::Result<Vec<Neighbour>> {
-        let rows = self.database.pool().read(sql, params).await?;
-        let neighbour = |row: &Row| Neighbour {
-            node: row.get(0),
-            name: row.get(1),
-            link: row.get::<_, Option<String>>(2).and_then(|address| {
-                Some(LinkPlace { address, key: row.get::<_, &[u8]>(3).try_into().ok()? })
-            }),
-        };
-        Ok(rows.iter().map(neighbour).collect())
+    /// Wishes that another server hands a thread over, once no turn runs in it.
+    ///
+    /// # Errors
+    /// If the database does not serve.
+    pub async fn want(&self, thread: ThreadId, of: Uuid) -> io::Result<()> {
+        Ok(handover::want(&self.database.pool(), of, thread).await?)
     }
 
     /// Waits until the servers that live are others than `known`, and returns them.
@@ -320,6 +333,16 @@ impl NodePlace {
             },
         }
     }
+}
+
+/// The server in a row, if there is one.
+fn neighbour(row: &Row) -> Option<Neighbour> {
+    let link = |address| Some(LinkPlace { address, key: row.get::<_, &[u8]>(3).try_into().ok()? });
+    Some(Neighbour {
+        node: row.get::<_, Option<Uuid>>(0)?,
+        name: row.get(1),
+        link: row.get::<_, Option<String>>(2).and_then(link),
+    })
 }
 
 fn whole(count: u128) -> u64 {

@@ -304,7 +304,7 @@ impl Owner {
         if woken.evict {
             if self.machine.idle_since().is_some() {
                 self.services.counters.evicted.add_one();
-                tracing::info!(thread = %self.id, "evicted this thread, which is idle or waits for an answer, to free memory");
+                tracing::info!(thread = %self.id, "evicted this thread, which is idle or waits for an answer");
             }
             self.step(Event::Evict);
         }

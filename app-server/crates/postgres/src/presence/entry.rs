@@ -32,17 +32,17 @@ static MAY_DIE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Prolongs a row, if nobody has set it to dead. Returns the number of the newest change of credentials, the rows that live, the wish
-/// that the server drains, and whether any server does.
+/// that the server drains, whether any server does, and the threads that others want.
 pub(super) static BEAT: LazyLock<String> = LazyLock::new(|| {
     let (reached, seconds) = (&*REACHED, policy::PRESENCE.as_secs());
     format!(
         "with beat as (
-  update nodes set expires = now() + interval '{seconds} seconds' where node = $1 and state = 'live' returning node, drain
+  update nodes set expires = now() + interval '{seconds} seconds' where node = $1 and state = 'live' returning node, drain, wanted
 ), reached as (
   {reached} where exists (select from beat) returning credentials
 )
 select (select credentials from reached), array(select node from nodes where state = 'live'), drain,
-  exists (select from nodes where state = 'live' and drain is not null) from beat"
+  exists (select from nodes where state = 'live' and drain is not null), wanted from beat"
     )
 });
 

@@ -1,5 +1,6 @@
 //! Servers that come, end, and lose their rows.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use skein_base::tasks::Tasks;
@@ -9,6 +10,7 @@ use skein_store::testing::thread;
 use super::*;
 use crate::drain::{DrainProgress, DrainingNode};
 use crate::node::LinkPlace;
+use crate::standing::RowOwner;
 use crate::testing::{TestCluster, TestDatabase};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -309,4 +311,66 @@ async fn a_server_learns_with_a_beat_that_another_one_is_dead() {
         () = one.until_members(2) => {}
     }
     one.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_reads_the_wishes_for_its_threads_with_a_beat() {
+    let it = Fixture::new().await;
+    let mut one = Beating::of(it.take(member("one"), 1).await.unwrap());
+    let two = Beating::of(it.take(member("two"), 2).await.unwrap());
+    let mut wanted = async |threads: &[u128]| {
+        for number in threads {
+            two.place.want(thread(*number), Uuid::from_u128(1)).await.unwrap();
+        }
+        let mut found = BTreeSet::new();
+        let read = async {
+            while found.len() < 2 {
+                found.extend(one.events.wanted.recv().await.unwrap());
+            }
+        };
+        tokio::time::timeout(LIMIT, read).await.expect("it reads the wishes");
+        found
+    };
+    let both = BTreeSet::from([thread(1), thread(2)]);
+    assert_eq!(wanted(&[1, 2, 2]).await, both);
+    // Again, as it may have the threads again.
+    assert_eq!(wanted(&[2, 1]).await, both);
+    let left = async || {
+        let rows = it.database.pool().read("select sum(cardinality(wanted)) from nodes", &[]).await.unwrap();
+        rows[0].get::<_, i64>(0)
+    };
+    tokio::time::timeout(LIMIT, async { while left().await > 0 {} }).await.expect("none is left");
+    one.finish().await;
+    two.finish().await;
+}
+
+#[tokio::test]
+async fn a_thread_is_with_the_server_that_its_row_names_while_that_lives() {
+    let it = Fixture::new().await;
+    let ends = "update nodes set expires = 'infinity'";
+    let (one, _events) = it.take(member("one"), 1).await.unwrap();
+    let (_two, _events) = it.take(member("two"), 2).await.unwrap();
+    it.run(ends).await;
+    let place = one.place();
+    assert_eq!(place.row_owner(thread(1)).await.unwrap(), RowOwner::NoRow);
+    let own = |node: u128| format!("'{}'", Uuid::from_u128(node));
+    let insert = "insert into heads (thread, owner, term, seq, header, open) values";
+    it.run(&format!("{insert} ('{}', {}, 1, 1, 1, true)", thread(1), own(2))).await;
+    let found = place.row_owner(thread(1)).await.unwrap();
+    assert!(
+        matches!(&found, RowOwner::Other(owner) if owner.name == "two" && owner.link.is_none()),
+        "{found:?}"
+    );
+    for set in ["owner = null".to_owned(), format!("owner = {}", own(1)), format!("owner = {}", own(3))] {
+        it.run(&format!("update heads set {set}")).await;
+        assert_eq!(place.row_owner(thread(1)).await.unwrap(), RowOwner::Nobody, "{set}");
+    }
+    it.run(&format!("update heads set owner = {}, trashed_at = 1", own(2))).await;
+    assert_eq!(
+        place.row_owner(thread(1)).await.unwrap(),
+        RowOwner::NoRow,
+        "another one may begin under its id"
+    );
+    it.run("update heads set trashed_at = null; update nodes set state = 'dead' where name = 'two'").await;
+    assert_eq!(place.row_owner(thread(1)).await.unwrap(), RowOwner::Nobody);
 }
