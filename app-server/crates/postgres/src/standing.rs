@@ -350,6 +350,9 @@ fn whole(count: u128) -> u64 {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
