@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Exit, Home, PATIENCE};
 use skein_integration_tests::http::{Request, free_port};
 use skein_integration_tests::process::freeze;
@@ -32,10 +33,12 @@ pub(super) enum Fault {
     CutAnswers,
     StallDatabase,
     KillDatabase,
+    /// The standby becomes the primary, once in a campaign; then the old primary comes back, and one server is led to it.
+    Promote,
 }
 
 impl Fault {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Kill,
         Self::Pause,
         Self::Terminate,
@@ -47,6 +50,7 @@ impl Fault {
         Self::CutAnswers,
         Self::StallDatabase,
         Self::KillDatabase,
+        Self::Promote,
     ];
 }
 
@@ -60,6 +64,8 @@ struct Node {
 pub(super) struct Servers {
     cluster: Arc<TestCluster>,
     database: TestDatabase,
+    /// The way of commands to the database.
+    commands: CuttingProxy,
     nodes: Vec<Node>,
     pub(super) addresses: Addresses,
     faults: BTreeMap<Fault, usize>,
@@ -76,6 +82,8 @@ impl Servers {
     pub(super) async fn start() -> Result<Self> {
         let cluster = Arc::new(TestCluster::start());
         let database = cluster.database().await;
+        cluster.stand_by().await;
+        let commands = CuttingProxy::alone(&database);
         let (mut nodes, addresses) = (Vec::new(), Addresses::default());
         for (number, name) in SERVERS.into_iter().enumerate() {
             let port = free_port()?;
@@ -91,7 +99,7 @@ impl Servers {
             addresses.set(number, home.address());
             nodes.push(Node { home, link, way });
         }
-        Ok(Self { cluster, database, nodes, addresses, faults: BTreeMap::new() })
+        Ok(Self { cluster, database, commands, nodes, addresses, faults: BTreeMap::new() })
     }
 
     pub(super) fn address(&self) -> &str {
@@ -108,7 +116,9 @@ impl Servers {
     /// # Errors
     /// A server ends in another way than it should, or does not start again.
     pub(super) async fn fail(&mut self, seed: &mut Seed) -> Result<()> {
-        let fault = *seed.one_of(&Fault::ALL);
+        let drawn = *seed.one_of(&Fault::ALL);
+        let is_again = drawn == Fault::Promote && self.faults.contains_key(&drawn);
+        let fault = if is_again { Fault::KillDatabase } else { drawn };
         let (at, lasts) = (usize::try_from(seed.below(3))?, Duration::from_millis(500 + seed.below(9_000)));
         *self.faults.entry(fault).or_default() += 1;
         eprintln!("{fault:?} of the {} for {lasts:?}", SERVERS[at]);
@@ -131,12 +141,14 @@ impl Servers {
             }
             Fault::Drain => {
                 self.until_ready(at).await?;
-                let (code, _, error) = cluster(&["drain", SERVERS[at]], &self.database.url()).await?;
+                let (code, _, error) =
+                    cluster(&["drain", SERVERS[at]], &self.commands.url(&self.database)).await?;
                 ensure!(code == Some(0), "the drain of the {}: {error}", SERVERS[at]);
                 self.ended(at).await?;
                 self.start_again(at).await
             }
-            Fault::CutLink => self.link(at, Flow::Cut, lasts).await,
+            // Long enough for a wish that a thread is handed over.
+            Fault::CutLink => self.link(at, Flow::Cut, lasts * 2).await,
             Fault::StallLink => self.link(at, Flow::Stalled, lasts).await,
             Fault::SlowLink => {
                 let flow = Flow::Trickle { bytes: 200, pause: Duration::from_millis(20) };
@@ -150,7 +162,38 @@ impl Servers {
                 pass(lasts).await;
                 self.database(TestCluster::start_again).await
             }
+            Fault::Promote => self.promote(at, lasts).await,
         }
+    }
+
+    async fn promote(&self, at: usize, lasts: Duration) -> Result<()> {
+        let before = self.life(at).await?;
+        self.database(TestCluster::promote).await?;
+        let ways = || self.nodes.iter().map(|node| &node.way).chain([&self.commands]);
+        ways().for_each(|way| way.lead_to(&self.cluster.socket()));
+        let seen = async {
+            for at in 0..SERVERS.len() {
+                // It may close its clients meanwhile.
+                while self.life(at).await.map_or(true, |life| life == before) {
+                    pass(Duration::from_millis(100)).await;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.context("a server does not see the new primary")?;
+        self.until_well().await?;
+        self.database(TestCluster::start_old_primary).await?;
+        self.nodes[at].way.lead_to(&self.cluster.first_socket());
+        pass(lasts).await;
+        self.nodes[at].way.lead_to(&self.cluster.socket());
+        self.database(TestCluster::stop_old_primary).await
+    }
+
+    /// The life of the database that a server has seen.
+    async fn life(&self, at: usize) -> Result<String> {
+        let mut client = Client::ready(self.nodes[at].home.address()).await?;
+        let cluster = client.status().await?.cluster.context("it is one of several")?;
+        client.close().await?;
+        Ok(cluster.database.life)
     }
 
     /// Ends or starts the database, while people go on.

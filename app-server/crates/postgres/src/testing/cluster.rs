@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU16, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32};
 
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
@@ -32,14 +33,32 @@ if [ -n "$2" ]; then
     >data/pg_hba.conf
   tls="-c listen_addresses=127.0.0.1 -c port=$2 -c ssl=on -c ssl_ca_file=clients.crt"
 fi
-begin() {
-  "$programs/pg_ctl" -D data -w -t 60 -l log -o "-k '$PWD' -c listen_addresses='' -c fsync=off -c full_page_writes=off \
-    -c shared_buffers=16MB -c max_connections=200 -c autovacuum=off $tls" start >/dev/null 2>&1 || { cat log; exit 1; }
+# The folder of the data that serves; the socket lies beside it.
+now=data
+begin_in() {
+  "$programs/pg_ctl" -D "$1" -w -t 60 -l log -o "-k '$PWD/${1%data}' -c listen_addresses='' -c fsync=off -c full_page_writes=off \
+    -c shared_buffers=16MB -c max_connections=200 -c autovacuum=off $tls $2" start >/dev/null 2>&1 || { cat log; exit 1; }
 }
-end() { "$programs/pg_ctl" -D data -m immediate stop >/dev/null 2>&1; }
+end_in() { "$programs/pg_ctl" -D "$1" -m immediate stop >/dev/null 2>&1; }
+begin() { begin_in "$now"; }
+end() { end_in "$now"; }
+stand_by() {
+  mkdir next
+  "$programs/pg_basebackup" -D next/data -h "$PWD" -U skein -R -c fast --no-sync >log 2>&1 || { cat log; exit 1; }
+  begin_in next/data
+}
+promote() {
+  end
+  now=next/data
+  "$programs/pg_ctl" -D "$now" -w promote >/dev/null 2>&1 || { cat log; exit 1; }
+}
+# It waits for no standby, as one that nobody has told of its successor.
+old_comes() { begin_in data "-c synchronous_standby_names=''"; }
+old_goes() { end_in data; }
 begin
 until_the_end
-end
+end_in data
+[ ! -d next ] || end_in next/data
 "#;
 
 /// The database that each test's database is a copy of.
@@ -68,6 +87,8 @@ pub struct TestCluster {
     program: GuardedProgram,
     port: u16,
     made: AtomicU32,
+    /// Whether the standby has taken over.
+    is_promoted: AtomicBool,
     template: tokio::sync::OnceCell<()>,
 }
 
@@ -125,7 +146,8 @@ impl TestCluster {
     }
 
     fn of(program: GuardedProgram, port: u16) -> Self {
-        Self { program, port, made: AtomicU32::new(0), template: tokio::sync::OnceCell::new() }
+        let (made, is_promoted) = (AtomicU32::new(0), AtomicBool::new(false));
+        Self { program, port, made, is_promoted, template: tokio::sync::OnceCell::new() }
     }
 
     /// The folder of PostgreSQL's programs.
@@ -160,10 +182,56 @@ impl TestCluster {
         self.program.call("begin");
     }
 
+    /// Starts a standby, which confirms each commit from here on.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn stand_by(&self) {
+        self.program.call("stand_by");
+        self.run("postgres", "alter system set synchronous_standby_names = '*'").await;
+        self.run("postgres", "select pg_reload_conf()").await;
+    }
+
+    /// Ends the primary as if it was killed, and makes its standby the primary.
+    ///
+    /// # Panics
+    /// If there is no standby.
+    pub fn promote(&self) {
+        self.program.call("promote");
+        self.is_promoted.store(true, Relaxed);
+    }
+
+    /// Starts the old primary again, beside the one that has replaced it.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_old_primary(&self) {
+        self.program.call("old_comes");
+    }
+
+    /// Ends the old primary.
+    ///
+    /// # Panics
+    /// If its shell is gone.
+    pub fn stop_old_primary(&self) {
+        self.program.call("old_goes");
+    }
+
+    /// The folder with the socket of the primary.
+    pub fn socket(&self) -> PathBuf {
+        let folder = self.program.folder();
+        if self.is_promoted.load(Relaxed) { folder.join("next") } else { folder.to_owned() }
+    }
+
+    /// The folder with the socket of the first primary.
+    pub fn first_socket(&self) -> PathBuf {
+        self.program.folder().to_owned()
+    }
+
     /// The address of a database of this cluster.
     pub fn address(&self, database: &str) -> DbAddress {
         let mut config = Config::new();
-        config.host_path(self.program.folder()).port(self.port).user("skein").dbname(database);
+        config.host_path(self.socket()).port(self.port).user("skein").dbname(database);
         DbAddress::without_tls(config).unwrap_or_else(|error| panic!("{error}"))
     }
 
