@@ -57,7 +57,15 @@ class RawClient:
         return self.receive(b'"id":1,')
 
     def new_thread(self):
-        return re.search(rb'"thread":\{.*?"id":"(.{36})"', self.request("thread/start", {})).group(1).decode()
+        received = self.request("thread/start", {})
+        # The threads of other clients are announced before and behind.
+        answer = received[received.index(b'"id":1,') :]
+        while not (found := re.search(rb'"id":1,"result":.*?"thread":\{.*?"id":"(.{36})"', answer)):
+            piece = self.socket.recv(1 << 20)
+            if not piece or b'"id":1,"error"' in answer:
+                sys.exit("no new thread")
+            answer += piece
+        return found.group(1).decode()
 
     def turn(self, thread, text):
         """Sends one turn, and returns all bytes until its end. A turn that does not complete ends in a timeout."""
