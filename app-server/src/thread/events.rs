@@ -86,13 +86,13 @@ pub(crate) fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
     Some(Notice::new::<ThreadTokenUsageUpdated>(Recipients::Subscribers, &params, at, None).broadcast)
 }
 
-/// The end of an interrupted turn, as the next load will record it. It has no numbers: that load gives them. Empty for a
-/// turn that the load goes on with.
+/// The end of an interrupted turn, as the next load will record it. It has no numbers: that load gives them. Of a turn that the
+/// load goes on with, the items in progress.
 pub(crate) fn of_what_is_cut_off(history: &History, rule: RestartTurns, at: WallMs) -> Vec<Broadcast> {
     let Some(open) = history.open_turn() else { return Vec::new() };
     let closed = history.clone().into_closed(rule);
     let ended = closed.turn(&open.id).filter(|_| closed.open_turn().is_none());
-    let Some(turn) = ended else { return Vec::new() };
+    let Some(turn) = ended else { return open_items(history, at) };
     let (unstarted, at_its_start) = (history.unstarted_item(), |item: &ThreadItem| {
         let params = item_started(closed.id(), &turn.id, item.clone());
         Notice::new::<ItemStartedNotice>(Recipients::Subscribers, &params, at, None).broadcast

@@ -75,6 +75,12 @@ fn a_client_that_resumes_always_knows_everything() {
     }
 }
 
+/// A seed in which an observer of a thread that was not loaded did not get its items in progress: it knew an end of the turn that was lost.
+#[test]
+fn an_observer_of_an_unloaded_thread_gets_the_items_of_a_turn_that_goes_on() {
+    play(3_163);
+}
+
 #[test]
 fn a_seed_always_gives_the_same_run() {
     for seed in 0..5 {
