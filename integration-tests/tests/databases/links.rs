@@ -46,6 +46,13 @@ pub(super) async fn linked_with(first: Setup, second: Setup) -> Result<[(Home, C
     Ok([(first, one), (second, other)])
 }
 
+/// Waits until no server has a thread, by its row: a server gives it up behind its unload.
+async fn until_given_up(database: &TestDatabase, thread: ThreadId) {
+    let is_owned = format!("exists (select from heads where thread = '{thread}' and owner is not null)");
+    let wait = format!("do $$ begin while {is_owned} loop perform pg_sleep(0.005); end loop; end $$");
+    TestCluster::shared().run(&database.name, &wait).await;
+}
+
 #[tokio::test]
 async fn a_client_uses_a_thread_of_another_server_as_one_of_its_own() -> Result<()> {
     let database = TestCluster::shared().database().await;
@@ -74,6 +81,7 @@ async fn a_client_uses_a_thread_of_another_server_as_one_of_its_own() -> Result<
     let left = other.call::<SkeinConnectionLeave>(SkeinConnectionLeaveParams::default()).await?;
     assert_eq!((left.left, left.loaded), (1, 0), "the other server has ended it");
     first.until_drained(PATIENCE).await?;
+    until_given_up(&database, thread).await;
     // Nobody has it now, so the server that is asked loads it.
     other.resume(thread).await?;
     other.turn(thread, "/tool helper pid").await?;
@@ -372,6 +380,7 @@ async fn a_thread_that_was_unloaded_for_room_keeps_its_clients_at_every_server()
     let listed = |changed: &ThreadStatusChangedNotification| changed.thread_id == another;
     other.next::<ThreadStatusChanged>(listed).await?;
     one.until_status("it was unloaded", |status| status.threads.loaded == 1).await?;
+    until_given_up(&database, thread).await;
     // Somebody without a way loads it at another server. A client of the first that listens there comes back and gets its events. One of
     // the second stays.
     let mut fresh = second.client().await?;
