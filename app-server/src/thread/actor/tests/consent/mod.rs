@@ -120,6 +120,19 @@ async fn a_call_that_waits_for_its_helper_is_judged_by_the_settings_of_then() {
     play(false, taken_back).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_question_that_nobody_saw_is_about_the_tool_as_it_was() {
+    let asked = vec![
+        Step::Silence(true),
+        Step::Turn { thread: 0, tools: vec![0] },
+        Step::Leave { who: 0, thread: 0 },
+        Step::Silence(false),
+        Step::List { tool: 0, hints: None },
+        Step::Resume { who: 0, thread: 0 },
+    ];
+    play(false, asked).await;
+}
+
 async fn play(shared: bool, steps: Vec<Step>) {
     let mut world = World::begin(shared).await;
     for step in steps {

@@ -69,6 +69,8 @@ pub(super) struct World {
     calls: BTreeMap<u64, Call>,
     /// The call of each question, by number.
     questions: BTreeMap<i64, u64>,
+    /// The listed tools and the program when each question was put, which nobody may have seen then.
+    put: BTreeMap<i64, ([Option<Hints>; TOOLS.len()], u32)>,
     /// The connections that were asked each question.
     asked: BTreeSet<(usize, i64)>,
     /// The questions about calls whose results a restart has lost.
@@ -99,6 +101,7 @@ impl World {
             granted: BTreeMap::new(),
             calls: BTreeMap::new(),
             questions: BTreeMap::new(),
+            put: BTreeMap::new(),
             asked: BTreeSet::new(),
             doubts: BTreeSet::new(),
         };
@@ -294,6 +297,7 @@ impl World {
             assert!(self.is_allowed(call), "call {number} was made: {call:?}");
         }
         self.forget_the_unloaded();
+        self.note_waiting().await;
         self.note_questions();
         for (number, call) in &self.questions {
             let call = &self.calls[call];
@@ -328,7 +332,17 @@ impl World {
         need_no_answer(self.policies[call.thread], mode, hints, granted) || call.accepted == Some(form)
     }
 
-    /// Notes the questions of this step, with the current form of their tools.
+    /// Notes the questions that wait since this step.
+    async fn note_waiting(&mut self) {
+        for thread in &self.threads {
+            let row = self.bench.services.index.get(*thread).await.expect("an index");
+            for question in row.into_iter().flat_map(|(row, _)| row.waiting) {
+                self.put.entry(question.id).or_insert((self.listed, self.program));
+            }
+        }
+    }
+
+    /// Notes the questions that clients got in this step, with the form of their tools when they were put.
     fn note_questions(&mut self) {
         for (who, client) in self.clients.iter_mut().enumerate() {
             for message in client.received() {
@@ -342,7 +356,8 @@ impl World {
                     continue;
                 }
                 let call = self.calls.get_mut(&number).expect("a call");
-                call.asked = self.listed[call.tool].map(|hints| (hints, self.program));
+                let (listed, program) = self.put.get(id).copied().unwrap_or((self.listed, self.program));
+                call.asked = listed[call.tool].map(|hints| (hints, program));
             }
         }
     }
