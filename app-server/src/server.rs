@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, ServedAt};
 use crate::http::{ListenError, WebState};
 use crate::links::key::LinkKeyError;
-use crate::links::{doubt, observe};
+use crate::links::{doubt, folders, observe};
 use crate::memory::{self, Freed, MemoryPressure};
 use crate::search::ThreadSearch;
 use crate::thread::Context;
@@ -289,7 +289,11 @@ fn beside_others(
         services.tasks.spawn("handover", handover);
     }
     services.tasks.spawn("lost place", lost_place::run(context(), losses, background.index.clone()));
-    left_open
+    let Some(links) = services.links.clone() else { return left_open };
+    let (own, of_this_server) = mpsc::channel(1);
+    let stop = background.repair.clone();
+    services.tasks.spawn("left open", folders::leave_to_others(context(), links, left_open, own, stop));
+    of_this_server
 }
 
 /// Starts the repair of these threads, and of those that come later.

@@ -1,14 +1,18 @@
 //! Introduces the link of another server, in the place of `initialize`.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::ThreadStatus;
 
-use crate::links::frames::{self, HelloEnd, ObserverOpening, ObserverPlace};
+use crate::links::folders;
+use crate::links::frames::{HelloEnd, ObserverOpening, ObserverPlace, PeerAnswer, PeerQuestion};
 use crate::outbox::Frame;
 use crate::router::session::ClientSession;
 use crate::thread::Context;
 use crate::thread::event::Materialised;
+use crate::thread::machine::Persistence;
 use crate::thread::subscribers::{ChangesSince, ClientWishes, RelayKind};
 
 /// Takes the wishes of the client, or the place of the observer. The answer is the first message of the link.
@@ -28,7 +32,10 @@ pub(super) fn introduce(session: &ClientSession, hello: HelloEnd) {
             let opened = |newest, since: ChangesSince<'_>| {
                 let epoch = subscribers.catalog_epoch().to_owned();
                 let after = place_of(&place, &epoch, newest);
-                let opening = ObserverOpening { missed: since(after), epoch, loaded: loaded(context) };
+                // One that is saved meanwhile is announced behind this.
+                let (new, loaded) = (loaded(context, Materialised::No), loaded(context, Materialised::Yes));
+                let new = if cfg!(feature = "earlier") { Vec::new() } else { new };
+                let opening = ObserverOpening { missed: since(after), epoch, loaded, new };
                 Frame::from(json!([newest, opening]).to_string())
             };
             subscribers.initialise_link(session.id(), ClientWishes::default(), (RelayKind::Observer, opened));
@@ -36,13 +43,31 @@ pub(super) fn introduce(session: &ClientSession, hello: HelloEnd) {
     }
 }
 
-/// Takes a message of an observer: a question how long this server has not reached the database. Others are of a later version.
-pub(super) fn take_question(session: &ClientSession, text: &str) {
-    if text == frames::ASK_SILENCE
-        && let Some(place) = &session.app.cluster
-    {
-        let silent = place.silence(session.app.clock.now());
-        session.outbox.push(Frame::from(frames::silence(silent)));
+/// Takes a message of an observer: a question. Others are of a later version.
+pub(super) fn take_question(session: &Arc<ClientSession>, text: &str) {
+    match PeerQuestion::read(text) {
+        Some(PeerQuestion::Silence) => {
+            if let Some(place) = &session.app.cluster {
+                let silent = place.silence(session.app.clock.now());
+                session.outbox.push(Frame::from(PeerAnswer::Silence(silent).text()));
+            }
+        }
+        Some(PeerQuestion::Folder(folder)) => {
+            let (session, tasks) = (Arc::clone(session), session.app.tasks.clone());
+            tasks.spawn("folder of another server", async move {
+                // A server that stops loads nothing. A disk that hangs gives no answer.
+                let looks = Arc::clone(&session.looks);
+                if let Some(is_there) = folders::is_there(&session.app, looks, &folder).await {
+                    let is_there = is_there && !session.app.registry.is_closed();
+                    session.outbox.push(Frame::from(PeerAnswer::Folder(folder, is_there).text()));
+                }
+            });
+        }
+        Some(PeerQuestion::Thread(thread)) => {
+            let is_there = session.app.registry.handle(thread).is_some();
+            session.outbox.push(Frame::from(PeerAnswer::Thread(thread, is_there).text()));
+        }
+        None => {}
     }
 }
 
@@ -52,12 +77,15 @@ fn place_of(place: &ObserverPlace, epoch: &str, newest: u64) -> u64 {
     place.seen.get(epoch).copied().unwrap_or(start)
 }
 
-/// The loaded threads that others can load.
-fn loaded(context: &Context) -> Vec<(ThreadId, ThreadStatus)> {
+/// The loaded threads that are saved, or those that are new. Ephemeral ones are nobody's but their subscribers'.
+fn loaded(context: &Context, wanted: Materialised) -> Vec<(ThreadId, ThreadStatus)> {
     let handles = context.registry.handles().into_iter();
     let shown = handles.filter_map(|handle| {
-        let shown = handle.seen(|seen| (seen.materialised == Materialised::Yes, seen.status.clone()));
-        (shown.0 && shown.1 != ThreadStatus::NotLoaded).then(|| (handle.id(), shown.1))
+        let (is_wanted, status) = handle.seen(|seen| {
+            let is_wanted = seen.persistence == Persistence::Durable && seen.materialised == wanted;
+            (is_wanted, seen.status.clone())
+        });
+        (is_wanted && status != ThreadStatus::NotLoaded).then(|| (handle.id(), status))
     });
     shown.collect()
 }

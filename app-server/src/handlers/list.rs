@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use super::paging;
 use super::thread::status_of;
 use crate::app::App;
+use crate::links::loaded::RemoteThread;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::session::ClientSession;
@@ -77,9 +78,9 @@ fn details(services: &App, handle: &ThreadHandle) -> Option<LoadedThread> {
 /// The threads that other servers of the cluster have loaded.
 fn loaded_by_others(services: &App) -> Vec<LoadedThread> {
     let Some(links) = &services.links else { return Vec::new() };
-    let threads = links.loaded.all().into_iter().filter(|(id, ..)| services.registry.handle(*id).is_none());
-    let shown = |(thread_id, server, status): (ThreadId, Arc<str>, ThreadStatus)| LoadedThread {
-        thread_id,
+    let threads = links.loaded.all().into_iter().filter(|it| services.registry.handle(it.id).is_none());
+    let shown = |RemoteThread { id, server, status, is_saved }: RemoteThread| LoadedThread {
+        thread_id: id,
         state: match &status {
             ThreadStatus::Active { .. } => LoadedState::Running,
             ThreadStatus::NotLoaded | ThreadStatus::Idle | ThreadStatus::SystemError => LoadedState::Idle,
@@ -89,7 +90,7 @@ fn loaded_by_others(services: &App) -> Vec<LoadedThread> {
         observers: 0,
         helpers: 0,
         ephemeral: false,
-        materialised: true,
+        materialised: is_saved,
         server: Some(server.to_string()),
     };
     threads.map(shown).collect()

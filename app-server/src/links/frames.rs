@@ -2,13 +2,15 @@
 //!
 //! The server that dials begins with a [`LinkHello`]. The other one answers with an array: `[number, start]` for a client's link,
 //! and `[number, opening]` for an observer's. Each later array is an announcement: `[number, change]`, or `[number]` for one that is not
-//! for this client. An observer may ask `["silence"]`, and the answer is `["silence", ms]`.
+//! for this client. An observer may ask `["silence"]`, and the answer is `["silence", ms]`. To `["folder", path]` it is
+//! `["folder", path, whether it is there]`, and likewise for `["thread", id]`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use skein_config::access::Admission;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::server::InitializeParams;
@@ -64,23 +66,111 @@ pub(crate) struct ObserverOpening {
     pub(crate) epoch: String,
     /// The announcements since its place; `None` if some are no longer known.
     pub(crate) missed: Option<Vec<(u64, RelayedChange)>>,
-    /// The loaded threads that others can load.
+    /// The loaded threads that are saved.
     pub(crate) loaded: Vec<(ThreadId, ThreadStatus)>,
+    /// The loaded threads that are new.
+    #[serde(default)]
+    pub(crate) new: Vec<(ThreadId, ThreadStatus)>,
 }
 
-/// The question of an observer how long the other server has not reached the database.
-pub(crate) const ASK_SILENCE: &str = "[\"silence\"]";
-
-/// The answer to [`ASK_SILENCE`].
-pub(crate) fn silence(silent: Duration) -> String {
-    let ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
-    serde_json::json!(["silence", ms]).to_string()
+/// A question of an observer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PeerQuestion {
+    /// How long the other server has not reached the database.
+    Silence,
+    /// Whether the other server has a folder, as a client names it.
+    Folder(String),
+    /// Whether the other server has loaded a thread.
+    Thread(ThreadId),
 }
 
-/// The time in an answer to [`ASK_SILENCE`]. `None` if the message is another one.
-pub(crate) fn read_silence(text: &str) -> Option<Duration> {
-    let ms = text.strip_prefix("[\"silence\",")?.strip_suffix(']')?;
-    ms.parse().ok().map(Duration::from_millis)
+/// The answer to a [`PeerQuestion`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PeerAnswer {
+    /// The time without the database.
+    Silence(Duration),
+    /// The folder, and whether it is there.
+    Folder(String, bool),
+    /// The thread, and whether it is there.
+    Thread(ThreadId, bool),
+}
+
+/// The word of [`PeerQuestion::Silence`].
+const SILENCE: &str = "silence";
+
+/// The word of [`PeerQuestion::Folder`].
+const FOLDER: &str = "folder";
+
+/// The word of [`PeerQuestion::Thread`].
+const THREAD: &str = "thread";
+
+impl PeerQuestion {
+    /// The message.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Silence => json!([SILENCE]),
+            Self::Folder(path) => json!([FOLDER, path]),
+            Self::Thread(id) => json!([THREAD, id]),
+        }
+        .to_string()
+    }
+
+    /// The question in a message. `None` for one of a later version.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let parts: Vec<String> = serde_json::from_str(text).ok()?;
+        match parts.as_slice() {
+            [word] if word == SILENCE => Some(Self::Silence),
+            _ if cfg!(feature = "earlier") => None,
+            [word, path] if word == FOLDER => Some(Self::Folder(path.clone())),
+            [word, id] if word == THREAD => id.parse().ok().map(Self::Thread),
+            _ => None,
+        }
+    }
+}
+
+impl PeerAnswer {
+    /// The message.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Silence(silent) => {
+                json!([SILENCE, u64::try_from(silent.as_millis()).unwrap_or(u64::MAX)])
+            }
+            Self::Folder(path, is_there) => json!([FOLDER, path, is_there]),
+            Self::Thread(id, is_there) => json!([THREAD, id, is_there]),
+        }
+        .to_string()
+    }
+
+    /// The answer in a message. `None` if the message is another one.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        // Almost every message is an announcement.
+        if !text.starts_with("[\"") {
+            return None;
+        }
+        let silence = || {
+            let (word, ms): (String, u64) = serde_json::from_str(text).ok()?;
+            (word == SILENCE).then(|| Self::Silence(Duration::from_millis(ms)))
+        };
+        let place = || {
+            let (word, name, is_there): (String, String, bool) = serde_json::from_str(text).ok()?;
+            match word.as_str() {
+                FOLDER => Some(Self::Folder(name, is_there)),
+                THREAD => Some(Self::Thread(name.parse().ok()?, is_there)),
+                _ => None,
+            }
+        };
+        silence().or_else(place)
+    }
+
+    /// Whether it is the answer to this question.
+    pub(crate) fn answers(&self, question: &PeerQuestion) -> bool {
+        match (self, question) {
+            (Self::Silence(_), PeerQuestion::Silence) => true,
+            (Self::Folder(of, _), PeerQuestion::Folder(asked)) => of == asked,
+            (Self::Thread(of, _), PeerQuestion::Thread(asked)) => of == asked,
+            (Self::Silence(_) | Self::Folder(..) | Self::Thread(..), _) => false,
+        }
+    }
 }
 
 /// Whether a message is one between servers.
@@ -105,8 +195,34 @@ mod tests {
         assert!(is_for_server("[1]") && !is_for_server("{}"));
         assert_eq!(numbered::<bool>("[1]").unwrap(), (1, None));
         assert_eq!(numbered::<bool>("[1,true]").unwrap(), (1, Some(true)));
-        assert_eq!(read_silence(&silence(Duration::from_secs(2))), Some(Duration::from_secs(2)));
-        assert_eq!((read_silence(ASK_SILENCE), read_silence("[1,2]")), (None, None));
         assert!(numbered::<bool>("[1,2]").unwrap_err().to_string().contains("expected a boolean"));
+    }
+
+    #[test]
+    fn questions_and_answers_are_what_was_asked_and_answered() {
+        let folder = PeerQuestion::Folder("/p/\"q\"".to_owned());
+        let id = ThreadId::new(Uuid::from_u128(7));
+        let thread = PeerQuestion::Thread(id);
+        for question in [&PeerQuestion::Silence, &folder, &thread] {
+            assert_eq!(PeerQuestion::read(&question.text()).as_ref(), Some(question));
+            assert_eq!(PeerAnswer::read(&question.text()), None);
+        }
+        let silence = PeerAnswer::Silence(Duration::from_secs(2));
+        let there = PeerAnswer::Folder("/p/\"q\"".to_owned(), true);
+        for (answer, question, other) in [
+            (&silence, &PeerQuestion::Silence, &folder),
+            (&there, &folder, &PeerQuestion::Silence),
+            (&PeerAnswer::Thread(id, false), &thread, &folder),
+        ] {
+            assert_eq!(PeerAnswer::read(&answer.text()).as_ref(), Some(answer));
+            assert_eq!(PeerQuestion::read(&answer.text()), None);
+            assert!(answer.answers(question) && !answer.answers(other));
+        }
+        assert!(!there.answers(&PeerQuestion::Folder("/p".to_owned())));
+        for other in
+            ["[1,2]", "{}", "[\"later\"]", "[\"later\",1]", "[\"silence\",-1]", "[\"folder\",\"/p\",1]"]
+        {
+            assert_eq!((PeerQuestion::read(other), PeerAnswer::read(other)), (None, None), "{other}");
+        }
     }
 }

@@ -14,18 +14,20 @@ use skein_protocol::ids::ThreadId;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::doubt::SilenceQuestions;
 use self::key::LinkKey;
 use self::loaded::LoadedByOthers;
+use self::peers::PeerQuestions;
 use crate::policy;
 
 pub(crate) mod client;
 mod dial;
 pub(crate) mod doubt;
+pub(crate) mod folders;
 pub(crate) mod frames;
 pub(crate) mod key;
 pub(crate) mod loaded;
 pub(crate) mod observe;
+mod peers;
 
 /// The links of this server to the others of its cluster.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ pub(crate) struct Links {
     /// The threads that the others have loaded.
     pub(crate) loaded: LoadedByOthers,
     /// The questions to the servers that are observed.
-    questions: SilenceQuestions,
+    questions: PeerQuestions,
     /// Since when servers that live are not reached.
     cut_off: Mutex<HashMap<Uuid, Instant>>,
     /// The number of the newest announcement of each start of a server, by its catalog's epoch.
@@ -45,7 +47,7 @@ pub(crate) struct Links {
 impl Links {
     /// The links of the server at this place of its cluster.
     pub(crate) fn new(place: NodePlace, key: Arc<LinkKey>) -> Self {
-        let questions = SilenceQuestions::default();
+        let questions = PeerQuestions::default();
         let (cut_off, seen) = (Mutex::default(), Mutex::default());
         Self { place, key, loaded: LoadedByOthers::default(), questions, cut_off, seen }
     }
@@ -55,15 +57,23 @@ impl Links {
     /// # Errors
     /// If the database does not serve.
     pub(crate) async fn owner_of(&self, thread: ThreadId) -> std::io::Result<Option<Neighbour>> {
-        let owner = match (self.place.row_owner(thread).await?, self.loaded.server(thread)) {
-            (RowOwner::Other(owner), _) => Some(owner),
-            // The first record of a thread that is there already may not be in the database yet.
-            (RowOwner::NoRow, Some(node)) => {
-                self.place.neighbours().await?.into_iter().find(|it| it.node == node)
+        let owner = match self.place.row_owner(thread).await? {
+            RowOwner::Other(owner) => Some(owner),
+            RowOwner::Nobody => None,
+            // A thread that is new, ephemeral, or nowhere.
+            RowOwner::NoRow => {
+                match self.questions.with_thread(thread).await.or_else(|| self.loaded.server(thread)) {
+                    Some(node) => self.place.neighbours().await?.into_iter().find(|it| it.node == node),
+                    None => None,
+                }
             }
-            (RowOwner::NoRow | RowOwner::Nobody, _) => None,
         };
         Ok(owner.filter(|owner| owner.link.is_some()))
+    }
+
+    /// Whether another server is observed.
+    pub(crate) fn has_peers(&self) -> bool {
+        !self.questions.is_empty()
     }
 
     /// Whether a server that lives has not been reached for so long that it has to hand over the threads that are wanted here.

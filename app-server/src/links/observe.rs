@@ -1,6 +1,6 @@
 //! Observes the other servers: which of them live, what they announce, and which threads they have loaded.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::Links;
 use super::dial::{self, LinkError, PeerSocket};
-use super::doubt::SilenceQuestion;
-use super::frames::{self, HelloEnd, ObserverOpening, ObserverPlace};
+use super::frames::{self, HelloEnd, ObserverOpening, ObserverPlace, PeerAnswer};
+use super::peers::UnansweredQuestions;
 use crate::outbox::CloseReason;
 use crate::policy;
 use crate::thread::Context;
@@ -108,7 +108,11 @@ impl Observer {
         tracing::info!(name = self.neighbour.name, "another server is observed");
         self.links.note_reached(self.neighbour.node);
         let start: Uuid = opening.epoch.parse().map_err(|_| LinkError::Ended)?;
-        let loaded = self.links.loaded.set(self.neighbour.node, &self.neighbour.name, opening.loaded);
+        let with = |is_saved| move |(thread, status)| (thread, status, is_saved);
+        // One that was saved meanwhile is among both.
+        let threads =
+            opening.new.into_iter().map(with(false)).chain(opening.loaded.into_iter().map(with(true)));
+        let loaded = self.links.loaded.set(self.neighbour.node, &self.neighbour.name, threads);
         self.close_listeners_of(loaded);
         match opening.missed {
             Some(missed) => {
@@ -125,20 +129,22 @@ impl Observer {
     /// Takes in what the other server announces and answers, until the link ends.
     async fn follow(&self, socket: &mut PeerSocket, (epoch, start): (&str, Uuid)) -> Result<(), LinkError> {
         let mut questions = self.links.questions.open(self.neighbour.node);
-        let (mut asked, mut silent_at) = (VecDeque::new(), Clock.now() + policy::OBSERVER_SILENCE);
+        let mut unanswered = UnansweredQuestions::default();
+        let mut silent_at = Clock.now() + policy::OBSERVER_SILENCE;
         loop {
             let text = tokio::select! {
                 text = next_text(socket, &mut silent_at) => text?,
-                Some(question) = questions.recv() => {
-                    asked.push_back(question);
-                    socket.send(Message::text(frames::ASK_SILENCE)).await?;
+                Some(asked) = questions.recv() => {
+                    let text = asked.question.text();
+                    unanswered.note(asked);
+                    let sent = timeout_at(silent_at, socket.send(Message::text(text))).await;
+                    sent.map_err(|_| LinkError::Late)??;
                     continue;
                 }
             };
             let Some(text) = text else { return Ok(()) };
-            if let Some(silent) = frames::read_silence(&text) {
-                // In the order of the questions. The asker may be gone.
-                asked.pop_front().map(|question: SilenceQuestion| question.send(silent).ok());
+            if let Some(answer) = PeerAnswer::read(&text) {
+                unanswered.take(answer);
                 continue;
             }
             let (number, change) = frames::numbered::<RelayedChange>(&text).map_err(std::io::Error::from)?;

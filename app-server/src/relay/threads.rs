@@ -275,6 +275,13 @@ impl RelayedThreads {
         line
     }
 
+    /// The client has left all threads before the newest request was sent.
+    pub(crate) fn has_left_meanwhile(&mut self) {
+        if let Some(newest) = self.asked.last_mut() {
+            newest.has_left = true;
+        }
+    }
+
     /// Keeps the client's answer to a question.
     pub(crate) fn answered(&mut self, question: &RequestId, text: &str) {
         self.questions.answer(question, text.into());
@@ -368,7 +375,9 @@ impl RelayedThreads {
         }
         let is_it = |asked: &RelayedRequest| asked.link == link && asked.request.id == *id;
         let Some(at) = self.asked.iter().position(is_it) else { return Relayed::pass(text) };
-        if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
+        let is_fork = self.asked[at].request.kind == RequestKind::Fork;
+        let is_elsewhere = |error: &WireError| error.thread_of_other_server().is_some() && !is_fork;
+        if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS || is_elsewhere(error)) {
             return self.is_refused_at_stop(at);
         }
         let RelayedRequest { thread, request, has_left, .. } = self.asked.remove(at);

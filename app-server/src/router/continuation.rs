@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
-use super::routing::{RouteWait, Routing, ThreadWay, UnroutedRequest};
+use super::routing::{LoadRequest, RouteWait, Routing, ThreadWay, UnroutedRequest};
 use super::session::ClientSession;
 use super::{RoutedRequest, Router};
 use crate::links::client::{LinkUser, LinkedEnd};
@@ -28,6 +28,7 @@ use crate::policy;
 use crate::relay::asked::{PendingRequest, RequestKind};
 use crate::relay::retry;
 use crate::relay::threads::{ENDED, NextOwner, Relayed, unsubscription};
+use crate::relay::tracked::SubscribedAnswer;
 use crate::thread::catalog::RelayedChange;
 use crate::thread::subscribers::{ClientWishes, Left};
 
@@ -106,7 +107,7 @@ impl Router {
         let is_read = |method: &str| self.routes.get(method).is_some_and(|route| route.lane == Lane::Store);
         let reads = routing.relayed().take_lost(is_read);
         let waiting = threads.iter().flat_map(|thread| routing.take_waiting(*thread, is_read));
-        for read in reads.iter().map(repeated).chain(waiting) {
+        for read in reads.iter().map(|read| repeated(routing, read)).chain(waiting) {
             self.serve_here(session, read);
         }
         for thread in threads {
@@ -131,7 +132,8 @@ impl Router {
         if let Some(id) = resume {
             self.resume(session, routing, thread, &id).await;
         }
-        self.repeat(session, thread, requests.iter().map(repeated).collect());
+        let requests = requests.iter().map(|request| repeated(routing, request)).collect();
+        self.repeat(session, thread, requests);
         routing.turn_has_ended(thread);
     }
 
@@ -157,6 +159,10 @@ impl Router {
                         < policy::CONTINUATION_PATIENCE =>
                 {
                     sleep(policy::ROUTE_RETRY).await;
+                }
+                Some(ThreadWay::Here) if !routing.relayed().observes(thread) => {
+                    let load = LoadRequest::default();
+                    break Some(self.to_folder(session, routing, thread, load).await);
                 }
                 way @ (Some(_) | None) => break way,
             }
@@ -228,8 +234,9 @@ pub(super) fn note_followed(session: &ClientSession, routing: &Routing) {
 }
 
 /// A request that a lost server was asked.
-fn repeated(request: &PendingRequest) -> UnroutedRequest {
-    UnroutedRequest { text: request.line.as_str().to_owned(), asked: 0, is_again: true, _slot: None }
+fn repeated(routing: &Routing, request: &PendingRequest) -> UnroutedRequest {
+    let (text, leaves) = (request.line.as_str().to_owned(), routing.leaves());
+    UnroutedRequest { text, asked: 0, is_again: true, leaves, _slot: None }
 }
 
 /// Takes the answer to a repeated request: some refusals mean that it was done the first time. `None` if its answer is as usual.
@@ -263,6 +270,23 @@ pub(super) fn answer_to(session: &Arc<ClientSession>, request: &UnroutedRequest)
     request.is_again.then(|| {
         asked.again = true;
         done_before(session, asked)
+    })
+}
+
+/// Takes the answer to a request that subscribes a client which has left all threads meanwhile. It leaves this one as well.
+pub(super) fn left_meanwhile(session: &Arc<ClientSession>) -> Divert {
+    let session = Arc::clone(session);
+    Divert::by(move |frame| {
+        let subscribed = match envelope::parse(&frame) {
+            Ok(Incoming::Response { result, .. }) => SubscribedAnswer::read(result).map(|shown| shown.id()),
+            Ok(_) | Err(_) => None,
+        };
+        session.outbox.push(frame);
+        if let Some(thread) = subscribed
+            && session.app.subscribers.leave(session.id(), thread) != Left::Nothing
+        {
+            session.app.registry.wake(thread);
+        }
     })
 }
 

@@ -23,6 +23,7 @@ use skein_protocol::thread::{
     ThreadSettingsUpdateParams, ThreadStartParams,
 };
 use skein_protocol::turn::{TurnStartParams, TurnSteerParams, UserInput};
+use skein_store::policy;
 
 use super::session::ClientSession;
 use crate::thread::{directory, views};
@@ -87,6 +88,18 @@ pub(super) async fn look(session: &Arc<ClientSession>, paths: Vec<NamedPath>) ->
         // The tracker has logged it.
         Err(_) => Err(WireError::internal("dropped", "the look at the request's paths broke off; try again")),
     }
+}
+
+/// Whether a client may have servers look at a folder that it names.
+pub(super) async fn may_name(session: &Arc<ClientSession>, folder: &str) -> bool {
+    if folder.len() > policy::WORD_BYTES {
+        return false;
+    }
+    let mut wishes = Wishes::default();
+    if session.access() < Access::Admin {
+        wishes.folder("cwd", Some(folder));
+    }
+    look(session, wishes.paths).await.is_ok()
 }
 
 /// The refusal of paths by a method that cannot look at them.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,9 +36,11 @@ use crate::relay::threads::{ENDED, NextOwner, RelayedThreads};
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Phase;
 
+mod place;
 mod queue;
 mod way;
 
+pub(super) use place::LoadRequest;
 pub(super) use queue::UnroutedRequest;
 use queue::{Unrouted, put_lost_first, take_lost};
 pub(super) use way::{RouteWait, ThreadWay};
@@ -53,6 +56,8 @@ pub(crate) struct Routing {
     open: Mutex<HashMap<Uuid, ClientLink>>,
     /// One link is opened to a server at a time.
     opening: Mutex<HashMap<Uuid, Arc<Semaphore>>>,
+    /// How often the client has left all threads.
+    leaves: AtomicU64,
     /// The threads at other servers. The client may be subscribed there to a thread that is unloaded.
     relayed: Mutex<RelayedThreads>,
 }
@@ -73,6 +78,7 @@ impl Routing {
             waiting: Mutex::default(),
             open: Mutex::default(),
             opening: Mutex::default(),
+            leaves: AtomicU64::new(0),
             relayed: Mutex::default(),
         }
     }
@@ -104,8 +110,14 @@ impl Routing {
         open.values().find(|link| link.id() == id && !link.is_broken()).cloned()
     }
 
+    /// How often the client has left all threads.
+    pub(super) fn leaves(&self) -> u64 {
+        self.leaves.load(Ordering::Acquire)
+    }
+
     /// The client leaves all threads.
     pub(super) fn leave(&self) -> Vec<Utf8Bytes> {
+        self.leaves.fetch_add(1, Ordering::AcqRel);
         self.relayed().leave()
     }
 
@@ -164,7 +176,8 @@ impl Router {
         request: &ReadRequest<'_>,
     ) -> bool {
         let Some(routing) = &session.routing else { return false };
-        let Some(thread) = RequestNames::of(request.params).thread_id else { return false };
+        let named = RequestNames::of(request.params).thread_id;
+        let Some(thread) = named.or_else(|| place::new_thread(session, route, request)) else { return false };
         let is_here = is_loaded(session, thread) && !routing.relayed().is_tracked(thread);
         if is_here && !routing.waiting().contains_key(&thread) {
             return false;
@@ -180,8 +193,8 @@ impl Router {
             session.outbox.push(reply.into());
             return true;
         };
-        let request =
-            UnroutedRequest { text: request.text.to_owned(), asked: 0, is_again: false, _slot: Some(slot) };
+        let (text, leaves) = (request.text.to_owned(), routing.leaves());
+        let request = UnroutedRequest { text, asked: 0, is_again: false, leaves, _slot: Some(slot) };
         self.queue(session, thread, request);
         true
     }
@@ -195,8 +208,8 @@ impl Router {
         params: Option<&RawValue>,
     ) -> Option<AskOwner> {
         let is_unnamed = route.lane == Lane::Thread && RequestNames::of(params).thread_id.is_none();
-        session.routing.as_ref().filter(|_| is_unnamed)?;
-        Some(self.ask_again(session, text.to_owned(), (0, false)))
+        let leaves = session.routing.as_ref().filter(|_| is_unnamed)?.leaves();
+        Some(self.ask_again(session, text.to_owned(), (0, false), leaves))
     }
 
     fn ask_again(
@@ -204,12 +217,14 @@ impl Router {
         session: &Arc<ClientSession>,
         text: String,
         (asked, is_again): (usize, bool),
+        leaves: u64,
     ) -> AskOwner {
         let (router, session) = (Arc::clone(self), Arc::clone(session));
         AskOwner::by(move |thread| {
-            let slot = session.routing.as_ref().and_then(|routing| routing.slots.take(text.len()));
-            if slot.is_some() {
-                let request = UnroutedRequest { text, asked: asked + 1, is_again, _slot: slot };
+            let routing = session.routing.as_ref();
+            if let Some(slot) = routing.and_then(|routing| routing.slots.take(text.len())) {
+                let asked = asked + 1;
+                let request = UnroutedRequest { text, asked, is_again, leaves, _slot: Some(slot) };
                 router.queue(&session, thread, request);
             } else if let Ok(Incoming::Request { id, .. }) = envelope::parse(&text) {
                 let error = errors::too_many_requests(session.in_flight.number(), policy::BUSY_RETRY);
@@ -296,8 +311,7 @@ impl Router {
         thread: ThreadId,
         request: UnroutedRequest,
     ) {
-        let waits = |owner: &Neighbour, waited| self.waits_on(session, &request, (thread, owner), waited);
-        let way = self.way(session, routing, thread, waits).await;
+        let way = self.way_of(session, routing, thread, &request).await;
         let owner = match &way {
             Some(ThreadWay::Here) => Some(NextOwner::Here),
             Some(ThreadWay::To(link)) => Some(NextOwner::Link(link.id())),
@@ -316,13 +330,43 @@ impl Router {
         match way {
             Some(ThreadWay::Here) => self.serve_here(session, request),
             Some(ThreadWay::To(link)) => {
-                let text = routing.relayed().send((thread, link.id()), request.text, request.is_again);
+                let text = {
+                    let mut relayed = routing.relayed();
+                    let text = relayed.send((thread, link.id()), request.text, request.is_again);
+                    if request.leaves != routing.leaves() {
+                        relayed.has_left_meanwhile();
+                    }
+                    text
+                };
                 continuation::note_followed(session, routing);
                 self.send(session, &link, text.as_str().to_owned()).await;
             }
             Some(ThreadWay::Unknown(failure)) => refuse_unowned(session, thread, &request, &failure),
             // It was answered.
             None => {}
+        }
+    }
+
+    /// The way of a request. `None` if it was answered meanwhile.
+    async fn way_of(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        routing: &Routing,
+        thread: ThreadId,
+        request: &UnroutedRequest,
+    ) -> Option<ThreadWay> {
+        let load = LoadRequest::read(&request.text);
+        let way = match load.as_ref().is_some_and(LoadRequest::is_start) {
+            true => Some(ThreadWay::Here),
+            false => {
+                let waits =
+                    |owner: &Neighbour, waited| self.waits_on(session, request, (thread, owner), waited);
+                self.way(session, routing, thread, waits).await
+            }
+        };
+        match (way, load) {
+            (Some(ThreadWay::Here), Some(load)) => Some(self.to_folder(session, routing, thread, load).await),
+            (way, _) => way,
         }
     }
 
@@ -367,12 +411,16 @@ impl Router {
 
     /// Serves a request here. If another server turns out to have the thread, it goes there.
     pub(super) fn serve_here(self: &Arc<Self>, session: &Arc<ClientSession>, request: UnroutedRequest) {
-        let divert = continuation::answer_to(session, &request);
-        let UnroutedRequest { text, asked, is_again, _slot } = request;
+        let has_left = session.routing.as_ref().is_some_and(|routing| routing.leaves() != request.leaves);
+        let divert = match has_left && LoadRequest::read(&request.text).is_some() {
+            true => Some(continuation::left_meanwhile(session)),
+            false => continuation::answer_to(session, &request),
+        };
+        let UnroutedRequest { text, asked, is_again, leaves, _slot } = request;
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&text) else { return };
         let Some(route) = self.routes.get(method.as_ref()) else { return };
-        let ask_owner =
-            (asked < policy::ROUTE_TRIES).then(|| self.ask_again(session, text.clone(), (asked, is_again)));
+        let ask_owner = (asked < policy::ROUTE_TRIES)
+            .then(|| self.ask_again(session, text.clone(), (asked, is_again), leaves));
         route.handle_here(RoutedRequest { session, id, params, ask_owner, divert });
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct ClientSession {
     /// The heartbeat settings from the start of the connection. A later change of the settings leaves them as they are.
     pub(crate) heartbeat: Heartbeat,
     /// One permit for a look at the paths of a request.
-    pub(super) looks: Semaphore,
+    pub(crate) looks: Arc<Semaphore>,
     /// The decision that let the connection in.
     admission: Arc<Admission>,
     introduction: OnceLock<InitializeParams>,
@@ -70,7 +70,7 @@ impl ClientSession {
             store_jobs,
             wants_heartbeat: Notify::new(),
             heartbeat: app.config().heartbeat,
-            looks: Semaphore::new(1),
+            looks: Arc::new(Semaphore::new(1)),
             admission: admission.into(),
             introduction: OnceLock::new(),
             initialised: AtomicBool::new(false),

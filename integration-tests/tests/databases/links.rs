@@ -10,18 +10,20 @@ use skein_integration_tests::view::{Kind, View, Window};
 use skein_postgres::testing::{TestCluster, TestDatabase};
 use skein_protocol::event::{ThreadNameUpdatedNotification, ThreadStatusChangedNotification};
 use skein_protocol::extension::{
-    CatalogPlace, SkeinCatalogResumeParams, SkeinConnectionLeaveParams, SkeinStatusResponse,
+    CatalogPlace, LoadedThread, SkeinCatalogResumeParams, SkeinConnectionLeaveParams, SkeinStatusResponse,
 };
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
     SkeinCatalogResume, SkeinConnectionLeave, SkeinQuestionsAnswer, SkeinQuestionsList, ThreadFork,
-    ThreadList, ThreadNameSet, ThreadResume,
+    ThreadList, ThreadNameSet, ThreadResume, ThreadStart,
 };
 use skein_protocol::notifications::{ThreadNameUpdated, ThreadStarted, ThreadStatusChanged};
 use skein_protocol::question::{SkeinQuestionsAnswerParams, SkeinQuestionsListParams};
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::Notification;
-use skein_protocol::thread::{ThreadForkParams, ThreadListParams, ThreadSetNameParams, ThreadStatus};
+use skein_protocol::thread::{
+    ThreadForkParams, ThreadListParams, ThreadSetNameParams, ThreadStartParams, ThreadStatus,
+};
 use skein_protocol::turn::TurnStatus;
 
 use super::nodes::node;
@@ -47,7 +49,7 @@ pub(super) async fn linked_with(first: Setup, second: Setup) -> Result<[(Home, C
 }
 
 /// Waits until no server has a thread, by its row: a server gives it up behind its unload.
-async fn until_given_up(database: &TestDatabase, thread: ThreadId) {
+pub(super) async fn until_given_up(database: &TestDatabase, thread: ThreadId) {
     let is_owned = format!("exists (select from heads where thread = '{thread}' and owner is not null)");
     let wait = format!("do $$ begin while {is_owned} loop perform pg_sleep(0.005); end loop; end $$");
     TestCluster::shared().run(&database.name, &wait).await;
@@ -132,6 +134,67 @@ async fn a_question_is_answered_at_any_server() -> Result<()> {
     third.call::<SkeinQuestionsAnswer>(SkeinQuestionsAnswerParams { id: question.id, result }).await?;
     assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Completed);
     ensure!(one.reply_text(&turn)?.is_some_and(|text| text.contains("the blue one")));
+    first.finish().await?;
+    second.finish().await
+}
+
+/// Waits until the list of loaded threads at a client's server shows a thread like this.
+pub(super) async fn until_shown(
+    client: &mut Client,
+    thread: ThreadId,
+    holds: impl Fn(Option<&LoadedThread>) -> bool,
+) -> Result<()> {
+    let shown = async {
+        while !holds(client.loaded_thread(thread).await?.as_ref()) {}
+        anyhow::Ok(())
+    };
+    let shown = tokio::time::timeout(PATIENCE, shown).await;
+    shown.with_context(|| format!("not in time; the thread is {thread}"))?
+}
+
+#[tokio::test]
+async fn new_and_ephemeral_threads_are_used_at_any_server() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(first, mut one), (second, mut other)] = linked(&database).await?;
+    for ephemeral in [false, true] {
+        let params = ThreadStartParams { ephemeral: Some(ephemeral), ..ThreadStartParams::default() };
+        let thread = one.call::<ThreadStart>(params).await?.thread.id;
+        // Without a wait for any news of it.
+        assert_eq!(other.resume(thread).await?.thread.ephemeral, ephemeral);
+        one.unsubscribe(thread).await?;
+        assert_eq!(other.say(thread, "on").await?, "on");
+        let mut late = second.client().await?;
+        assert_eq!(texts(&late.resume(thread).await?.thread), ["on", "on"]);
+        late.close().await?;
+        other.unsubscribe(thread).await?;
+        until_shown(&mut one, thread, |loaded| loaded.is_none()).await?;
+    }
+    first.finish().await?;
+    second.finish().await
+}
+
+#[tokio::test]
+async fn a_new_thread_is_among_the_loaded_ones_of_every_server() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(first, mut one), (second, mut other)] = linked(&database).await?;
+    let thread = one.start_thread().await?.id;
+    let is_there = |materialised| {
+        move |loaded: Option<&LoadedThread>| {
+            let is_like =
+                |it: &LoadedThread| it.server.as_deref() == Some("first") && it.materialised == materialised;
+            loaded.is_some_and(is_like)
+        }
+    };
+    until_shown(&mut other, thread, is_there(false)).await?;
+    let third = node(&database, "third")?.start().await?;
+    let mut late = third.client().await?;
+    until_shown(&mut late, thread, is_there(false)).await?;
+    one.say(thread, "begin").await?;
+    until_shown(&mut other, thread, is_there(true)).await?;
+    until_shown(&mut late, thread, is_there(true)).await?;
+    one.close().await?;
+    until_shown(&mut other, thread, |loaded| loaded.is_none()).await?;
+    third.finish().await?;
     first.finish().await?;
     second.finish().await
 }

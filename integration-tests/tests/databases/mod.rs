@@ -5,6 +5,7 @@ mod commands;
 mod credentials;
 mod drains;
 mod ends;
+mod folders;
 mod homes;
 mod links;
 mod migrate;

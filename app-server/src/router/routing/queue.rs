@@ -25,6 +25,8 @@ pub(in crate::router) struct UnroutedRequest {
     pub(in crate::router) asked: usize,
     /// A lost server was asked, or has ended the request's subject.
     pub(in crate::router) is_again: bool,
+    /// How often the client had left all threads when it came.
+    pub(in crate::router) leaves: u64,
     /// None for a request that has waited before.
     pub(in crate::router) _slot: Option<OwnedSemaphorePermit>,
 }

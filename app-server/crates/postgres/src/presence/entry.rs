@@ -31,13 +31,16 @@ static MAY_DIE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// The column of a server's row with the threads that others want. Tables of the sixth form lack it.
+const WANTED: &str = if cfg!(feature = "earlier") { "'{}'::uuid[] as wanted" } else { "wanted" };
+
 /// Prolongs a row, if nobody has set it to dead. Returns the number of the newest change of credentials, the rows that live, the wish
 /// that the server drains, whether any server does, and the threads that others want.
 pub(super) static BEAT: LazyLock<String> = LazyLock::new(|| {
     let (reached, seconds) = (&*REACHED, policy::PRESENCE.as_secs());
     format!(
         "with beat as (
-  update nodes set expires = now() + interval '{seconds} seconds' where node = $1 and state = 'live' returning node, drain, wanted
+  update nodes set expires = now() + interval '{seconds} seconds' where node = $1 and state = 'live' returning node, drain, {WANTED}
 ), reached as (
   {reached} where exists (select from beat) returning credentials
 )

@@ -1,0 +1,127 @@
+//! Finds a server with the folder of a thread that nobody has loaded.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use skein_protocol::access::Access;
+use skein_protocol::envelope::{self, Incoming};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::ThreadStart;
+use skein_protocol::table::Method;
+
+use super::super::session::ClientSession;
+use super::super::{Route, Router, limits};
+use super::{ReadRequest, Routing, ThreadWay};
+use crate::relay::asked::RequestKind;
+
+/// A request that loads a thread.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+pub(in crate::router) struct LoadRequest {
+    /// The folder that it names; without one, a thread that exists has one.
+    cwd: Option<String>,
+    /// Whether the thread ends with its last subscriber.
+    #[serde(default)]
+    ephemeral: Option<bool>,
+    /// Whether it makes the thread: then nobody has it.
+    #[serde(skip)]
+    is_start: bool,
+}
+
+impl LoadRequest {
+    /// Reads it. `None` if the request loads no thread.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let Ok(Incoming::Request { method, params, .. }) = envelope::parse(text) else { return None };
+        let read = |is_start| Some(Self { is_start, ..envelope::params(params).ok()? });
+        match RequestKind::of(&method, params) {
+            RequestKind::Start => read(true),
+            RequestKind::Fork | RequestKind::Resume { observes: false, .. } => read(false),
+            RequestKind::Resume { observes: true, .. }
+            | RequestKind::Initialize
+            | RequestKind::Unsubscribe(_)
+            | RequestKind::Leave
+            | RequestKind::TurnStart
+            | RequestKind::TurnSteer
+            | RequestKind::Other => None,
+        }
+    }
+
+    /// Whether it makes the thread.
+    pub(super) fn is_start(&self) -> bool {
+        self.is_start
+    }
+}
+
+/// The id under which a new thread waits for its way, if it names a folder and there are other servers.
+pub(super) fn new_thread(
+    session: &ClientSession,
+    route: &Route,
+    request: &ReadRequest<'_>,
+) -> Option<ThreadId> {
+    let links = session.app.links.as_ref()?;
+    let named: LoadRequest = match route.name == ThreadStart::INFO.wire && links.has_peers() {
+        true => envelope::params(request.params).ok()?,
+        false => return None,
+    };
+    // An ephemeral one would end with a link.
+    let is_led = named.cwd.is_some() && named.ephemeral != Some(true);
+    is_led.then(|| ThreadId::new(session.app.clock.new_id()))
+}
+
+impl Router {
+    /// The way of a request that would load a thread here: to another server, if that one has the thread's folder and this one has not.
+    pub(in crate::router) async fn to_folder(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        routing: &Routing,
+        thread: ThreadId,
+        load: LoadRequest,
+    ) -> ThreadWay {
+        // A client that may only read loads nothing.
+        let may_load = session.access() >= Access::Chat && session.app.registry.handle(thread).is_none();
+        if !may_load || !routing.links.has_peers() {
+            return ThreadWay::Here;
+        }
+        let folder = match load.cwd {
+            Some(named) if limits::may_name(session, &named).await => named,
+            // The handler refuses it.
+            Some(_) => return ThreadWay::Here,
+            None => match session.app.index.get(thread).await {
+                Ok(Some((row, _))) => row.cwd,
+                // The load says what is wrong.
+                Ok(None) | Err(_) => return ThreadWay::Here,
+            },
+        };
+        for server in routing.links.servers_with(&session.app.context, &session.looks, &folder).await {
+            if let Some(link) = routing.link(self, session, &server).await {
+                tracing::info!(%thread, folder, name = server.name, "a thread is loaded where its folder is");
+                return ThreadWay::To(link);
+            }
+        }
+        ThreadWay::Here
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skein_protocol::methods::{ThreadFork, ThreadRead, ThreadResume};
+
+    use super::*;
+
+    fn read<M: Method>(params: &str) -> Option<LoadRequest> {
+        LoadRequest::read(&format!(r#"{{"id": 1, "method": "{}", "params": {params}}}"#, M::INFO.wire))
+    }
+
+    #[test]
+    fn starts_forks_and_resumes_load_a_thread_and_may_name_its_folder() {
+        let id = r#""threadId": "00000000-0000-0000-0000-000000000001""#;
+        let load = |cwd: Option<&str>, is_start| {
+            Some(LoadRequest { cwd: cwd.map(str::to_owned), ephemeral: None, is_start })
+        };
+        assert_eq!(read::<ThreadStart>(r#"{"cwd": "/p"}"#), load(Some("/p"), true));
+        assert_eq!(read::<ThreadStart>("{}"), load(None, true));
+        assert_eq!(read::<ThreadFork>(&format!(r#"{{{id}, "cwd": "/p"}}"#)), load(Some("/p"), false));
+        assert_eq!(read::<ThreadResume>(&format!("{{{id}}}")), load(None, false));
+        assert_eq!(read::<ThreadResume>(&format!(r#"{{{id}, "skein": {{"observe": true}}}}"#)), None);
+        assert_eq!(read::<ThreadRead>(&format!("{{{id}}}")), None);
+    }
+}
