@@ -350,6 +350,11 @@ impl Home {
         Ok(())
     }
 
+    /// Starts the tested program from now on, in place of [`Setup::program`].
+    pub fn use_tested_program(&mut self) {
+        self.setup.program = None;
+    }
+
     /// Stops the server and starts another one on the same home.
     ///
     /// # Errors

@@ -7,12 +7,28 @@ use std::process::Output;
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
+/// Variable with the path of [`earlier_skein`].
+const EARLIER: &str = "SKEIN_EARLIER";
+
 /// Path of the server's program.
 ///
 /// # Errors
 /// Fails if the program is not built. The error says how to build it.
 pub fn skein() -> anyhow::Result<PathBuf> {
     program("skein", "SKEIN_BIN")
+}
+
+/// Path of the stand-in for the version before: a build with the feature `earlier`, which `scripts/cluster-chaos --earlier` makes.
+///
+/// # Errors
+/// Fails if the program is not built.
+pub fn earlier_skein() -> anyhow::Result<PathBuf> {
+    program("skein-earlier", EARLIER)
+}
+
+/// Whether a test run has [`earlier_skein`].
+pub fn has_earlier_skein() -> bool {
+    std::env::var_os(EARLIER).is_some()
 }
 
 /// Runs a command of `skein` on this home, and waits for its exit.

@@ -77,7 +77,7 @@ impl Server {
     /// Starts a server on the home in `folder`, and waits until it accepts connections.
     pub(super) async fn start(setup: &Setup, folder: &Path) -> anyhow::Result<Self> {
         let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
-        let program = paths::skein()?;
+        let program = setup.program.clone().map_or_else(paths::skein, Ok)?;
         let opened = setup.user.map(|_| OpenProgram::open(&program)).transpose()?;
         let mut command = command(setup, &opened.as_ref().map_or(program, OpenProgram::path))?;
         command

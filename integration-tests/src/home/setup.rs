@@ -1,7 +1,7 @@
 //! Settings and helpers of a server under test.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 use uuid::Uuid;
@@ -28,6 +28,8 @@ pub struct Setup {
     pub(super) pid_one: bool,
     /// The user who runs the server and owns the home; none means that of the test.
     pub(super) user: Option<u32>,
+    /// The server's program; none means the one that is tested.
+    pub(super) program: Option<PathBuf>,
     /// Each `--listen`.
     pub(super) listen: Vec<String>,
     /// Other arguments of the server.
@@ -60,6 +62,7 @@ impl Default for Setup {
             in_files: false,
             pid_one: false,
             user: None,
+            program: None,
             listen: vec!["ws://127.0.0.1:0".to_owned()],
             arguments: Vec::new(),
             soft_files: None,
@@ -108,6 +111,12 @@ impl Setup {
     /// Runs the server as this user, who owns the home. Needs [`crate::users::has_others`].
     pub fn as_user(mut self, user: u32) -> Self {
         self.user = Some(user);
+        self
+    }
+
+    /// Runs another program as the server.
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
         self
     }
 

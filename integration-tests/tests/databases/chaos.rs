@@ -72,7 +72,7 @@ fn waits(notes: &Notes) -> String {
 #[ignore = "scripts/cluster-chaos runs it: it takes as long as SKEIN_SECONDS says"]
 async fn people_get_what_is_promised_while_servers_links_and_the_database_fail() -> Result<()> {
     let mut seed = Seed::from_environment();
-    let mut servers = Servers::start().await?;
+    let mut servers = Servers::start(&mut seed).await?;
     let threads = made(servers.address()).await?;
     let (stop, stopped) = watch::channel(false);
     let mut people: Vec<Person> = (0..PEOPLE)

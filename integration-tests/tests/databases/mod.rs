@@ -12,6 +12,7 @@ mod migrate;
 mod nodes;
 mod taken;
 mod takeovers;
+mod versions;
 
 use anyhow::Result;
 use skein_integration_tests::home::{Home, Setup};

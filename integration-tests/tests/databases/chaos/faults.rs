@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::{Exit, Home, PATIENCE};
+use skein_integration_tests::home::{Exit, Home, PATIENCE, Setup};
 use skein_integration_tests::http::{Request, free_port};
+use skein_integration_tests::paths::{earlier_skein, has_earlier_skein};
 use skein_integration_tests::process::freeze;
 use skein_integration_tests::proxy::{Flow, Proxy};
 use skein_integration_tests::seed::Seed;
@@ -71,6 +72,62 @@ pub(super) struct Servers {
     faults: BTreeMap<Fault, usize>,
 }
 
+/// The wall clocks that are wrong: one is an hour ahead, and one an hour behind.
+struct WrongClocks {
+    /// A library that gives a program another clock.
+    library: String,
+    /// The servers, and what their clocks are off by.
+    offsets: [(usize, &'static str); 2],
+}
+
+impl WrongClocks {
+    /// `None` where the library is not installed.
+    fn draw(seed: &mut Seed) -> Result<Option<Self>> {
+        let right = usize::try_from(seed.below(3))?;
+        let offsets = [((right + 1) % 3, "+1h"), ((right + 2) % 3, "-1h")];
+        let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+        let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
+        let Some(library) = libraries.find(|library| library.exists()) else {
+            eprintln!("SKIPPED: all clocks are right: libfaketime is not installed");
+            return Ok(None);
+        };
+        for (at, offset) in offsets {
+            eprintln!("the clock of the {} is off by {offset}", SERVERS[at]);
+        }
+        Ok(Some(Self { library: library.display().to_string(), offsets }))
+    }
+
+    /// The settings of the server at this place.
+    fn set(&self, at: usize, setup: Setup) -> Setup {
+        match self.offsets.iter().find(|(off, _)| *off == at) {
+            Some((_, offset)) => setup
+                .env("LD_PRELOAD", &self.library)
+                .env("FAKETIME", offset)
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            None => setup,
+        }
+    }
+
+    /// Looks whether the servers have these clocks.
+    fn check(&self, nodes: &[Node]) -> Result<()> {
+        for (at, _) in self.offsets {
+            let maps = std::fs::read_to_string(format!("/proc/{}/maps", nodes[at].home.pid()))?;
+            ensure!(maps.contains(&self.library), "the {} has the clock of this machine", SERVERS[at]);
+        }
+        Ok(())
+    }
+}
+
+/// The place of the server of the version before, where the run has one.
+fn earlier_one(seed: &mut Seed) -> Result<Option<usize>> {
+    let at = usize::try_from(seed.below(3))?;
+    if !has_earlier_skein() {
+        return Ok(None);
+    }
+    eprintln!("the {} is of the version before", SERVERS[at]);
+    Ok(Some(at))
+}
+
 /// Lets time pass, as a fault lasts.
 async fn pass(time: Duration) {
     let mut ticks = tokio::time::interval(time);
@@ -79,25 +136,35 @@ async fn pass(time: Duration) {
 }
 
 impl Servers {
-    pub(super) async fn start() -> Result<Self> {
+    pub(super) async fn start(seed: &mut Seed) -> Result<Self> {
         let cluster = Arc::new(TestCluster::start());
         let database = cluster.database().await;
         cluster.stand_by().await;
         let commands = CuttingProxy::alone(&database);
+        let (clocks, earlier) = (WrongClocks::draw(seed)?, earlier_one(seed)?);
         let (mut nodes, addresses) = (Vec::new(), Addresses::default());
-        for (number, name) in SERVERS.into_iter().enumerate() {
+        for (at, name) in SERVERS.into_iter().enumerate() {
             let port = free_port()?;
             let link = Proxy::start(&format!("ws://127.0.0.1:{port}")).await?;
             let advertised = link.address().strip_prefix("ws://").context("an address")?.to_owned();
             let way = CuttingProxy::alone(&database);
-            let setup = node(&database, name)?
+            let mut setup = node(&database, name)?
                 .set("store.url", way.url(&database))
                 .set("cluster.listen", format!("127.0.0.1:{port}"))
                 .set("cluster.advertise", advertised)
                 .set("cluster.drain", "5s");
+            if let Some(clocks) = &clocks {
+                setup = clocks.set(at, setup);
+            }
+            if earlier == Some(at) {
+                setup = setup.program(earlier_skein()?);
+            }
             let home = setup.start().await?;
-            addresses.set(number, home.address());
+            addresses.set(at, home.address());
             nodes.push(Node { home, link, way });
+        }
+        if let Some(clocks) = clocks {
+            clocks.check(&nodes)?;
         }
         Ok(Self { cluster, database, commands, nodes, addresses, faults: BTreeMap::new() })
     }

@@ -1,5 +1,6 @@
 //! The requests of a person, and the checks of each answer.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -96,23 +97,31 @@ impl Person {
         }
     }
 
-    /// Lists the threads of the campaign, which are the oldest.
+    /// Lists all threads, page by page: those of the campaign are among them.
     pub(super) async fn list(&mut self) -> Result<()> {
-        let params = ThreadListParams {
-            limit: Some(u32::try_from(self.threads.len())?),
-            sort_key: Some(ThreadSortKey::CreatedAt),
-            sort_direction: Some(SortDirection::Asc),
-            ..ThreadListParams::default()
-        };
-        match self.ask::<ThreadList>(&params).await? {
-            Some(Ok(listed)) => {
-                let is_there = |id| listed.data.iter().any(|thread| thread.id == id);
-                ensure!(self.threads.iter().all(|id| is_there(*id)), "a thread is in no list: {listed:#?}");
-                Ok(())
+        let (mut cursor, mut listed) = (None, BTreeSet::new());
+        loop {
+            let params = ThreadListParams {
+                cursor,
+                limit: Some(u32::try_from(self.threads.len())?),
+                sort_key: Some(ThreadSortKey::CreatedAt),
+                sort_direction: Some(SortDirection::Asc),
+                ..ThreadListParams::default()
+            };
+            match self.ask::<ThreadList>(&params).await? {
+                Some(Ok(page)) => {
+                    listed.extend(page.data.iter().map(|thread| thread.id));
+                    if page.next_cursor.is_none() {
+                        break;
+                    }
+                    cursor = page.next_cursor;
+                }
+                Some(Err(refused)) => return self.take_refusal(&refused).await,
+                None => return Ok(()),
             }
-            Some(Err(refused)) => self.take_refusal(&refused).await,
-            None => Ok(()),
         }
+        ensure!(self.threads.iter().all(|id| listed.contains(id)), "a thread is in no list: {listed:?}");
+        Ok(())
     }
 
     /// Searches for a message that was acknowledged before.
