@@ -15,7 +15,7 @@ class Database:
     """A PostgreSQL of this run."""
 
     def __init__(self, skein, folder):
-        setup = '. scripts/lib/database && begin_database "$0" fsync=on shared_buffers=256MB && echo "$SKEIN_TEST_DATABASE $SKEIN_TEST_DATABASE_BIN" && read -r _'
+        setup = '. scripts/lib/database && begin_database "$0" fsync=on shared_buffers=256MB max_connections=1000 && echo "$SKEIN_TEST_DATABASE $SKEIN_TEST_DATABASE_BIN" && read -r _'
         self.shell = subprocess.Popen(["bash", "-c", setup, skein], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.shell.stdout.readline().split()
         if len(line) != 2:
@@ -398,6 +398,20 @@ def idle(skein, database, folder, given):
         yield "a thread that another server has loaded", 1024**2 * (other.resident() - before) / threads, "bytes resident", None
 
 
+def beats(skein, database, folder, given):
+    """What idle servers cost: each beats once a second, and observes every other one."""
+    for count in sorted({1, 4, given.servers}):
+        with Servers(skein, database, folder, count) as servers:
+            # Idle connections report their counts within 10 s.
+            time.sleep(12)
+            used = lambda: (database.processor(), sum(node.processor() for node in servers.nodes), time.perf_counter())
+            before = used()
+            time.sleep(30)
+            of_database, of_servers, took = (after - first for first, after in zip(before, used()))
+            for name, seconds in (("the database", of_database / count), ("one of them", of_servers / count)):
+                yield f"{count} idle servers: {name}, for each server", 1000 * seconds / took, "ms of processor/s", None
+
+
 SIZES = """select sum(pg_table_size(c.oid)) filter (where {which}) || ' ' || sum(pg_indexes_size(c.oid)) filter (where {which}) || ' '
   || pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace"""
 
@@ -427,7 +441,7 @@ def sizes(skein, database, folder, given):
                 yield f"{name}, bytes in {part}", figure, "bytes", None
 
 
-FIGURES = [appends, answers, lists, resume, deltas, turns, idle, sizes]
+FIGURES = [appends, answers, lists, resume, deltas, turns, idle, beats, sizes]
 
 
 def main():
@@ -437,6 +451,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1_000_000)
     parser.add_argument("--large", type=int, default=256)
+    parser.add_argument("--servers", type=int, default=16)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("binary")
     given = parser.parse_args()
