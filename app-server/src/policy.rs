@@ -342,8 +342,8 @@ pub(crate) const LINK_SILENCE: Duration = Duration::from_secs(30);
 pub(crate) const OBSERVER_PING: Duration = Duration::from_secs(3);
 /// Silence after which the link of an observer counts as broken. Origin: guess; three pings may be lost.
 pub(crate) const OBSERVER_SILENCE: Duration = Duration::from_secs(10);
-/// How long a server may take to say how long it has not reached the database, or whether it has a thread. Origin: guess; the other server is
-/// near, and some questions fit into the time between doubt and loss.
+/// How long a server may take to say how long it has not reached the database. Origin: guess; the other server is near, and some questions
+/// fit into the time between doubt and loss.
 pub(crate) const SILENCE_ANSWER: Duration = Duration::from_millis(400);
 /// The pause before it is asked again. Origin: as above.
 pub(crate) const SILENCE_PAUSE: Duration = Duration::from_millis(250);
@@ -352,11 +352,13 @@ pub(crate) const LINK_RETRY: Duration = Duration::from_secs(1);
 /// Frames of a client that wait for its link. Above it the client's requests wait unsent. Origin: guess.
 pub(crate) const LINK_FRAMES: usize = 64;
 /// How long a server looks whether it has a folder. Origin: guess; a disk that answers at all does so in milliseconds.
-pub(crate) const FOLDER_LOOK: Duration = Duration::from_secs(1);
-/// How long another server may take to say so. Origin: [`FOLDER_LOOK`], and the way there and back.
-pub(crate) const FOLDER_ANSWER: Duration = Duration::from_millis(1_500);
-/// How long an open thread is left to the servers that have its folder, before one without it closes its turn. Origin: design; by then another
-/// server has taken it.
+pub(crate) const FOLDER_LOOK: Duration = Duration::from_secs(2);
+/// How long another server may take to say so, or whether it has a thread. Origin: [`FOLDER_LOOK`], and the way there and back.
+pub(crate) const FOLDER_ANSWER: Duration = Duration::from_secs(3);
+/// How long the folders of open threads are looked for, side by side. Origin: [`FOLDER_LOOK`] and [`FOLDER_ANSWER`].
+pub(crate) const FOLDERS_LOOK: Duration = Duration::from_secs(6);
+/// How long an open thread is left to the servers that have its folder. At the next look after that, one without the folder closes its turn.
+/// Origin: design; by then another server has taken it.
 pub(crate) const LEFT_TO_OTHERS: Duration = Duration::from_secs(10);
 /// How long a request waits for a server that takes no link: it has ended, and the others do not know yet. Origin: a row lives for 5 s,
 /// and is looked at each second.

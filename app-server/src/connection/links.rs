@@ -56,7 +56,7 @@ pub(super) fn take_question(session: &Arc<ClientSession>, text: &str) {
             let (session, tasks) = (Arc::clone(session), session.app.tasks.clone());
             tasks.spawn("folder of another server", async move {
                 // A server that stops loads nothing. A disk that hangs gives no answer.
-                let looks = Arc::clone(&session.looks);
+                let looks = Arc::clone(&session.folder_looks);
                 if let Some(is_there) = folders::is_there(&session.app, looks, &folder).await {
                     let is_there = is_there && !session.app.registry.is_closed();
                     session.outbox.push(Frame::from(PeerAnswer::Folder(folder, is_there).text()));

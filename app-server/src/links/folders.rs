@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use skein_base::clock::Clock;
 use skein_base::tasks::BlockingPool;
 use skein_postgres::standing::Neighbour;
@@ -28,7 +29,7 @@ pub(crate) async fn is_there(context: &Context, looks: Arc<Semaphore>, folder: &
             drop(turn);
             is_there
         };
-        context.tasks.blocking("folder", BlockingPool::Inputs, look).await.ok()?
+        context.tasks.blocking("folder", BlockingPool::Context, look).await.ok()?
     };
     timeout(policy::FOLDER_LOOK, looked).await.ok()?
 }
@@ -70,24 +71,18 @@ impl Links {
     }
 
     /// Those of these threads whose folder another server has, and not this one.
-    async fn of_others(
-        &self,
-        context: &Context,
-        looks: &Arc<Semaphore>,
-        threads: &[ThreadId],
-    ) -> HashSet<ThreadId> {
+    async fn of_others(&self, context: &Context, threads: &[ThreadId]) -> HashSet<ThreadId> {
         let rows = context.index.rows(threads.to_vec()).await.ok().flatten().unwrap_or_default();
         let mut folders: BTreeMap<String, Vec<ThreadId>> = BTreeMap::new();
         for row in rows {
             folders.entry(row.cwd).or_default().push(row.id);
         }
-        let mut of_others = HashSet::new();
-        for (folder, threads) in folders {
-            if !self.servers_with(context, looks, &folder).await.is_empty() {
-                of_others.extend(threads);
-            }
-        }
-        of_others
+        let asked = folders.into_iter().map(async |(folder, threads)| {
+            let looks = Arc::new(Semaphore::new(1));
+            let asked = timeout(policy::FOLDERS_LOOK, self.servers_with(context, &looks, &folder)).await;
+            asked.is_ok_and(|servers| !servers.is_empty()).then_some(threads)
+        });
+        join_all(asked).await.into_iter().flatten().flatten().collect()
     }
 }
 
@@ -100,14 +95,17 @@ pub(crate) async fn leave_to_others(
     own: mpsc::Sender<Vec<ThreadId>>,
     stop: CancellationToken,
 ) {
-    let (looks, mut left) = (Arc::new(Semaphore::new(1)), HashMap::new());
-    while let Some(Some(threads)) = stop.run_until_cancelled(found.recv()).await {
-        let asked = stop.run_until_cancelled(links.of_others(&context, &looks, &threads)).await;
-        let own_ones = left_here(threads, &asked.unwrap_or_default(), &mut left, Clock.now());
-        if !own_ones.is_empty() && own.send(own_ones).await.is_err() {
-            return;
+    let mut left = HashMap::new();
+    let passing = async {
+        while let Some(threads) = found.recv().await {
+            let of_others = links.of_others(&context, &threads).await;
+            let own_ones = left_here(threads, &of_others, &mut left, Clock.now());
+            if !own_ones.is_empty() && own.send(own_ones).await.is_err() {
+                return;
+            }
         }
-    }
+    };
+    stop.run_until_cancelled(passing).await;
 }
 
 /// The threads for this server. `left` has those that are left to others, and since when.

@@ -59,7 +59,7 @@ impl Links {
     pub(crate) async fn owner_of(&self, thread: ThreadId) -> std::io::Result<Option<Neighbour>> {
         let owner = match self.place.row_owner(thread).await? {
             RowOwner::Other(owner) => Some(owner),
-            RowOwner::Nobody => None,
+            RowOwner::Nobody | RowOwner::This => None,
             // A thread that is new, ephemeral, or nowhere.
             RowOwner::NoRow => {
                 match self.questions.with_thread(thread).await.or_else(|| self.loaded.server(thread)) {
@@ -69,6 +69,11 @@ impl Links {
             }
         };
         Ok(owner.filter(|owner| owner.link.is_some()))
+    }
+
+    /// Whether no server has a thread by its row. One that this server has given up may still be its own there.
+    pub(crate) async fn is_free(&self, thread: ThreadId) -> bool {
+        matches!(self.place.row_owner(thread).await, Ok(RowOwner::Nobody | RowOwner::NoRow))
     }
 
     /// Whether another server is observed.

@@ -62,7 +62,7 @@ impl PeerQuestions {
 
     /// The first server that says in time that it has loaded a thread.
     pub(super) async fn with_thread(&self, thread: ThreadId) -> Option<Uuid> {
-        let has_it = self.with(PeerQuestion::Thread(thread), policy::SILENCE_ANSWER);
+        let has_it = self.with(PeerQuestion::Thread(thread), policy::FOLDER_ANSWER);
         pin!(has_it).next().await
     }
 

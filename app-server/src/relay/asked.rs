@@ -29,6 +29,10 @@ pub struct PendingRequest {
     pub rule: RetryRule,
     /// A lost server was asked before, or has ended the request's subject.
     pub again: bool,
+    /// Its server has said that it has not done it.
+    pub not_done: bool,
+    /// How often its thread turned out to be with another server.
+    pub moved: usize,
 }
 
 /// The kind of a request: it decides how its answer changes the session.
@@ -63,7 +67,7 @@ impl PendingRequest {
     /// A request that is sent for the first time.
     pub fn new(id: RequestId, method: &str, params: Option<&RawValue>, line: Utf8Bytes) -> Self {
         let (kind, rule) = (RequestKind::of(method, params), retry::rule(method, params));
-        Self { id, method: method.to_owned(), line, kind, rule, again: false }
+        Self { id, method: method.to_owned(), line, kind, rule, again: false, not_done: false, moved: 0 }
     }
 
     /// Whether it subscribes the client.
@@ -84,7 +88,7 @@ impl PendingRequest {
 
     /// Its server has not done it, so another one may.
     pub fn is_not_done(&mut self) {
-        (self.rule, self.again) = (RetryRule::Again, false);
+        (self.rule, self.again, self.not_done) = (RetryRule::Again, false, true);
     }
 
     /// Whether it subscribes to the thread, or ends the subscription.

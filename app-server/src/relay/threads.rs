@@ -275,10 +275,12 @@ impl RelayedThreads {
         line
     }
 
-    /// The client has left all threads before the newest request was sent.
-    pub(crate) fn has_left_meanwhile(&mut self) {
+    /// Notes of the newest request how often its thread has turned out to be with another server, and whether the client has left all
+    /// threads before it was sent.
+    pub(crate) fn note_newest(&mut self, moved: usize, has_left: bool) {
         if let Some(newest) = self.asked.last_mut() {
-            newest.has_left = true;
+            newest.request.moved = moved;
+            newest.has_left |= has_left;
         }
     }
 
@@ -375,16 +377,21 @@ impl RelayedThreads {
         }
         let is_it = |asked: &RelayedRequest| asked.link == link && asked.request.id == *id;
         let Some(at) = self.asked.iter().position(is_it) else { return Relayed::pass(text) };
-        let is_fork = self.asked[at].request.kind == RequestKind::Fork;
-        let is_elsewhere = |error: &WireError| error.thread_of_other_server().is_some() && !is_fork;
-        if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS || is_elsewhere(error)) {
+        if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
+            return self.is_refused_at_stop(at);
+        }
+        let request = &mut self.asked[at].request;
+        let may_move = request.kind != RequestKind::Fork && request.moved < policy::ROUTE_TRIES;
+        if may_move && answer.as_ref().is_err_and(|error| error.thread_of_other_server().is_some()) {
+            request.moved += 1;
             return self.is_refused_at_stop(at);
         }
         let RelayedRequest { thread, request, has_left, .. } = self.asked.remove(at);
         match answer {
             Ok(result) if has_left => {
                 let unwanted = request.subscribes().then(|| SubscribedAnswer::read(result)).flatten();
-                Relayed { unwanted: unwanted.map(|shown| shown.id()), ..Relayed::pass(text) }
+                let unwanted = unwanted.map(|shown| shown.id()).filter(|thread| !self.is_wanted(*thread));
+                Relayed { unwanted, ..Relayed::pass(text) }
             }
             Ok(result) => self.granted((thread, link), &request, result, now).and(text),
             Err(error) if request.again && request.rule.is_done(&error) => {
@@ -393,6 +400,12 @@ impl RelayedThreads {
             Err(error) if request.may_be_done_after(&error) => Relayed::pass(refusal(&request)),
             Err(_) => Relayed { again: self.keeps(&request), ..Relayed::pass(text) },
         }
+    }
+
+    /// Whether the client is subscribed to a thread, or asks for it.
+    fn is_wanted(&self, thread: ThreadId) -> bool {
+        let asks = |asked: &RelayedRequest| !asked.has_left && asked.request.is_about(thread);
+        self.is_tracked(thread) || self.asked.iter().any(asks)
     }
 
     /// A server that stops has not done a request. The next one is asked: of a copy, which needs no loaded thread, when the link ends.

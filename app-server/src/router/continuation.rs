@@ -207,10 +207,8 @@ impl Router {
         if let Some((thread, pause)) = relayed.again {
             self.bring_back(session, thread, pause);
         }
-        if let Some(thread) = relayed.unwanted
-            && session.app.subscribers.leave(session.id(), thread) != Left::Nothing
-        {
-            session.app.registry.wake(thread);
+        if let Some(thread) = relayed.unwanted {
+            leave(session, thread);
         }
         let answers = relayed.to_owner;
         if !answers.is_empty() {
@@ -236,7 +234,8 @@ pub(super) fn note_followed(session: &ClientSession, routing: &Routing) {
 /// A request that a lost server was asked.
 fn repeated(routing: &Routing, request: &PendingRequest) -> UnroutedRequest {
     let (text, leaves) = (request.line.as_str().to_owned(), routing.leaves());
-    UnroutedRequest { text, asked: 0, is_again: true, leaves, _slot: None }
+    let is_again = request.again || !request.not_done;
+    UnroutedRequest { text, asked: request.moved, is_again, leaves, _slot: None }
 }
 
 /// Takes the answer to a repeated request: some refusals mean that it was done the first time. `None` if its answer is as usual.
@@ -273,6 +272,12 @@ pub(super) fn answer_to(session: &Arc<ClientSession>, request: &UnroutedRequest)
     })
 }
 
+/// Whether a request subscribes the client.
+pub(super) fn subscribes(text: &str) -> bool {
+    let Ok(Incoming::Request { id, method, params }) = envelope::parse(text) else { return false };
+    PendingRequest::new(id, &method, params, Utf8Bytes::default()).subscribes()
+}
+
 /// Takes the answer to a request that subscribes a client which has left all threads meanwhile. It leaves this one as well.
 pub(super) fn left_meanwhile(session: &Arc<ClientSession>) -> Divert {
     let session = Arc::clone(session);
@@ -282,12 +287,19 @@ pub(super) fn left_meanwhile(session: &Arc<ClientSession>) -> Divert {
             Ok(_) | Err(_) => None,
         };
         session.outbox.push(frame);
-        if let Some(thread) = subscribed
-            && session.app.subscribers.leave(session.id(), thread) != Left::Nothing
-        {
-            session.app.registry.wake(thread);
+        if let Some(thread) = subscribed {
+            leave(&session, thread);
         }
     })
+}
+
+/// Ends a subscription that the client does not want. Its owner learns of it apart from this step, in which the registry may be held: an
+/// observer is answered so.
+fn leave(session: &Arc<ClientSession>, thread: ThreadId) {
+    if session.app.subscribers.leave(session.id(), thread) != Left::Nothing {
+        let (tasks, session) = (session.app.tasks.clone(), Arc::clone(session));
+        tasks.spawn(format!("leave/{thread}"), async move { session.app.registry.wake(thread) });
+    }
 }
 
 /// Takes the answer to the client's own resume of a thread that it followed by a link.

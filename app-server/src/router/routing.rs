@@ -333,9 +333,7 @@ impl Router {
                 let text = {
                     let mut relayed = routing.relayed();
                     let text = relayed.send((thread, link.id()), request.text, request.is_again);
-                    if request.leaves != routing.leaves() {
-                        relayed.has_left_meanwhile();
-                    }
+                    relayed.note_newest(request.asked, request.leaves != routing.leaves());
                     text
                 };
                 continuation::note_followed(session, routing);
@@ -412,7 +410,7 @@ impl Router {
     /// Serves a request here. If another server turns out to have the thread, it goes there.
     pub(super) fn serve_here(self: &Arc<Self>, session: &Arc<ClientSession>, request: UnroutedRequest) {
         let has_left = session.routing.as_ref().is_some_and(|routing| routing.leaves() != request.leaves);
-        let divert = match has_left && LoadRequest::read(&request.text).is_some() {
+        let divert = match has_left && continuation::subscribes(&request.text) {
             true => Some(continuation::left_meanwhile(session)),
             false => continuation::answer_to(session, &request),
         };

@@ -38,7 +38,9 @@ pub(crate) struct ClientSession {
     /// The heartbeat settings from the start of the connection. A later change of the settings leaves them as they are.
     pub(crate) heartbeat: Heartbeat,
     /// One permit for a look at the paths of a request.
-    pub(crate) looks: Arc<Semaphore>,
+    pub(super) looks: Semaphore,
+    /// One permit for a look at the folder of a thread.
+    pub(crate) folder_looks: Arc<Semaphore>,
     /// The decision that let the connection in.
     admission: Arc<Admission>,
     introduction: OnceLock<InitializeParams>,
@@ -70,7 +72,8 @@ impl ClientSession {
             store_jobs,
             wants_heartbeat: Notify::new(),
             heartbeat: app.config().heartbeat,
-            looks: Arc::new(Semaphore::new(1)),
+            looks: Semaphore::new(1),
+            folder_looks: Arc::new(Semaphore::new(1)),
             admission: admission.into(),
             introduction: OnceLock::new(),
             initialised: AtomicBool::new(false),

@@ -10,7 +10,8 @@ use skein_integration_tests::view::{Kind, View, Window};
 use skein_postgres::testing::{TestCluster, TestDatabase};
 use skein_protocol::event::{ThreadNameUpdatedNotification, ThreadStatusChangedNotification};
 use skein_protocol::extension::{
-    CatalogPlace, LoadedThread, SkeinCatalogResumeParams, SkeinConnectionLeaveParams, SkeinStatusResponse,
+    CatalogPlace, LoadedThread, ResumeOptions, SkeinCatalogResumeParams, SkeinConnectionLeaveParams,
+    SkeinStatusResponse,
 };
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
@@ -22,7 +23,8 @@ use skein_protocol::question::{SkeinQuestionsAnswerParams, SkeinQuestionsListPar
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::Notification;
 use skein_protocol::thread::{
-    ThreadForkParams, ThreadListParams, ThreadSetNameParams, ThreadStartParams, ThreadStatus,
+    ThreadForkParams, ThreadListParams, ThreadResumeParams, ThreadSetNameParams, ThreadStartParams,
+    ThreadStatus,
 };
 use skein_protocol::turn::TurnStatus;
 
@@ -169,6 +171,24 @@ async fn new_and_ephemeral_threads_are_used_at_any_server() -> Result<()> {
         other.unsubscribe(thread).await?;
         until_shown(&mut one, thread, |loaded| loaded.is_none()).await?;
     }
+    first.finish().await?;
+    second.finish().await
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_it_begins_to_observe_stops_nobody() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(first, mut one), (second, other)] = linked(&database).await?;
+    let thread = one.start_thread_with("a thread").await?;
+    one.unsubscribe(thread).await?;
+    until_shown(&mut one, thread, |loaded| loaded.is_none()).await?;
+    let skein = Some(ResumeOptions { observe: true, ..ResumeOptions::default() });
+    let observe = ThreadResumeParams { skein, ..resume_params(thread) };
+    let pending = one.start_call::<ThreadResume>(&observe).await?;
+    one.call::<SkeinConnectionLeave>(SkeinConnectionLeaveParams::default()).await?;
+    one.answer(pending).await?.ok();
+    assert_eq!(texts(&one.resume(thread).await?.thread).len(), 2);
+    other.close().await?;
     first.finish().await?;
     second.finish().await
 }

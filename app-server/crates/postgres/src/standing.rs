@@ -162,7 +162,8 @@ impl Beats {
 }
 
 /// The owner of a thread, if it is another server that lives. No row if nothing of the thread is saved.
-const OWNER: &str = "select n.node, n.name, n.link_addr, n.key_sha256 from heads h
+const OWNER: &str =
+    "select n.node, n.name, n.link_addr, n.key_sha256, h.owner is not distinct from $2 from heads h
   left join nodes n on n.node = h.owner and n.state = 'live' and n.node <> $2
   where h.thread = $1 and h.seq > 0 and h.trashed_at is null";
 
@@ -186,8 +187,10 @@ pub struct Neighbour {
 pub enum RowOwner {
     /// Another server has it, and lives.
     Other(Neighbour),
-    /// No other server that lives has it.
+    /// No server that lives has it.
     Nobody,
+    /// This server has it, or has begun to take it.
+    This,
     /// It has no row: nothing of it is saved.
     NoRow,
 }
@@ -220,9 +223,10 @@ impl NodePlace {
     pub async fn row_owner(&self, thread: ThreadId) -> io::Result<RowOwner> {
         let params: &Params<'_> = &[(&thread.uuid(), Type::UUID), (&self.node.id(), Type::UUID)];
         let rows = self.database.pool().read(OWNER, params).await?;
-        Ok(match rows.first().map(neighbour) {
-            Some(Some(owner)) => RowOwner::Other(owner),
-            Some(None) => RowOwner::Nobody,
+        Ok(match rows.first().map(|row| (neighbour(row), row.get(4))) {
+            Some((Some(owner), _)) => RowOwner::Other(owner),
+            Some((None, true)) => RowOwner::This,
+            Some((None, false)) => RowOwner::Nobody,
             None => RowOwner::NoRow,
         })
     }

@@ -6,7 +6,7 @@ use skein_protocol::notifications as n;
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::{Method, ServerRequest};
 
-use skein_protocol::error::OVERLOADED;
+use skein_protocol::error::{OVERLOADED, OWNER_UNREACHABLE};
 
 use super::*;
 
@@ -201,6 +201,42 @@ fn requests_without_an_answer_are_repeated_in_order_or_refused() {
     threads.send((THREAD, NEXT), last.line.as_str().to_owned(), true);
     let refused = values(&threads.lost(NEXT).0);
     assert_eq!((refused.len(), &refused[0]["id"]), (1, &json!(3)));
+}
+
+#[test]
+fn a_request_that_meets_another_owner_is_sent_on_a_few_times() {
+    let mut threads = threads(true);
+    let resume = request::<m::ThreadResume>(1, &of_thread());
+    let elsewhere = json!({ "id": 1, "error": { "code": -32001, "message": "",
+        "data": { "reason": OWNER_UNREACHABLE, "threadId": THREAD } } });
+    for moved in 0..policy::ROUTE_TRIES {
+        threads.send((THREAD, LINK), resume.clone(), false);
+        threads.note_newest(moved, false);
+        let relayed = threads.receive(LINK, frame(&elsewhere), NOW);
+        assert_eq!((relayed.to_client.len(), relayed.again.is_some()), (0, true));
+        let (None, requests) = threads.continuation(THREAD) else { panic!("nobody is subscribed") };
+        assert_eq!((requests[0].moved, requests[0].again, requests[0].not_done), (moved + 1, false, true));
+    }
+    threads.send((THREAD, LINK), resume, false);
+    threads.note_newest(policy::ROUTE_TRIES, false);
+    let relayed = threads.receive(LINK, frame(&elsewhere), NOW);
+    assert_eq!((relayed.to_client.len(), relayed.again), (1, None));
+}
+
+#[test]
+fn a_client_that_has_left_keeps_what_it_has_asked_for_since() {
+    let mut threads = threads(true);
+    let resume = |id| request::<m::ThreadResume>(id, &of_thread());
+    let answer = |id: i64| frame(&json!({ "id": id, "result": shown(5, json!({})) }));
+    threads.send((THREAD, LINK), resume(1), false);
+    threads.leave();
+    assert_eq!(threads.receive(LINK, answer(1), NOW).unwanted, Some(THREAD));
+    threads.send((THREAD, LINK), resume(2), false);
+    threads.leave();
+    threads.send((THREAD, LINK), resume(3), false);
+    assert_eq!(threads.receive(LINK, answer(2), NOW).unwanted, None, "the next one subscribes it");
+    threads.receive(LINK, answer(3), NOW);
+    assert!(threads.is_tracked(THREAD));
 }
 
 #[test]

@@ -62,7 +62,6 @@ pub(super) fn new_thread(
         true => envelope::params(request.params).ok()?,
         false => return None,
     };
-    // An ephemeral one would end with a link.
     let is_led = named.cwd.is_some() && named.ephemeral != Some(true);
     is_led.then(|| ThreadId::new(session.app.clock.new_id()))
 }
@@ -78,7 +77,8 @@ impl Router {
     ) -> ThreadWay {
         // A client that may only read loads nothing.
         let may_load = session.access() >= Access::Chat && session.app.registry.handle(thread).is_none();
-        if !may_load || !routing.links.has_peers() {
+        // An ephemeral one would end with a link.
+        if !may_load || load.ephemeral == Some(true) || !routing.links.has_peers() {
             return ThreadWay::Here;
         }
         let folder = match load.cwd {
@@ -91,7 +91,11 @@ impl Router {
                 Ok(None) | Err(_) => return ThreadWay::Here,
             },
         };
-        for server in routing.links.servers_with(&session.app.context, &session.looks, &folder).await {
+        let servers = routing.links.servers_with(&session.app.context, &session.folder_looks, &folder).await;
+        if servers.is_empty() || !load.is_start && !routing.links.is_free(thread).await {
+            return ThreadWay::Here;
+        }
+        for server in servers {
             if let Some(link) = routing.link(self, session, &server).await {
                 tracing::info!(%thread, folder, name = server.name, "a thread is loaded where its folder is");
                 return ThreadWay::To(link);

@@ -103,7 +103,8 @@ impl WrongClocks {
             Some((_, offset)) => setup
                 .env("LD_PRELOAD", &self.library)
                 .env("FAKETIME", offset)
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+                .env("NO_FAKE_STAT", "1"),
             None => setup,
         }
     }
