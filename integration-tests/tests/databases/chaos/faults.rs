@@ -1,6 +1,7 @@
 //! The servers of a campaign, and the faults in them, their links and their database.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +110,14 @@ impl WrongClocks {
         }
     }
 
+    /// Removes what the library leaves in the memory of the system when its program is killed.
+    fn remove_files(pid: u32) {
+        for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+            // The server with the right clock has none.
+            std::fs::remove_file(Path::new("/dev/shm").join(name)).ok();
+        }
+    }
+
     /// Looks whether the servers have these clocks.
     fn check(&self, nodes: &[Node]) -> Result<()> {
         for (at, _) in self.offsets {
@@ -192,7 +201,9 @@ impl Servers {
         eprintln!("{fault:?} of the {} for {lasts:?}", SERVERS[at]);
         match fault {
             Fault::Kill => {
+                let pid = self.nodes[at].home.pid();
                 self.nodes[at].home.kill().await?;
+                WrongClocks::remove_files(pid);
                 pass(lasts).await;
                 self.start_again(at).await
             }
