@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use skein_postgres::presence::LostPlace;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::outbox::CloseReason;
+use crate::policy;
 use crate::thread::Context;
 
 /// Ends every thread at each loss, also while a server stops that still lets turns end.
@@ -37,7 +39,11 @@ async fn end_all(context: &Context) {
     context.helpers.kill_lingering();
     for handle in &handles {
         // The snapshots end with the owner.
-        handle.watch().wait_for(|_| false).await.ok();
+        let mut snapshots = handle.watch();
+        while timeout(policy::UNLOAD_LIMIT, snapshots.wait_for(|_| false)).await.is_err() {
+            let phase = handle.seen(|seen| seen.phase);
+            tracing::warn!(thread = %handle.id(), ?phase, "a thread that another server may take does not end");
+        }
         context.helpers.kill_lingering();
     }
 }

@@ -132,10 +132,14 @@ impl Copy {
         Ok(made)
     }
 
-    /// Loads the copy. While the storage is away it waits: another request would make a second copy.
+    /// Loads the copy. While the storage is away it waits: another request would make a second copy. A server that has lost its place gets
+    /// none before all of its threads have ended.
     async fn made(&self, services: &Context) -> Result<ReadThread, ThreadError> {
         loop {
             let wait = match self.read_copy(services).await {
+                Err(ThreadError::StoreUnavailable { why, .. }) if self.is_lost(services) => {
+                    return Err(ThreadError::ForkUnknown { id: self.from, why: why.reason });
+                }
                 Err(ThreadError::StoreUnavailable { why, .. }) => why.retry_after,
                 done @ (Ok(_) | Err(_)) => return done,
             };
@@ -144,6 +148,10 @@ impl Copy {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    fn is_lost(&self, services: &Context) -> bool {
+        services.registry.handle(self.id).is_some_and(|handle| handle.is_lost())
     }
 
     async fn read_copy(&self, services: &Context) -> Result<ReadThread, ThreadError> {

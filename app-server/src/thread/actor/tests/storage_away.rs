@@ -329,6 +329,24 @@ async fn a_copy_may_be_asked_for_again_if_it_was_not_made() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_copy_that_waits_for_its_load_ends_when_its_server_loses_all_threads() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    let mut client = bench.client();
+    bench.disk.hold_appends();
+    let (fork, copy) = client.ask_fork(ThreadForkParams::of(thread));
+    bench.pass(Duration::from_secs(1)).await;
+    bench.disk.stop_serving();
+    bench.disk.release_appends();
+    bench.pass(OUTAGE).await;
+    bench.services.registry.handle(copy).unwrap().lose();
+    assert_eq!(client.refusal(fork).await, "serverStops");
+    bench.gone(copy).await;
+    bench.disk.serve_again();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_move_that_the_storage_cannot_do_now_may_be_asked_for_again() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
