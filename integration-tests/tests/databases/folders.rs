@@ -102,7 +102,7 @@ async fn a_thread_whose_server_is_killed_goes_on_where_its_folder_is() -> Result
     let started = other.call::<ThreadStart>(in_folder()).await?;
     let thread = started.thread.id;
     assert_eq!(name(started.skein.and_then(|skein| skein.owner))?, "first", "it has fewer threads");
-    // Whoever takes the thread goes on with it.
+    // The turn goes on at the next server of the thread.
     let turn = other.start_turn(thread, "/ask Which one?").await?;
     other.next_request::<ItemToolRequestUserInput>().await?;
 
