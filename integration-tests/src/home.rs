@@ -1,6 +1,7 @@
 //! A real server on a fresh home: set up, started, killed, restarted, and stopped with no process left.
 
 mod database;
+mod edge;
 mod pid_one;
 mod server;
 mod setup;
@@ -14,10 +15,12 @@ use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use skein_protocol::extension::SkeinStatusResponse;
 use skein_protocol::ids::{ThreadId, TurnId};
 use tempfile::TempDir;
 
 use self::database::HomeDatabase;
+use self::edge::Seen;
 pub use self::pid_one::{PID_ONE, bring_in_an_orphan, can_be_pid_one};
 pub use self::server::Exit;
 use self::server::Server;
@@ -41,6 +44,8 @@ pub struct Home {
     setup: Setup,
     folder: TempDir,
     server: Server,
+    /// The home of the server that clients connect to, if it is another one.
+    edge: Option<Box<Home>>,
     /// The database of its threads, if the test run has one.
     database: Option<HomeDatabase>,
     histories: Option<Summary>,
@@ -117,6 +122,9 @@ impl Home {
         };
         if let Some(database) = &database {
             setup = setup.set("store.url", database.url());
+            if edge::is_wanted() && setup.may_have_an_edge() {
+                setup = setup.set("cluster.node_name", "owner");
+            }
         }
         let folder = tempfile::Builder::new().prefix("skein-test-").tempdir()?;
         // Same mode as the server uses; the server does not change the mode of an existing folder.
@@ -144,7 +152,23 @@ impl Home {
             }
         }
         let server = Server::start(&setup, folder.path()).await?;
-        Ok(Self { setup, folder, server, database, histories, finished: false })
+        let mut home = Self { setup, folder, server, edge: None, database, histories, finished: false };
+        home.start_edge().await?;
+        Ok(home)
+    }
+
+    /// Starts the second server of its database, if the test run wants one.
+    async fn start_edge(&mut self) -> anyhow::Result<()> {
+        if let Some(database) = &self.database
+            && self.setup.is_in_a_cluster()
+        {
+            let seen =
+                Seen { working: self.folder.path().to_owned(), database: database.folder().to_owned() };
+            let edge = Box::pin(Self::new(self.setup.for_edge(seen))).await?;
+            edge.until_line(&[edge::OBSERVES]).await?;
+            self.edge = Some(Box::new(edge));
+        }
+        Ok(())
     }
 
     /// The histories in the home before its server started.
@@ -162,7 +186,7 @@ impl Home {
 
     /// All addresses of the server, ports first.
     pub fn addresses(&self) -> &[String] {
-        &self.server.addresses
+        self.edge.as_deref().map_or(&self.server.addresses, Self::addresses)
     }
 
     /// Process id of the server.
@@ -243,6 +267,26 @@ impl Home {
         Client::ready(self.address()).await
     }
 
+    /// A client of the server with the threads, which counts what happens to them. It is that of [`Home::client`], unless a home of the
+    /// test run has two servers.
+    ///
+    /// # Errors
+    /// Fails if the server does not answer.
+    pub async fn client_at_owner(&self) -> anyhow::Result<Client> {
+        Client::ready(self.server.addresses.first().context("it has no address")?).await
+    }
+
+    /// The state of the server with the threads.
+    ///
+    /// # Errors
+    /// Fails if the server does not answer.
+    pub async fn status(&self) -> anyhow::Result<SkeinStatusResponse> {
+        let mut client = self.client_at_owner().await?;
+        let status = client.status().await?;
+        client.close().await?;
+        Ok(status)
+    }
+
     /// Several connected, initialised clients.
     ///
     /// # Errors
@@ -306,6 +350,9 @@ impl Home {
         let _ = self.family();
         self.signal(Signal::SIGKILL)?;
         self.exited(PATIENCE).await?;
+        if let Some(edge) = self.edge.as_mut().filter(|edge| !edge.server.has_ended()) {
+            Box::pin(edge.kill()).await?;
+        }
         Ok(())
     }
 
@@ -335,6 +382,9 @@ impl Home {
     /// # Errors
     /// Fails if the server does not exit, or not with 0.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(edge) = self.edge.as_mut().filter(|edge| !edge.server.has_ended()) {
+            Box::pin(edge.stop()).await?;
+        }
         self.signal(Signal::SIGTERM)?;
         let exit = self.exited(PATIENCE).await?;
         ensure!(exit == Exit::Code(0), "the server has ended with {exit:?}");
@@ -347,6 +397,11 @@ impl Home {
     /// Fails if the server does not start.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         self.server = Server::start(&self.setup, self.folder.path()).await?;
+        if let Some(edge) = &mut self.edge {
+            let before = edge.log()?.matches(edge::OBSERVES).count();
+            Box::pin(edge.start_again()).await?;
+            edge.until_logged(edge::OBSERVES, before + 1, PATIENCE).await?;
+        }
         Ok(())
     }
 
@@ -406,6 +461,9 @@ impl Home {
     }
 
     async fn end(&mut self) -> anyhow::Result<()> {
+        if let Some(edge) = &mut self.edge {
+            Box::pin(edge.end()).await?;
+        }
         if !self.server.has_ended() {
             self.stop().await?;
             let left = self.family();

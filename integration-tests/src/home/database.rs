@@ -1,7 +1,7 @@
 //! The database of a test's server, where the whole suite runs against PostgreSQL (`scripts/test --store postgres`).
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use tokio::process::Command;
@@ -40,6 +40,11 @@ impl HomeDatabase {
     /// Its address for a server, whose role may only read and write rows.
     pub(super) fn url(&self) -> String {
         format!("postgres://rows@/{}?host={}", self.name, self.folder.display())
+    }
+
+    /// The folder of its socket.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Removes it: each takes as much of the disk as an empty cluster.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::{Setup, pid_one};
+use super::{Setup, edge, pid_one};
 use crate::users::OpenProgram;
 use crate::{paths, process};
 
@@ -35,7 +35,12 @@ pub(super) struct Server {
 }
 
 /// The command for the server. The server's environment has the tag of this test; its parents' has not.
-fn command(setup: &Setup, skein: &Path) -> anyhow::Result<Command> {
+fn command(setup: &Setup, folder: &Path, skein: &Path) -> anyhow::Result<Command> {
+    if let Some(seen) = &setup.edge {
+        let mut command = edge::server(seen, folder, skein);
+        command.env(process::TAG, &setup.tag);
+        return Ok(command);
+    }
     if setup.pid_one {
         let [first, rest @ ..] = &pid_one::server(&setup.tag)?[..] else { bail!("no program") };
         let mut command = Command::new(first);
@@ -79,7 +84,7 @@ impl Server {
         let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
         let program = setup.program.clone().map_or_else(paths::skein, Ok)?;
         let opened = setup.user.map(|_| OpenProgram::open(&program)).transpose()?;
-        let mut command = command(setup, &opened.as_ref().map_or(program, OpenProgram::path))?;
+        let mut command = command(setup, folder, &opened.as_ref().map_or(program, OpenProgram::path))?;
         command
             .args(["serve", "--test-fences", "--home"])
             .arg(folder.join("home"))
@@ -89,7 +94,7 @@ impl Server {
             .env_remove("ANTHROPIC_API_KEY")
             .env_remove("OPENAI_API_KEY")
             .envs(&setup.env)
-            .current_dir(folder)
+            .current_dir(setup.edge.as_ref().map_or(folder, |seen| &seen.working))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use uuid::Uuid;
 
 use super::Home;
+use super::edge::Seen;
 use crate::client::Client;
 use crate::fixture::Size;
 use crate::{paths, process};
@@ -24,6 +25,10 @@ pub struct Setup {
     pub(super) left: Option<&'static [u8]>,
     /// Whether its threads are in files also where the test run has a database.
     in_files: bool,
+    /// Whether it is the only server of its database also where the test run has two.
+    alone: bool,
+    /// Set for the second server of a home's database.
+    pub(super) edge: Option<Seen>,
     /// Whether the server is PID 1 of a namespace.
     pub(super) pid_one: bool,
     /// The user who runs the server and owns the home; none means that of the test.
@@ -60,6 +65,8 @@ impl Default for Setup {
             histories: None,
             left: None,
             in_files: false,
+            alone: false,
+            edge: None,
             pid_one: false,
             user: None,
             program: None,
@@ -99,6 +106,12 @@ impl Setup {
     /// Keeps the threads in files also where others of the test run are in a database.
     pub fn in_files(mut self) -> Self {
         self.in_files = true;
+        self
+    }
+
+    /// Starts one server also where the test run has two: for tests that look at the connections of a server.
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -190,6 +203,26 @@ impl Setup {
     /// database is set.
     pub(super) fn may_use_a_database(&self) -> bool {
         !self.in_files && self.histories.is_none() && self.left.is_none() && !self.has_database()
+    }
+
+    /// Whether the server's database may have a second server. A test that gives the server an address, a user or a limit is about that
+    /// server.
+    pub(super) fn may_have_an_edge(&self) -> bool {
+        let is_plain = self.listen == Self::default().listen && self.arguments.is_empty();
+        let is_free = !self.pid_one && self.user.is_none() && self.program.is_none();
+        let has_no_limit = self.soft_files.is_none() && self.hard_files.is_none();
+        !self.alone && is_plain && is_free && has_no_limit
+    }
+
+    /// The setup of the second server. Its helpers would have the tag of this one.
+    pub(super) fn for_edge(&self, seen: Seen) -> Self {
+        let tag = Uuid::now_v7().simple().to_string();
+        Self { edge: Some(seen), tag, ..self.clone() }.set("cluster.node_name", "edge")
+    }
+
+    /// Whether the server's database may have other servers.
+    pub(super) fn is_in_a_cluster(&self) -> bool {
+        self.settings.contains_key("cluster")
     }
 
     pub(super) fn has_database(&self) -> bool {

@@ -29,6 +29,11 @@ async fn is_asked(client: &mut Client, thread: ThreadId) -> Result<()> {
     Ok(())
 }
 
+/// A server whose settings the client writes: each server has a file of its own.
+async fn with_settings() -> Result<(Home, Client)> {
+    Home::setup().alone().helper(Helper::named("helper")?).start_with_client().await
+}
+
 #[tokio::test]
 async fn a_session_permission_lasts_until_the_unload() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
@@ -66,8 +71,10 @@ async fn a_session_permission_ends_with_an_unload_despite_a_resume_during_it() -
 
 #[tokio::test]
 async fn a_session_permission_does_not_cover_another_program_of_the_same_name() -> Result<()> {
-    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
-    let client = &mut clients[0];
+    let (home, mut first) = with_settings().await?;
+    let client = &mut first;
+    let thread = client.start_thread_with("words").await?;
+    let turn = client.start_turn(thread, DESTROY).await?;
     let (id, _) = client.helper_question().await?;
     allow(client, &id).await?;
     client.turn_end(&turn).await?;
@@ -127,8 +134,10 @@ const APPROVED: &str = "[mcp_servers.helper.tools.destroy]\napproval_mode = \"ap
 
 #[tokio::test]
 async fn a_lasting_permission_is_in_the_settings_and_can_be_revoked_there() -> Result<()> {
-    let (mut home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
-    let client = &mut clients[0];
+    let (mut home, mut first) = with_settings().await?;
+    let client = &mut first;
+    let thread = client.start_thread_with("words").await?;
+    let turn = client.start_turn(thread, DESTROY).await?;
     let mut other = home.client().await?;
     let beside = other.start_thread_with("words").await?;
     let waits = other.start_turn(beside, DESTROY).await?;
@@ -143,7 +152,7 @@ async fn a_lasting_permission_is_in_the_settings_and_can_be_revoked_there() -> R
     assert_eq!(other.reply_text(&waits)?.as_deref(), Some("done 1"));
     assert!(settings(&home)?.contains(APPROVED), "{}", settings(&home)?);
     assert_eq!(client.say(thread, DESTROY).await?, "done 2");
-    drop((other, clients));
+    drop((other, first));
     home.restart().await?;
     let mut client = home.client().await?;
     client.resume(thread).await?;

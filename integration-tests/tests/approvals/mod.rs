@@ -135,7 +135,7 @@ async fn parallel_calls_get_one_question_each_and_do_not_wait_for_each_other() -
             |item| matches!(&item.item.body, ThreadItemBody::McpToolCall(call) if call.tool == "change"),
         )
         .await?;
-    assert_eq!(client.status().await?.turns.running, 1, "the other question is still open");
+    assert_eq!(home.status().await?.turns.running, 1, "the other question is still open");
     decide(&mut client, second, Action::Decline).await?;
     client.turn_end(&turn).await?;
     let reply = client.reply_text(&turn)?.unwrap_or_default();

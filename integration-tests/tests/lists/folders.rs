@@ -11,7 +11,8 @@ use skein_protocol::thread::{ThreadListCwdFilter, ThreadListParams, ThreadStartP
 
 #[tokio::test]
 async fn a_folder_is_the_same_with_slashes_dots_and_links() -> Result<()> {
-    let (home, mut client) = Home::with_client().await?;
+    // The server that is asked looks at the folders.
+    let (home, mut client) = Home::setup().alone().start_with_client().await?;
     let root = home.beside().canonicalize()?;
     let at = |name: &str| format!("{}/{name}", root.display());
     std::fs::create_dir_all(at("sub2"))?;

@@ -42,9 +42,10 @@ async fn naming_an_unloaded_thread_starts_no_helper_and_leaves_it_unloaded() -> 
     let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     client.unload(thread, false).await?;
-    let before = client.status().await?.helpers.started_total;
+    let mut control = home.client_at_owner().await?;
+    let before = control.status().await?.helpers.started_total;
     client.call::<ThreadNameSet>(name(thread, "Later")).await?;
-    let status = client.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
+    let status = control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
     assert_eq!(status.helpers.started_total, before);
     assert_eq!(listed(&mut client, thread).await?.name.as_deref(), Some("Later"));
     assert_eq!(client.read_thread(thread).await?.name.as_deref(), Some("Later"));

@@ -63,7 +63,7 @@ async fn an_answer_after_the_end_of_its_turn_has_no_effect() -> Result<()> {
     client.answer_request::<Question>(&late, &user_answer(&params.questions[0].id, "late")).await?;
     client.refuse_request(&late, "late, too").await?;
     client.quiesce().await?;
-    assert_eq!(client.status().await?.turns.running, 1, "the new question waits for its own answer");
+    assert_eq!(home.status().await?.turns.running, 1, "the new question waits for its own answer");
     client.answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "in time")).await?;
     client.turn_end(&again).await?;
     assert_eq!(client.reply_text(&again)?.as_deref(), Some("in time"));
@@ -93,7 +93,7 @@ async fn a_question_from_before_a_kill_is_answered_after_it_and_an_old_one_is_no
     let client = window.client()?;
     client.answer_request::<Question>(&old, &user_answer(&name, "yes to the old one, again")).await?;
     client.quiesce().await?;
-    assert_eq!(client.status().await?.turns.running, 1, "the new question waits");
+    assert_eq!(home.status().await?.turns.running, 1, "the new question waits");
     window.answer("yes to the new one").await?;
     until_end(&mut window, &turn).await?;
     assert_eq!(window.view.last_text().as_deref(), Some("yes to the new one"));
@@ -135,7 +135,7 @@ async fn an_answer_for_another_thread_has_no_effect() -> Result<()> {
         let client = window.client()?;
         client.answer_request::<Question>(id, &user_answer(name, "not mine")).await?;
         client.quiesce().await?;
-        assert_eq!(client.status().await?.turns.running, 2, "both questions wait");
+        assert_eq!(home.status().await?.turns.running, 2, "both questions wait");
     }
     for (window, turn) in windows.iter_mut().zip(&turns) {
         window.answer("mine").await?;

@@ -51,7 +51,8 @@ async fn two_that_wait(home: &Home) -> Result<(ThreadId, ThreadId)> {
 #[tokio::test]
 async fn questions_of_parked_threads_are_listed_after_a_restart_and_answered_without_a_resume() -> Result<()>
 {
-    let setup = Home::setup().set("orphans.pending_grace", "0s").helper(Helper::named("helper")?);
+    // Its threads are loaded where they are answered.
+    let setup = Home::setup().alone().set("orphans.pending_grace", "0s").helper(Helper::named("helper")?);
     let (mut home, mut control) = setup.start_with_client().await?;
     let (words, approval) = two_that_wait(&home).await?;
     home.until_drained(PATIENCE).await?;

@@ -65,7 +65,7 @@ async fn an_answer_from_a_client_without_the_question_does_not_count() -> Result
         // A later request on the same connection: the owner has handled the answer by then.
         client.quiesce().await?;
     }
-    assert_eq!(clients[0].status().await?.turns.running, 1, "the question still waits");
+    assert_eq!(home.status().await?.turns.running, 1, "the question still waits");
     clients[0].answer_request::<Question>(&id, &user_answer(&params.questions[0].id, "the real one")).await?;
     clients[0].turn_end(&turn).await?;
     assert_eq!(clients[0].reply_text(&turn)?.as_deref(), Some("the real one"));
@@ -94,7 +94,7 @@ async fn errors_resolve_a_question_only_from_all_clients() -> Result<()> {
     clients[1].next_request::<Question>().await?;
     clients[0].refuse_request(&id, "cannot show it").await?;
     clients[0].quiesce().await?;
-    assert_eq!(clients[0].status().await?.turns.running, 1, "the other client may still answer");
+    assert_eq!(home.status().await?.turns.running, 1, "the other client may still answer");
     clients[1].refuse_request(&id, "neither can I").await?;
     clients[1].resolved(&id).await?;
     let end = clients[0].turn_end(&turn).await?;

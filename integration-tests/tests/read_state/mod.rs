@@ -75,7 +75,8 @@ async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
 
 #[tokio::test]
 async fn settings_written_by_a_client_are_in_the_file_and_in_force() -> Result<()> {
-    let (home, mut client) = Home::setup().set("unload.grace", "1h").start_with_client().await?;
+    // Each server has a file of its own.
+    let (home, mut client) = Home::setup().alone().set("unload.grace", "1h").start_with_client().await?;
     let read = json!({ "includeLayers": true });
     let before = client.call::<ConfigRead>(serde_json::from_value(read.clone())?).await?;
     let version = before.layers.unwrap_or_default()[0].version.clone();
@@ -110,7 +111,7 @@ async fn settings_written_by_a_client_are_in_the_file_and_in_force() -> Result<(
 
 #[tokio::test]
 async fn a_write_detects_changes_that_are_not_shown() -> Result<()> {
-    let (home, mut client) = Home::setup().set("key", "s3cret").start_with_client().await?;
+    let (home, mut client) = Home::setup().alone().set("key", "s3cret").start_with_client().await?;
     let file = home.path().join("config.toml");
     let set = |version: &str| {
         let set = json!({ "keyPath": "trash.keep", "mergeStrategy": "replace", "value": "2h", "expectedVersion": version });

@@ -16,7 +16,8 @@ async fn comes_back_from(window: &mut Window, at: (EventSeq, Epoch), home: &Home
 
 #[tokio::test]
 async fn a_client_with_an_old_number_or_another_epoch_gets_a_full_snapshot() -> Result<()> {
-    let (home, mut control) = Home::setup().set("limits.replay", 12).start_with_client().await?;
+    let home = Home::setup().set("limits.replay", 12).start().await?;
+    let mut control = home.client_at_owner().await?;
     let mut witness = Window::start(Kind::Numbered, home.address()).await?;
     let thread = witness.thread();
     let first = witness.start_turn("first words").await?;

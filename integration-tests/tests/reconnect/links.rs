@@ -38,7 +38,7 @@ async fn a_stalled_link_delays_nobody_else_and_catches_up() -> Result<()> {
     let last = near.view.turns.last().context("a turn")?.id.clone();
     until_end(&mut far, &last).await?;
     far.view.same_as(&near.view)?;
-    let mut control = home.client().await?;
+    let mut control = home.client_at_owner().await?;
     assert_eq!(control.status().await?.refusals.slow_clients, 0);
     drop((near, far, link));
     ends_drained(&home, &mut control).await?;
@@ -49,7 +49,7 @@ async fn a_stalled_link_delays_nobody_else_and_catches_up() -> Result<()> {
 async fn a_link_stalled_too_long_is_closed_with_1013_and_resumes_by_number() -> Result<()> {
     let home = Home::setup().set("limits.outbox_bytes", 64 * 1024).start().await?;
     let (mut near, link, mut far) = shown_twice(&home, Kind::Numbered).await?;
-    let mut control = home.client().await?;
+    let mut control = home.client_at_owner().await?;
     link.set(Flow::Stalled);
     // Until the server gives up the client that does not read; the other client receives everything
     // meanwhile.
@@ -100,7 +100,7 @@ async fn a_trickle_works_both_ways() -> Result<()> {
     until_end(&mut far, &turn).await?;
     until_end(&mut near, &turn).await?;
     far.view.same_as(&near.view)?;
-    let mut control = home.client().await?;
+    let mut control = home.client_at_owner().await?;
     drop((near, far, link));
     ends_drained(&home, &mut control).await?;
     home.finish().await
@@ -129,7 +129,7 @@ async fn a_link_that_is_cut_repeatedly_loses_nothing() -> Result<()> {
         }
         far.view.same_as(&near.view)?;
     }
-    let mut control = home.client().await?;
+    let mut control = home.client_at_owner().await?;
     ends_drained(&home, &mut control).await?;
     home.finish().await
 }

@@ -187,7 +187,7 @@ impl Stage {
     async fn new() -> Result<Self> {
         let setup = Home::setup().helper(Helper::named("helper")?).set("durability", "process");
         let home = setup.start().await?;
-        let control = home.client().await?;
+        let control = home.client_at_owner().await?;
         let mut witness = Window::start(KINDS[WITNESS], home.address()).await?;
         let thread = witness.thread();
         // From now on the thread is on disk.
@@ -240,7 +240,7 @@ impl Stage {
         try_join_all(there.map(|window| window.receive_some(after, |view| stops(view, turn)))).await?;
         self.home.kill().await?;
         self.home.start_again().await?;
-        self.control = self.home.client().await?;
+        self.control = self.home.client_at_owner().await?;
         for window in &mut self.windows {
             window.leave(Leave::Drop).await?;
             window.come_back(self.home.address()).await?;

@@ -38,7 +38,8 @@ async fn reload(page: &mut Window, home: &Home, number: usize) -> Result<()> {
 #[tokio::test]
 async fn two_hundred_reloads_of_a_running_turn_lose_nothing() -> Result<()> {
     let setup = Home::setup().helper(Helper::named("helper")?).set("durability", "process");
-    let (home, mut control) = setup.start_with_client().await?;
+    let home = setup.start().await?;
+    let mut control = home.client_at_owner().await?;
     let mut witness = Window::start(Kind::Numbered, home.address()).await?;
     let thread = witness.thread();
     let words = witness.start_turn("/tool helper pid").await?;
@@ -78,7 +79,8 @@ async fn two_hundred_reloads_of_a_running_turn_lose_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn reloads_of_the_only_page_keep_its_turn_running() -> Result<()> {
-    let (home, mut control) = Home::with_client().await?;
+    let home = Home::start().await?;
+    let mut control = home.client_at_owner().await?;
     let mut page = Window::start(Kind::Numbered, home.address()).await?;
     let thread = page.thread();
     let turn = page.start_turn(&format!("/stream {DELTAS} 8 {PER_SECOND}")).await?;
@@ -119,7 +121,7 @@ async fn an_interrupted_message_keeps_all_but_the_last_second_before_a_kill() ->
     let kept = whole_and_once(&numbered.view.last_text().context("the agent's words")?)?;
     ensure!(kept + 200 >= shown, "{shown} pieces were shown, {kept} are kept");
     ensure!(numbered.view.gaps == 0, "the history continues");
-    let mut control = home.client().await?;
+    let mut control = home.client_at_owner().await?;
     drop((numbered, plain));
     ends_drained(&home, &mut control).await?;
     home.finish().await

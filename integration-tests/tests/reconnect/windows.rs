@@ -102,7 +102,8 @@ impl Crowd {
 #[tokio::test]
 async fn twenty_windows_that_die_at_random_do_not_disturb_the_others() -> Result<()> {
     let setup = Home::setup().in_files().helper(Helper::named("helper")?).set("durability", "process");
-    let (home, mut control) = setup.start_with_client().await?;
+    let home = setup.start().await?;
+    let mut control = home.client_at_owner().await?;
     control.status().await?;
     let before = descriptors_at_rest(&home, &mut control).await?;
     let mut crowd = Crowd::gather(&home, Seed::from_environment()).await?;

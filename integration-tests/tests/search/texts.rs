@@ -157,7 +157,9 @@ async fn pages_are_complete_with_the_index() -> Result<()> {
 
 #[tokio::test]
 async fn searches_find_the_same_after_a_kill_with_any_remains_of_the_index() -> Result<()> {
-    let (mut home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
+    // The index is in the home of the server that searches.
+    let setup = Home::setup().alone().set("durability", "process");
+    let (mut home, mut client) = setup.start_with_client().await?;
     let mut threads = talked(&mut client, 12).await?;
     for round in 0..8 {
         // The first search of this server starts the index; the kill comes during its work, or later.

@@ -27,7 +27,7 @@ fn file(name: &str) -> PathBuf {
 
 /// A server with the scripted model.
 async fn scripted() -> Result<Home> {
-    let home = Home::setup().helper(Helper::named("helper")?).set("model_provider", "scripted");
+    let home = Home::setup().alone().helper(Helper::named("helper")?).set("model_provider", "scripted");
     let home = home.set("model", "scenario.toml").start().await?;
     std::fs::write(home.path().join("scenario.toml"), SCENARIO)?;
     Ok(home)

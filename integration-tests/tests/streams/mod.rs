@@ -60,7 +60,7 @@ async fn a_server_on_standard_streams_ends_with_its_input_and_leaves_no_process(
 #[tokio::test]
 async fn a_bridge_ends_only_the_work_of_its_own_user() -> Result<()> {
     let (home, mut other) =
-        Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start_with_client().await?;
+        Home::setup().alone().helper(Helper::with("helper", &["--stubborn"])?).start_with_client().await?;
     let other_thread = other.start_thread_with("words").await?;
     other.start_turn(other_thread, "/stream 1000000 8 100").await?;
     let mut streams = Streams::start(&home.path()).await?;

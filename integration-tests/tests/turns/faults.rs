@@ -16,7 +16,7 @@ async fn a_panicking_turn_fails_and_other_turns_continue() -> Result<()> {
     let failed = client.turn(thread, "/panic").await?;
     assert_eq!(failed.status, TurnStatus::Failed);
     assert!(failed.error.is_some_and(|error| error.message.contains("broke off")));
-    assert_eq!(client.status().await?.panics_total, 1);
+    assert_eq!(home.status().await?.panics_total, 1);
     assert_eq!(
         client.turn(thread, "/tool helper pid").await?.status,
         TurnStatus::Completed,

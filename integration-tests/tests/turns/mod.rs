@@ -30,7 +30,7 @@ async fn the_answer_to_a_turn_always_precedes_its_first_notification() -> Result
         let first = &client.record()[from];
         assert!(first.method().is_none(), "turn {number} begins with {}", first.text);
     }
-    let status = client.status().await?;
+    let status = home.status().await?;
     assert_eq!((status.turns.started_total, status.turns.completed_total), (1_000, 1_000));
     home.finish().await
 }
