@@ -29,7 +29,7 @@ async fn texts_of(window: &mut Window) -> Result<Vec<String>> {
 async fn a_message_with_a_lost_answer_is_taken_once() -> Result<()> {
     let home = Home::start().await?;
     let mut window = Window::start(Kind::Numbered, home.address()).await?;
-    let mut control = home.client().await?;
+    let mut control = home.client_at_owner().await?;
     let first = send(&mut window, "m0", "the first").await?;
     window.until("the first turn", |view| view.has_ended(&first)).await?;
     for round in 1..20 {
@@ -47,6 +47,25 @@ async fn a_message_with_a_lost_answer_is_taken_once() -> Result<()> {
         ["the first".to_owned()].into_iter().chain((1..20).map(|round| format!("text {round}"))).collect();
     assert_eq!(texts_of(&mut window).await?, texts);
     assert_eq!(control.status().await?.turns.started_total, 20);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_message_with_a_lost_answer_is_taken_once_beside_many_others() -> Result<()> {
+    let home = Home::start().await?;
+    let mut window = Window::start(Kind::Numbered, home.address()).await?;
+    let thread = window.thread();
+    let turn = send(&mut window, "mine", "the first").await?;
+    window.until("the first turn", |view| view.has_ended(&turn)).await?;
+    window.leave(Leave::Drop).await?;
+    let mut others = home.client().await?;
+    others.resume(thread).await?;
+    for number in 0..100 {
+        let started = others.call::<TurnStart>(message(thread, &format!("m{number}"), "another")).await?;
+        others.turn_end(&started.turn.id).await?;
+    }
+    window.come_back(home.address()).await?;
+    assert_eq!(send(&mut window, "mine", "the first").await?, turn);
     home.finish().await
 }
 
@@ -72,11 +91,7 @@ async fn a_message_taken_before_a_kill_is_not_taken_again() -> Result<()> {
     assert_eq!(texts_of(&mut window).await?, ["words", "/stream 100000 8 100"]);
     let next = send(&mut window, "next", "and on").await?;
     window.until("the next turn", |view| view.has_ended(&next)).await?;
-    assert_eq!(
-        window.client()?.status().await?.turns.started_total,
-        1,
-        "only the turns of this server count"
-    );
+    assert_eq!(home.status().await?.turns.started_total, 1, "only the turns of this server count");
     home.finish().await
 }
 

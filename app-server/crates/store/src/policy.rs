@@ -22,8 +22,9 @@ pub const READ_BLOCK: usize = 64 * 1024;
 pub(crate) const LISTING_LOOKS: usize = 8;
 /// Characters of the first user message that a list shows. Origin: guess; more than any list shows.
 pub(crate) const PREVIEW_CHARS: usize = 1_000;
-/// User messages of a thread whose client ids are remembered. Origin: design.
-pub(crate) const REMEMBERED_MESSAGES: usize = 64;
+/// User messages of a thread whose client ids are remembered, as far as their turns fit into the memory of a load. Origin: a dozen
+/// programs send a thread 13 messages a second, and a client repeats its own after a minute at most.
+pub(crate) const REMEMBERED_MESSAGES: usize = 1_024;
 /// The ids of questions that a server may give out. Origin: a model that asks ten times a second needs a day for them; the
 /// clock passes them in 17 minutes.
 pub(crate) const QUESTION_IDS: i64 = 1_000_000;

@@ -266,7 +266,7 @@ impl History {
             self.preview = Some(items::preview(content));
         }
         if let Some(client_id) = client_id {
-            self.messages.settings_source(turn, content, client_id);
+            self.messages.note(turn, content, client_id);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The newest user messages that carry a client id, so that a resent message starts no second turn. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use sha2::{Digest, Sha256};
 use skein_protocol::ids::TurnId;
@@ -25,7 +25,8 @@ pub(super) struct SentMessage {
 }
 
 impl SentMessages {
-    pub(crate) fn settings_source(&mut self, turn: &TurnId, input: &[UserInput], client_id: &str) {
+    /// Notes a message of this turn, unless it is there.
+    pub(crate) fn note(&mut self, turn: &TurnId, input: &[UserInput], client_id: &str) {
         let (client_id, input) = (client_id.to_owned(), digest(input));
         if let Some(there) = self.0.iter_mut().rev().find(|there| there.is(&client_id, input)) {
             if there.unsaved && there.turn != *turn {
@@ -68,7 +69,7 @@ impl SentMessages {
             if let ThreadItemBody::UserMessage(message) = &item.body
                 && let Some(client_id) = &message.client_id
             {
-                self.settings_source(turn, &message.content, client_id);
+                self.note(turn, &message.content, client_id);
             }
         }
         if held.unsaved {
@@ -92,7 +93,7 @@ impl SentMessage {
 }
 
 impl History {
-    /// The turn that answered the user message with this client id and input, among the last 64. None if that turn
+    /// The turn that answered the user message with this client id and input, among the newest ones. None if that turn
     /// failed because the disk refused it.
     pub fn seen_message(&self, client_id: &str, input: &[UserInput]) -> Option<&TurnId> {
         self.messages.find(client_id, input).filter(|message| !message.unsaved).map(|message| &message.turn)
@@ -104,12 +105,12 @@ impl History {
         let mut messages = SentMessages::default();
         let own = self.turns.iter().filter(|held| !self.was_copied(held));
         own.for_each(|held| messages.take(held));
-        while let Some(older) = self.messages.0.pop_back()
-            && messages.0.len() < policy::REMEMBERED_MESSAGES
-        {
-            if !messages.0.iter().any(|message| message.is(&older.client_id, older.input)) {
-                messages.0.push_front(older);
-            }
+        let known: HashSet<(String, [u8; 32])> =
+            messages.0.iter().map(|message| (message.client_id.clone(), message.input)).collect();
+        let older = std::mem::take(&mut self.messages.0).into_iter().rev();
+        let older = older.filter(|older| !known.contains(&(older.client_id.clone(), older.input)));
+        for message in older.take(policy::REMEMBERED_MESSAGES.saturating_sub(messages.0.len())) {
+            messages.0.push_front(message);
         }
         self.messages = messages;
     }

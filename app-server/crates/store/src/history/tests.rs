@@ -226,9 +226,10 @@ fn an_interrupted_turn_keeps_its_text_so_far() {
 }
 
 #[test]
-fn the_last_64_messages_are_remembered() {
+fn the_newest_messages_are_remembered() {
+    let count = crate::policy::REMEMBERED_MESSAGES + 6;
     let mut bodies = vec![created()];
-    for n in 0..70 {
+    for n in 0..count {
         bodies.push(turn_started(&format!("t{n}"), "x", Some(&format!("c{n}"))));
         bodies.push(turn_completed(&format!("t{n}"), TurnStatus::Completed));
     }
@@ -236,7 +237,8 @@ fn the_last_64_messages_are_remembered() {
     let x = [UserInput::text("x")];
     assert_eq!(history.seen_message("c5", &x), None);
     assert_eq!(history.seen_message("c6", &x), Some(&"t6".into()));
-    assert_eq!(history.seen_message("c69", &x), Some(&"t69".into()));
+    let last = count - 1;
+    assert_eq!(history.seen_message(&format!("c{last}"), &x), Some(&TurnId::from(format!("t{last}"))));
 }
 
 #[test]
