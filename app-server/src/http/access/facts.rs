@@ -42,8 +42,10 @@ pub(super) async fn gather(
         return Gathered { facts: nobody(), uid: None };
     }
     let services = &web.services;
-    let credential =
-        head.credential.as_ref().map(|secret| services.credentials.check(secret.expose()).map_err(wrong));
+    let credential = match &head.credential {
+        Some(secret) => Some(services.credentials.find(secret.expose()).await.map_err(wrong)),
+        None => None,
+    };
     let asks = asks_for_user(rules, need, head);
     let peer = visitor.peer().clone();
     // Helpers are few; without one, nothing of theirs is read.

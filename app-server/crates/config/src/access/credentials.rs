@@ -4,6 +4,7 @@
 //! never replaces a newer one.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,10 @@ pub struct Credentials {
     state: Mutex<CredentialState>,
     /// The holder of the permit reads or writes the store.
     turn: Semaphore,
+    /// Reads of the store that have begun.
+    reads: AtomicU64,
+    /// The number of the last one that succeeded.
+    last_read: AtomicU64,
     /// The content of the store, as this process knows it.
     saved: Mutex<SavedCredentials>,
     /// Notified when a credential ends.
@@ -166,6 +171,8 @@ impl Credentials {
             ws_auth: None,
             state: Mutex::default(),
             turn: Semaphore::new(1),
+            reads: AtomicU64::new(0),
+            last_read: AtomicU64::new(0),
             saved: Mutex::default(),
             ended: Notify::new(),
             unsaved: Notify::new(),
@@ -291,6 +298,21 @@ impl Credentials {
         }
     }
 
+    /// As [`Self::check`], for a credential that another server may have made a moment ago: looks into the store for one that is unknown.
+    ///
+    /// # Errors
+    /// [`CredentialRefusal`].
+    pub async fn find(&self, secret: &str) -> Result<Grant, CredentialRefusal> {
+        match self.check(secret) {
+            Err(CredentialRefusal::Unknown) => {}
+            checked => return checked,
+        }
+        if let Err(error) = self.receive().await {
+            tracing::debug!(%error, "an unknown credential cannot be looked for in the database");
+        }
+        self.check(secret)
+    }
+
     /// Records a use of a credential, which extends a session.
     pub fn record_use(&self, id: Uuid) {
         let now = self.now();
@@ -399,11 +421,17 @@ impl Credentials {
         }
     }
 
-    /// Takes over what others have changed in the store.
+    /// Takes over what others have changed in the store before the call. One read serves all callers that wait for it.
     async fn receive(&self) -> Result<(), AccessError> {
+        let before = self.reads.load(Ordering::Relaxed);
         // Nobody closes the semaphore.
         let _turn = self.turn.acquire().await.ok();
+        if self.last_read.load(Ordering::Relaxed) > before {
+            return Ok(());
+        }
+        let number = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
         let CredentialNews { records, is_all } = self.store.read().await?;
+        self.last_read.store(number, Ordering::Relaxed);
         let now = self.now();
         let mut state = self.current(now);
         let before = state.revision;

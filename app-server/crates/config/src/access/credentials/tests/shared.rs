@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::*;
@@ -158,6 +159,23 @@ async fn a_token_of_one_server_is_good_at_the_other_and_ends_at_both() {
     assert_eq!(waits.await, CredentialEnd::Revoked);
     assert_eq!(servers.other.check(secret.expose()), Err(CredentialRefusal::Revoked));
     servers.finish().await;
+}
+
+#[tokio::test]
+async fn a_new_token_of_one_server_is_good_at_another_that_does_not_know_it_yet() {
+    let table = Arc::new(SharedTable::default());
+    let (one, other) = (table.server().await, table.server().await);
+    let secret = add(&one, "ci").await;
+    assert_eq!(other.check(secret.expose()), Err(CredentialRefusal::Unknown));
+    table.is_away.store(true, Ordering::Relaxed);
+    assert_eq!(other.find(secret.expose()).await.err(), Some(CredentialRefusal::Unknown));
+    table.is_away.store(false, Ordering::Relaxed);
+    let reads = other.reads.load(Ordering::Relaxed);
+    let found = join_all((0..10).map(|_| other.find(secret.expose()))).await;
+    assert!(found.iter().all(Result::is_ok));
+    assert!(other.reads.load(Ordering::Relaxed) - reads <= 2, "one read serves all that wait");
+    let unknown = Secret::generate_token().unwrap();
+    assert_eq!(other.find(unknown.expose()).await.err(), Some(CredentialRefusal::Unknown));
 }
 
 #[tokio::test(start_paused = true)]
