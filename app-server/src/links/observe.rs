@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use skein_base::clock::Clock;
 use skein_postgres::standing::Neighbour;
 use skein_protocol::ids::ThreadId;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use super::Links;
 use super::dial::{self, LinkError, PeerSocket};
 use super::frames::{self, HelloEnd, ObserverOpening, ObserverPlace, PeerAnswer};
-use super::peers::UnansweredQuestions;
+use super::peers::{AskedPeer, UnansweredQuestions};
 use crate::outbox::CloseReason;
 use crate::policy;
 use crate::thread::Context;
@@ -105,6 +106,7 @@ impl Observer {
         let (mut socket, first) = dial::dial(&self.links, &self.neighbour, hello).await?;
         let opened = frames::numbered::<ObserverOpening>(&first).map_err(std::io::Error::from)?;
         let (newest, Some(opening)) = opened else { return Err(LinkError::Ended) };
+        let questions = self.links.questions.open(self.neighbour.node);
         tracing::info!(name = self.neighbour.name, "another server is observed");
         self.links.note_reached(self.neighbour.node);
         let start: Uuid = opening.epoch.parse().map_err(|_| LinkError::Ended)?;
@@ -123,12 +125,16 @@ impl Observer {
             None => self.context.subscribers.forget_catalog(),
         }
         self.links.see(&opening.epoch, newest);
-        self.follow(&mut socket, (&opening.epoch, start)).await
+        self.follow(&mut socket, (&opening.epoch, start), questions).await
     }
 
-    /// Takes in what the other server announces and answers, until the link ends.
-    async fn follow(&self, socket: &mut PeerSocket, (epoch, start): (&str, Uuid)) -> Result<(), LinkError> {
-        let mut questions = self.links.questions.open(self.neighbour.node);
+    /// Takes in what the other server announces and answers, and asks it these questions, until the link ends.
+    async fn follow(
+        &self,
+        socket: &mut PeerSocket,
+        (epoch, start): (&str, Uuid),
+        mut questions: mpsc::Receiver<AskedPeer>,
+    ) -> Result<(), LinkError> {
         let mut unanswered = UnansweredQuestions::default();
         let mut silent_at = Clock.now() + policy::OBSERVER_SILENCE;
         loop {

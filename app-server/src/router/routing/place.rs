@@ -17,7 +17,7 @@ use crate::relay::asked::RequestKind;
 /// A request that loads a thread.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 pub(in crate::router) struct LoadRequest {
-    /// The folder that it names; without one, a thread that exists has one.
+    /// The folder that it names; without one, that of a thread that exists, or the server's.
     cwd: Option<String>,
     /// Whether the thread ends with its last subscriber.
     #[serde(default)]
@@ -51,7 +51,7 @@ impl LoadRequest {
     }
 }
 
-/// The id under which a new thread waits for its way, if it names a folder and there are other servers.
+/// The id under which a new thread waits for its way, if there are other servers.
 pub(super) fn new_thread(
     session: &ClientSession,
     route: &Route,
@@ -62,8 +62,7 @@ pub(super) fn new_thread(
         true => envelope::params(request.params).ok()?,
         false => return None,
     };
-    let is_led = named.cwd.is_some() && named.ephemeral != Some(true);
-    is_led.then(|| ThreadId::new(session.app.clock.new_id()))
+    (named.ephemeral != Some(true)).then(|| ThreadId::new(session.app.clock.new_id()))
 }
 
 impl Router {
@@ -85,6 +84,8 @@ impl Router {
             Some(named) if limits::may_name(session, &named).await => named,
             // The handler refuses it.
             Some(_) => return ThreadWay::Here,
+            // The directory of the server itself.
+            None if load.is_start => String::new(),
             None => match session.app.index.get(thread).await {
                 Ok(Some((row, _))) => row.cwd,
                 // The load says what is wrong.
