@@ -291,6 +291,8 @@ async fn lists_show_the_threads_that_run_at_another_server() -> Result<()> {
         changed.thread_id == thread && changed.status == ThreadStatus::Idle
     };
     other.next::<ThreadStatusChanged>(rests).await?;
+    // The first turn was active, too.
+    other.take_all();
     let turn = one.start_turn(thread, "/tool helper hang").await?;
     let runs = |changed: &ThreadStatusChangedNotification| {
         changed.thread_id == thread && matches!(changed.status, ThreadStatus::Active { .. })
