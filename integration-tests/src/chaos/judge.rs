@@ -17,7 +17,12 @@ pub enum Anomaly {
         comes_back: bool,
     },
     /// A history has a message twice.
-    Doubled(MessageId),
+    Doubled {
+        /// The message.
+        message: MessageId,
+        /// Messages of the history between its two places.
+        between: usize,
+    },
     /// A history has a message that nobody has sent to the thread.
     Invented(MessageId),
     /// A message that was acknowledged before another one was sent stands behind it.
@@ -59,8 +64,18 @@ pub enum Anomaly {
     },
 }
 
-/// All contradictions. `last` has the history of each thread at the end.
+/// All contradictions, each once. `last` has the history of each thread at the end.
 pub fn judge(notes: &Notes, last: &[Reading]) -> Vec<Anomaly> {
+    let mut distinct = Vec::new();
+    for anomaly in anomalies(notes, last) {
+        if !distinct.contains(&anomaly) {
+            distinct.push(anomaly);
+        }
+    }
+    distinct
+}
+
+fn anomalies(notes: &Notes, last: &[Reading]) -> Vec<Anomaly> {
     let mut anomalies = Vec::new();
     let mut sent: BTreeMap<ThreadId, Vec<&SentMessage>> = BTreeMap::new();
     for message in &notes.sent {
@@ -91,8 +106,8 @@ fn in_reading(reading: &Reading, sent: &[&SentMessage], last: &Reading) -> Vec<A
         if !sent.iter().any(|message| message.id == *id) {
             anomalies.push(Anomaly::Invented(id.clone()));
         }
-        if places.insert(id, place).is_some() {
-            anomalies.push(Anomaly::Doubled(id.clone()));
+        if let Some(before) = places.insert(id, place) {
+            anomalies.push(Anomaly::Doubled { message: id.clone(), between: place - before - 1 });
         }
     }
     for message in sent {
@@ -248,7 +263,7 @@ mod tests {
     fn a_message_that_stands_twice_or_that_nobody_has_sent_is_found() {
         let it = times();
         let twice = it.judge(&[], &["a", "b", "a"]);
-        assert!(twice.contains(&Anomaly::Doubled("a".to_owned())), "{twice:?}");
+        assert!(twice.contains(&Anomaly::Doubled { message: "a".to_owned(), between: 1 }), "{twice:?}");
         assert_eq!(it.judge(&[], &["a", "b", "x"]), [Anomaly::Invented("x".to_owned())]);
     }
 

@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::{join_all, try_join_all};
-use skein_integration_tests::chaos::judge::judge;
-use skein_integration_tests::chaos::{Notes, Reading};
+use skein_integration_tests::chaos::judge::{Anomaly, judge};
+use skein_integration_tests::chaos::{Notes, Reading, SentMessage};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::PATIENCE;
 use skein_integration_tests::seed::Seed;
 use skein_integration_tests::view::{Kind, Window};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::Thread;
-use skein_protocol::turn::TurnStatus;
+use skein_protocol::turn::{Turn, TurnStatus};
 use tokio::sync::watch;
 
 use self::faults::Servers;
-use self::person::{Person, messages};
+use self::person::{Person, messages, messages_of};
 
 const PEOPLE: usize = 12;
 const THREADS: usize = 5;
@@ -68,6 +68,24 @@ fn waits(notes: &Notes) -> String {
     format!("{} messages acknowledged, the median after {median:.0?}, the last after {most:.1?}", waits.len())
 }
 
+/// When a message that stands twice was sent, and the turns that have it.
+fn evidence<'a>(
+    anomalies: &[Anomaly],
+    notes: &'a Notes,
+    threads: &'a [Thread],
+) -> Vec<(&'a SentMessage, Vec<&'a Turn>)> {
+    let is_doubled = |id: &str| {
+        anomalies.iter().any(|anomaly| matches!(anomaly, Anomaly::Doubled { message, .. } if message == id))
+    };
+    let turns = || threads.iter().flat_map(|thread| &thread.turns);
+    let doubled = notes.sent.iter().filter(|sent| is_doubled(&sent.id));
+    let with_turns = doubled.map(|sent| {
+        let has_it = |turn: &&Turn| messages_of(turn).any(|id| *id == sent.id);
+        (sent, turns().filter(has_it).collect())
+    });
+    with_turns.collect()
+}
+
 #[tokio::test]
 #[ignore = "scripts/cluster-chaos runs it: it takes as long as SKEIN_SECONDS says"]
 async fn people_get_what_is_promised_while_servers_links_and_the_database_fail() -> Result<()> {
@@ -109,13 +127,14 @@ async fn people_get_what_is_promised_while_servers_links_and_the_database_fail()
         (whole, parts, gaps) = (whole + texts.whole, parts + texts.parts, gaps + person.gaps());
         notes.add(std::mem::take(&mut person.notes));
     }
+    let threads = last;
     let read = |thread: &Thread| Reading {
         thread: thread.id,
         asked: Instant::now(),
         messages: messages(thread),
         is_whole: true,
     };
-    let last: Vec<Reading> = last.iter().map(read).collect();
+    let last: Vec<Reading> = threads.iter().map(read).collect();
     let anomalies = judge(&notes, &last);
     eprintln!("{}; faults: {}", waits(&notes), servers.faults());
     eprintln!(
@@ -124,6 +143,6 @@ async fn people_get_what_is_promised_while_servers_links_and_the_database_fail()
         notes.events.len(),
         notes.owners.len()
     );
-    ensure!(anomalies.is_empty(), "{anomalies:#?}");
+    ensure!(anomalies.is_empty(), "{anomalies:#?}, {:#?}", evidence(&anomalies, &notes, &threads));
     servers.finish().await
 }

@@ -18,6 +18,7 @@ use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::{ThreadClosed, Warning};
 use skein_protocol::table::Method;
 use skein_protocol::thread::Thread;
+use skein_protocol::turn::Turn;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -27,6 +28,9 @@ const TRY: Duration = Duration::from_millis(100);
 const ANSWER: Duration = Duration::from_secs(50);
 /// Longest time until some server acknowledges a message.
 const ACKNOWLEDGED: Duration = Duration::from_secs(120);
+/// Messages in the error of a contradiction, and their characters.
+const NEWEST: usize = 20;
+const LINE: usize = 400;
 /// Refusals that send a client to another try.
 const FOR_NOW: [&str; 11] = [
     "busy",
@@ -81,12 +85,24 @@ pub(super) struct Person {
 
 /// The messages of users in a thread, by their ids.
 pub(super) fn messages(thread: &Thread) -> Vec<String> {
-    let items = thread.turns.iter().flat_map(|turn| &turn.items);
-    let of_users = items.filter_map(|item| {
+    thread.turns.iter().flat_map(messages_of).cloned().collect()
+}
+
+/// Those of a turn.
+pub(super) fn messages_of(turn: &Turn) -> impl Iterator<Item = &String> {
+    turn.items.iter().filter_map(|item| {
         let ThreadItemBody::UserMessage(message) = &item.body else { return None };
-        message.client_id.clone()
-    });
-    of_users.collect()
+        message.client_id.as_ref()
+    })
+}
+
+/// The newest messages of the thread of a window.
+fn newest(window: &mut Window) -> Result<String> {
+    let thread = window.thread().to_string();
+    let all = window.client()?.record().iter().map(|message| message.value().to_string());
+    let of_thread: Vec<String> = all.filter(|text| text.contains(&thread)).collect();
+    let newest = &of_thread[of_thread.len().saturating_sub(NEWEST)..];
+    Ok(newest.iter().map(|text| text.chars().take(LINE).collect::<String>() + "\n").collect())
 }
 
 /// Waits without a connection.
@@ -224,7 +240,8 @@ impl Person {
         let message = match window.receive().await {
             Ok(message) => message,
             Err(error) if contradicts(&error) => {
-                return Err(error.context(format!("person {number}, thread {}", window.thread())));
+                let newest = newest(window)?;
+                return Err(error.context(format!("person {number}, thread {}: {newest}", window.thread())));
             }
             Err(_) => {
                 self.drop_connection().await;

@@ -9,7 +9,7 @@ use skein_integration_tests::requests::{search_params, turn_params};
 use skein_protocol::methods::{ThreadDelete, ThreadFork, ThreadList, ThreadRead, ThreadSearch, TurnStart};
 use skein_protocol::thread::{
     SortDirection, ThreadDeleteParams, ThreadForkParams, ThreadListParams, ThreadReadParams,
-    ThreadSearchParams, ThreadSortKey,
+    ThreadSearchParams, ThreadSearchSortKey, ThreadSortKey,
 };
 use skein_protocol::turn::TurnStartParams;
 
@@ -130,14 +130,19 @@ impl Person {
             return Ok(());
         }
         let SentMessage { id, thread, .. } = self.seed.one_of(&self.texts_to_find).clone();
-        let mut cursor = None;
+        let (mut cursor, mut pages) = (None, 1);
         loop {
-            let params = ThreadSearchParams { cursor, ..search_params(&id) };
+            // Threads that are used meanwhile stay at their places in this order.
+            let (sort_key, sort_direction) = (Some(ThreadSearchSortKey::CreatedAt), Some(SortDirection::Asc));
+            let params = ThreadSearchParams { cursor, sort_key, sort_direction, ..search_params(&id) };
             match self.ask::<ThreadSearch>(&params).await? {
                 Some(Ok(found)) if found.data.iter().any(|found| found.thread.id == thread) => return Ok(()),
                 Some(Ok(found)) => {
-                    ensure!(found.next_cursor.is_some(), "no search finds {id} in {thread}");
-                    cursor = found.next_cursor;
+                    ensure!(
+                        found.next_cursor.is_some(),
+                        "no search finds {id} in {thread}, on {pages} pages"
+                    );
+                    (cursor, pages) = (found.next_cursor, pages + 1);
                 }
                 Some(Err(refused)) => return self.take_refusal(&refused).await,
                 None => return Ok(()),
