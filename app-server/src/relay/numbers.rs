@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use skein_protocol::envelope::Stamp;
-use skein_protocol::ids::ThreadId;
+use skein_protocol::ids::{ItemId, ThreadId};
 use skein_protocol::notifications::{NOTIFICATIONS, ServerRequestResolved};
 use skein_protocol::table::{EventKind, Notification, Recipients};
 
@@ -27,6 +27,11 @@ pub fn is_quiet(text: &str) -> bool {
 /// The thread of a quiet message. Needs no parsing: the quotes of a name inside a text are escaped.
 pub fn thread_of(quiet: &str) -> Option<ThreadId> {
     quiet.split_once(r#""threadId":""#)?.1.split('"').next()?.parse().ok()
+}
+
+/// The item of a quiet message, if it is about one. Needs no parsing, either.
+pub fn item_of(quiet: &str) -> Option<ItemId> {
+    quiet.split_once(r#""itemId":""#)?.1.split('"').next().map(ItemId::from)
 }
 
 #[derive(Serialize)]

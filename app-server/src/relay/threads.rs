@@ -295,10 +295,11 @@ impl RelayedThreads {
     /// Takes a frame that has come by a link, at this time (Unix milliseconds).
     pub(crate) fn receive(&mut self, link: Uuid, text: Utf8Bytes, now: i64) -> Relayed {
         if numbers::is_quiet(&text) {
-            return match self.is_of_another_link(numbers::thread_of(&text), link) {
-                true => Relayed::default(),
-                false => Relayed::pass(text),
-            };
+            if self.is_of_another_link(numbers::thread_of(&text), link) {
+                return Relayed::default();
+            }
+            tracked::note_more(&mut self.tracked, &text);
+            return Relayed::pass(text);
         }
         let shared = text.clone();
         match envelope::parse(&shared) {

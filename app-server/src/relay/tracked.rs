@@ -1,8 +1,9 @@
 //! A subscribed thread, as far as its client must be helped to another server.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use skein_protocol::envelope::{self, Stamp};
 use skein_protocol::event::ThreadStatusChangedNotification;
@@ -15,6 +16,8 @@ use skein_protocol::notifications::{
 use skein_protocol::table::Notification;
 use skein_protocol::thread::{ThreadStartParams, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
+
+use super::numbers;
 
 /// A subscribed thread.
 #[derive(Debug)]
@@ -31,8 +34,8 @@ pub struct TrackedThread {
     pub start: Option<Box<ThreadStartParams>>,
     /// The client knows of the start, and is not notified again.
     pub announced: bool,
-    /// The open items of the running turn, as the client knows them.
-    pub items: HashSet<ItemId>,
+    /// The open items of the running turn, as the client knows them, each with whether it has shown text.
+    pub items: HashMap<ItemId, bool>,
 }
 
 /// An answer that subscribes.
@@ -92,7 +95,7 @@ impl SubscribedAnswer {
             turn: runs.map(|turn| turn.id),
             start: None,
             announced: false,
-            items: HashSet::new(),
+            items: HashMap::new(),
         }
     }
 }
@@ -137,11 +140,23 @@ struct ItemParams {
 struct ItemRef {
     id: ItemId,
     /// The text so far, of a message or a plan.
-    #[serde(default)]
-    text: String,
+    text: Option<String>,
+    /// That of thoughts.
+    summary: Option<IgnoredAny>,
 }
 
-/// Whether the client knows this open item already, and has missed no text of it: the next link shows it again.
+impl ItemRef {
+    fn has_text(&self) -> bool {
+        self.text.as_ref().is_some_and(|text| !text.is_empty())
+    }
+
+    fn streams_text(&self) -> bool {
+        self.text.is_some() || self.summary.is_some()
+    }
+}
+
+/// Whether the client knows this open item already, which the next link shows again, and both have no text of it. Text that the client
+/// has shown may be lost.
 pub fn is_known_item(
     threads: &BTreeMap<ThreadId, TrackedThread>,
     params: Option<&RawValue>,
@@ -149,10 +164,20 @@ pub fn is_known_item(
 ) -> bool {
     let thread = thread_of(params).and_then(|id| threads.get(&id));
     let item = envelope::params::<ItemParams>(params).ok().map(|shown| shown.item);
-    stamp.seq.is_none()
-        && thread
-            .zip(item)
-            .is_some_and(|(thread, item)| item.text.is_empty() && thread.items.contains(&item.id))
+    let is_known = |(thread, item): (&TrackedThread, ItemRef)| {
+        let shown = thread.items.get(&item.id);
+        shown.is_some_and(|shown_text| !item.has_text() && (!shown_text || !item.streams_text()))
+    };
+    stamp.seq.is_none() && thread.zip(item).is_some_and(is_known)
+}
+
+/// Notes that the client shows more of an item: a quiet message says so.
+pub fn note_more(threads: &mut BTreeMap<ThreadId, TrackedThread>, quiet: &str) {
+    let Some(item) = numbers::item_of(quiet) else { return };
+    let thread = numbers::thread_of(quiet).and_then(|id| threads.get_mut(&id));
+    if let Some(shown_text) = thread.and_then(|thread| thread.items.get_mut(&item)) {
+        *shown_text = true;
+    }
 }
 
 /// The thread of a message.
@@ -179,13 +204,13 @@ pub fn note(
         // A lost revert would not show in the numbers.
         thread.number = None;
     }
-    let item = || envelope::params::<ItemParams>(params).ok().map(|shown| shown.item.id);
+    let item = || envelope::params::<ItemParams>(params).ok().map(|shown| shown.item);
     if method == ItemStarted::INFO.wire {
-        thread.items.extend(item());
+        thread.items.extend(item().map(|item| (item.id.clone(), item.has_text())));
     } else if method == ItemCompleted::INFO.wire
         && let Some(item) = item()
     {
-        thread.items.remove(&item);
+        thread.items.remove(&item.id);
     }
     if method == TurnStarted::INFO.wire {
         thread.turn = turn();

@@ -183,6 +183,7 @@ impl BridgeSession {
     /// Takes a message of the server, at this time (Unix milliseconds).
     pub(super) fn server_says(&mut self, text: Utf8Bytes, now: i64) {
         if numbers::is_quiet(&text) {
+            tracked::note_more(&mut self.threads, &text);
             return self.send_to_client(text);
         }
         let text = names::without(&text).map_or(text, Utf8Bytes::from);

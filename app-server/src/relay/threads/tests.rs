@@ -429,15 +429,27 @@ fn a_repeated_message_for_which_there_is_no_room_may_have_been_done() {
 }
 
 #[test]
-fn an_item_in_progress_that_the_next_server_shows_again_is_known() {
-    let mut threads = subscribed(true);
-    let item = || json!({ "turnId": "t", "item": { "type": "mcpToolCall", "id": "i" } });
-    threads.receive(LINK, event(6, n::ItemStarted::INFO.wire, item()), NOW);
-    threads.lost(LINK);
-    let (id, _) = resume(&mut threads);
-    answer(&mut threads, &id, &shown(6, json!({ "replayTo": 6 })));
-    let mut again = of_thread();
-    again.as_object_mut().unwrap().extend(item().as_object().unwrap().clone());
-    let again = frame(&json!({ "method": n::ItemStarted::INFO.wire, "params": again }));
-    assert_eq!(threads.receive(NEXT, again, NOW).to_client.len(), 0);
+fn an_item_in_progress_that_the_next_server_shows_again_is_known_unless_text_is_lost() {
+    let message = json!({ "type": "agentMessage", "id": "i", "text": "" });
+    for (item, text, is_known) in [
+        (json!({ "type": "mcpToolCall", "id": "i" }), true, true),
+        (message.clone(), false, true),
+        // The client has shown text that the next server has not.
+        (message, true, false),
+        (json!({ "type": "reasoning", "id": "i", "summary": [], "content": [] }), true, false),
+    ] {
+        let mut threads = subscribed(true);
+        let params = || json!({ "turnId": "t", "item": item });
+        threads.receive(LINK, event(6, n::ItemStarted::INFO.wire, params()), NOW);
+        if text {
+            threads.receive(LINK, delta(), NOW);
+        }
+        threads.lost(LINK);
+        let (id, _) = resume(&mut threads);
+        answer(&mut threads, &id, &shown(6, json!({ "replayTo": 6 })));
+        let mut again = of_thread();
+        again.as_object_mut().unwrap().extend(params().as_object().unwrap().clone());
+        let again = frame(&json!({ "method": n::ItemStarted::INFO.wire, "params": again }));
+        assert_eq!(threads.receive(NEXT, again, NOW).to_client.len(), usize::from(!is_known), "{item}");
+    }
 }
