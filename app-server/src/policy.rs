@@ -353,7 +353,7 @@ pub(crate) const LINK_RETRY: Duration = Duration::from_secs(1);
 pub(crate) const LINK_FRAMES: usize = 64;
 /// How long a server looks whether it has a folder. Origin: guess; a disk that answers at all does so in milliseconds.
 pub(crate) const FOLDER_LOOK: Duration = Duration::from_secs(2);
-/// How long another server may take to say so, or whether it has a thread. Origin: [`FOLDER_LOOK`], and the way there and back.
+/// How long another server may take to say so, or whether it has a thread or the answer to a question. Origin: [`FOLDER_LOOK`], and the way there and back.
 pub(crate) const FOLDER_ANSWER: Duration = Duration::from_secs(3);
 /// How long the folders of open threads are looked for, side by side. Origin: [`FOLDER_LOOK`] and [`FOLDER_ANSWER`].
 pub(crate) const FOLDERS_LOOK: Duration = Duration::from_secs(6);

@@ -67,6 +67,10 @@ pub(super) fn take_question(session: &Arc<ClientSession>, text: &str) {
             let is_there = session.app.registry.handle(thread).is_some();
             session.outbox.push(Frame::from(PeerAnswer::Thread(thread, is_there).text()));
         }
+        Some(PeerQuestion::PastAnswer(question)) => {
+            let past = session.app.questions.past_answer(question);
+            session.outbox.push(Frame::from(PeerAnswer::PastAnswer(question, past).text()));
+        }
         None => {}
     }
 }

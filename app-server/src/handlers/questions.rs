@@ -19,6 +19,7 @@ use crate::outbox::reply::Reply;
 use crate::router::session::ClientSession;
 use crate::thread::answering;
 use crate::thread::error::ThreadError;
+use crate::thread::questions::AnswersOfOthers;
 use crate::thread::registry::GivenAnswer;
 
 /// `skein/questions/list`: the threads from the index, their questions from the rollouts.
@@ -89,5 +90,6 @@ pub(super) fn answer(
         question: id,
         answer: Ok(raw),
     };
-    answering::deliver(&session.app.context, given, reply);
+    let others = session.app.links.clone().map(|links| links as Arc<dyn AnswersOfOthers>);
+    answering::deliver(&session.app.context, given, others, reply);
 }

@@ -3,7 +3,8 @@
 //! The server that dials begins with a [`LinkHello`]. The other one answers with an array: `[number, start]` for a client's link,
 //! and `[number, opening]` for an observer's. Each later array is an announcement: `[number, change]`, or `[number]` for one that is not
 //! for this client. An observer may ask `["silence"]`, and the answer is `["silence", ms]`. To `["folder", path]` it is
-//! `["folder", path, whether it is there]`, and likewise for `["thread", id]`.
+//! `["folder", path, whether it is there]`, and likewise for `["thread", id]`. That to `["pastAnswer", number of a question]` is
+//! `["pastAnswer", number, answer or null]`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::server::InitializeParams;
 use skein_protocol::thread::ThreadStatus;
 use uuid::Uuid;
+
+use crate::thread::questions::PastAnswer;
 
 use crate::thread::catalog::RelayedChange;
 
@@ -82,6 +85,8 @@ pub(crate) enum PeerQuestion {
     Folder(String),
     /// Whether the other server has loaded a thread.
     Thread(ThreadId),
+    /// Which answer has settled a question to a user.
+    PastAnswer(i64),
 }
 
 /// The answer to a [`PeerQuestion`].
@@ -93,6 +98,8 @@ pub(crate) enum PeerAnswer {
     Folder(String, bool),
     /// The thread, and whether it is there.
     Thread(ThreadId, bool),
+    /// The question, and its answer, if the other server has taken one.
+    PastAnswer(i64, Option<PastAnswer>),
 }
 
 /// The word of [`PeerQuestion::Silence`].
@@ -104,6 +111,9 @@ const FOLDER: &str = "folder";
 /// The word of [`PeerQuestion::Thread`].
 const THREAD: &str = "thread";
 
+/// The word of [`PeerQuestion::PastAnswer`].
+const PAST_ANSWER: &str = "pastAnswer";
+
 impl PeerQuestion {
     /// The message.
     pub(crate) fn text(&self) -> String {
@@ -111,6 +121,7 @@ impl PeerQuestion {
             Self::Silence => json!([SILENCE]),
             Self::Folder(path) => json!([FOLDER, path]),
             Self::Thread(id) => json!([THREAD, id]),
+            Self::PastAnswer(number) => json!([PAST_ANSWER, number.to_string()]),
         }
         .to_string()
     }
@@ -123,6 +134,7 @@ impl PeerQuestion {
             _ if cfg!(feature = "earlier") => None,
             [word, path] if word == FOLDER => Some(Self::Folder(path.clone())),
             [word, id] if word == THREAD => id.parse().ok().map(Self::Thread),
+            [word, number] if word == PAST_ANSWER => number.parse().ok().map(Self::PastAnswer),
             _ => None,
         }
     }
@@ -137,6 +149,7 @@ impl PeerAnswer {
             }
             Self::Folder(path, is_there) => json!([FOLDER, path, is_there]),
             Self::Thread(id, is_there) => json!([THREAD, id, is_there]),
+            Self::PastAnswer(number, past) => json!([PAST_ANSWER, number.to_string(), past]),
         }
         .to_string()
     }
@@ -159,7 +172,12 @@ impl PeerAnswer {
                 _ => None,
             }
         };
-        silence().or_else(place)
+        let past = || {
+            let (word, number, past): (String, String, Option<PastAnswer>) =
+                serde_json::from_str(text).ok()?;
+            (word == PAST_ANSWER).then_some(Self::PastAnswer(number.parse().ok()?, past))
+        };
+        silence().or_else(place).or_else(past)
     }
 
     /// Whether it is the answer to this question.
@@ -168,7 +186,8 @@ impl PeerAnswer {
             (Self::Silence(_), PeerQuestion::Silence) => true,
             (Self::Folder(of, _), PeerQuestion::Folder(asked)) => of == asked,
             (Self::Thread(of, _), PeerQuestion::Thread(asked)) => of == asked,
-            (Self::Silence(_) | Self::Folder(..) | Self::Thread(..), _) => false,
+            (Self::PastAnswer(of, _), PeerQuestion::PastAnswer(asked)) => of == asked,
+            (Self::Silence(_) | Self::Folder(..) | Self::Thread(..) | Self::PastAnswer(..), _) => false,
         }
     }
 }
@@ -188,6 +207,8 @@ pub(crate) fn numbered<T: DeserializeOwned>(text: &str) -> Result<(u64, Option<T
 
 #[cfg(test)]
 mod tests {
+    use skein_base::clock::WallMs;
+
     use super::*;
 
     #[test]
@@ -203,16 +224,21 @@ mod tests {
         let folder = PeerQuestion::Folder("/p/\"q\"".to_owned());
         let id = ThreadId::new(Uuid::from_u128(7));
         let thread = PeerQuestion::Thread(id);
-        for question in [&PeerQuestion::Silence, &folder, &thread] {
+        let past = PeerQuestion::PastAnswer(17);
+        for question in [&PeerQuestion::Silence, &folder, &thread, &past] {
             assert_eq!(PeerQuestion::read(&question.text()).as_ref(), Some(question));
             assert_eq!(PeerAnswer::read(&question.text()), None);
         }
         let silence = PeerAnswer::Silence(Duration::from_secs(2));
+        let answer =
+            PastAnswer { client: "c".to_owned(), at: WallMs(1), result: json!({ "action": "accept" }) };
         let there = PeerAnswer::Folder("/p/\"q\"".to_owned(), true);
         for (answer, question, other) in [
             (&silence, &PeerQuestion::Silence, &folder),
             (&there, &folder, &PeerQuestion::Silence),
             (&PeerAnswer::Thread(id, false), &thread, &folder),
+            (&PeerAnswer::PastAnswer(17, None), &past, &thread),
+            (&PeerAnswer::PastAnswer(17, Some(answer)), &past, &folder),
         ] {
             assert_eq!(PeerAnswer::read(&answer.text()).as_ref(), Some(answer));
             assert_eq!(PeerQuestion::read(&answer.text()), None);

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use skein_postgres::node::KeyHash;
 use skein_postgres::standing::{Neighbour, NodePlace, RowOwner};
 use skein_protocol::ids::ThreadId;
@@ -18,6 +19,7 @@ use self::key::LinkKey;
 use self::loaded::LoadedByOthers;
 use self::peers::PeerQuestions;
 use crate::policy;
+use crate::thread::questions::{AnswersOfOthers, PastAnswer};
 
 pub(crate) mod client;
 mod dial;
@@ -125,5 +127,12 @@ impl Links {
         let keys: Vec<KeyHash> =
             neighbours.iter().filter_map(|it| it.link.as_ref()).map(|link| link.key).collect();
         self.key.trust(keys);
+    }
+}
+
+#[async_trait]
+impl AnswersOfOthers for Links {
+    async fn past_answer(&self, question: i64) -> Option<PastAnswer> {
+        self.questions.past_answer(question).await
     }
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::frames::{PeerAnswer, PeerQuestion};
 use crate::policy;
+use crate::thread::questions::PastAnswer;
 
 /// A question on its way to another server.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl PeerQuestions {
     pub(super) async fn silence(&self, node: Uuid) -> Option<Duration> {
         match self.ask(node, PeerQuestion::Silence, policy::SILENCE_ANSWER).await? {
             PeerAnswer::Silence(silent) => Some(silent),
-            PeerAnswer::Folder(..) | PeerAnswer::Thread(..) => None,
+            PeerAnswer::Folder(..) | PeerAnswer::Thread(..) | PeerAnswer::PastAnswer(..) => None,
         }
     }
 
@@ -66,6 +67,19 @@ impl PeerQuestions {
         pin!(has_it).next().await
     }
 
+    /// The first answer to a question of a user that a server says in time that it has taken.
+    pub(super) async fn past_answer(&self, question: i64) -> Option<PastAnswer> {
+        let nodes: Vec<Uuid> = self.lock().keys().copied().collect();
+        let asked = nodes.into_iter().map(async |node| {
+            match self.ask(node, PeerQuestion::PastAnswer(question), policy::FOLDER_ANSWER).await? {
+                PeerAnswer::PastAnswer(_, past) => past,
+                PeerAnswer::Silence(_) | PeerAnswer::Folder(..) | PeerAnswer::Thread(..) => None,
+            }
+        });
+        let found = asked.collect::<FuturesUnordered<_>>().filter_map(std::future::ready);
+        pin!(found).next().await
+    }
+
     /// The servers that say yes in time, in the order of their answers.
     fn with(&self, question: PeerQuestion, limit: Duration) -> impl Stream<Item = Uuid> + '_ {
         let nodes: Vec<Uuid> = self.lock().keys().copied().collect();
@@ -76,7 +90,7 @@ impl PeerQuestions {
                     PeerAnswer::Folder(_, is_there) | PeerAnswer::Thread(_, is_there) => {
                         is_there.then_some(node)
                     }
-                    PeerAnswer::Silence(_) => None,
+                    PeerAnswer::Silence(_) | PeerAnswer::PastAnswer(..) => None,
                 }
             }
         });

@@ -13,16 +13,18 @@ use skein_store::index::{IndexError, ThreadFilter};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::command::{Command, Edit};
+use super::questions::{self, AnswersOfOthers};
 use super::registry::GivenAnswer;
 use super::subscribers::Role;
 use super::{Context, dispatch};
 use crate::outbox::reply::{Divert, Reply};
 use crate::outbox::{Frame, Outbox};
 
-/// Delivers the answer of a request. Loads the thread where the question waits in one that is not loaded.
+/// Delivers the answer of a request. Loads the thread where the question waits in one that is not loaded. `others` may have settled it.
 pub(crate) fn deliver(
     context: &Arc<Context>,
     given: GivenAnswer,
+    others: Option<Arc<dyn AnswersOfOthers>>,
     reply: Reply<SkeinQuestionsAnswerResponse>,
 ) {
     let question = given.question;
@@ -34,7 +36,7 @@ pub(crate) fn deliver(
     context.tasks.clone().spawn(format!("question/{question}"), async move {
         match thread_of(&context, question).await {
             Ok(Some(thread)) => dispatch::deliver(&context, thread, command),
-            Ok(None) => settle_late(&context, command),
+            Ok(None) => settle_late(&context, others, command).await,
             Err(error) => command.refuse(&context, &error.to_wire()),
         }
     });
@@ -87,11 +89,15 @@ async fn answer_parked(context: &Arc<Context>, outbox: &Outbox, given: GivenAnsw
 }
 
 /// Answers a request about a question that no thread has.
-fn settle_late(context: &Context, command: Command) {
+async fn settle_late(context: &Context, others: Option<Arc<dyn AnswersOfOthers>>, command: Command) {
     let Command::Edit(Edit::Answer(given, reply)) = command else { return };
     let Ok(raw) = &given.answer else { return };
     let result: Value = serde_json::from_str(raw.get()).unwrap_or_default();
-    let late = context.questions.judge_late(given.question, &result);
+    let past = match (context.questions.past_answer(given.question), others) {
+        (None, Some(others)) => others.past_answer(given.question).await,
+        (past, _) => past,
+    };
+    let late = questions::judge_late(given.question, &result, past);
     reply.send(late.map(|()| SkeinQuestionsAnswerResponse {}));
 }
 

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use skein_base::clock::WallMs;
 use skein_protocol::error::WireError;
@@ -25,12 +27,19 @@ pub(crate) struct QuestionNumbers {
 }
 
 /// An answer that has settled its question.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PastAnswer {
     /// The name of the client.
     pub(crate) client: String,
     pub(crate) at: WallMs,
     pub(crate) result: Value,
+}
+
+/// The answers that other servers have taken.
+#[async_trait]
+pub(crate) trait AnswersOfOthers: Send + Sync {
+    /// The answer that has settled a question. None if no server says so in time.
+    async fn past_answer(&self, question: i64) -> Option<PastAnswer>;
 }
 
 impl QuestionNumbers {
@@ -77,32 +86,35 @@ impl QuestionNumbers {
         }
     }
 
-    /// Judges an answer to a question that is not open any more.
-    ///
-    /// # Errors
-    /// The question was answered differently, or is not known.
-    pub(crate) fn judge_late(&self, number: i64, result: &Value) -> Result<(), WireError> {
+    /// The answer that has settled a question here.
+    pub(crate) fn past_answer(&self, number: i64) -> Option<PastAnswer> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let past = answers.iter().find(|(answered, _)| *answered == number).map(|(_, past)| past);
-        match past {
-            Some(past) if past.result == *result => Ok(()),
-            Some(PastAnswer { client, at, .. }) => {
-                let at = Timestamp::from_second(at.seconds()).unwrap_or_default();
-                let text = format!("the client {client:?} has answered question {number} at {at}");
-                Err(WireError::invalid_request("alreadyAnswered", text))
-            }
-            None => {
-                let text = format!(
-                    "no question {number} waits for an answer; skein/questions/list has those that do"
-                );
-                Err(WireError::invalid_request("unknownQuestion", text))
-            }
-        }
+        answers.iter().find(|(answered, _)| *answered == number).map(|(_, past)| past.clone())
     }
 
     /// The thread of an open question.
     pub(crate) fn thread(&self, number: i64) -> Option<ThreadId> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied()
+    }
+}
+
+/// Judges an answer to a question that is not open any more, beside the one that has settled it.
+///
+/// # Errors
+/// The question was answered differently, or is not known.
+pub(crate) fn judge_late(number: i64, result: &Value, past: Option<PastAnswer>) -> Result<(), WireError> {
+    match past {
+        Some(past) if past.result == *result => Ok(()),
+        Some(PastAnswer { client, at, .. }) => {
+            let at = Timestamp::from_second(at.seconds()).unwrap_or_default();
+            let text = format!("the client {client:?} has answered question {number} at {at}");
+            Err(WireError::invalid_request("alreadyAnswered", text))
+        }
+        None => {
+            let text =
+                format!("no question {number} waits for an answer; skein/questions/list has those that do");
+            Err(WireError::invalid_request("unknownQuestion", text))
+        }
     }
 }
 

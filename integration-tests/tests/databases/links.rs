@@ -133,9 +133,15 @@ async fn a_question_is_answered_at_any_server() -> Result<()> {
     ensure!(question.loaded && question.thread_id == thread, "{question:?}");
     let asked = question.params["questions"][0]["id"].as_str().context("its id")?;
     let result = serde_json::json!({ "answers": { asked: { "answers": ["the blue one"] } } });
+    let blue = result.clone();
     third.call::<SkeinQuestionsAnswer>(SkeinQuestionsAnswerParams { id: question.id, result }).await?;
     assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Completed);
     ensure!(one.reply_text(&turn)?.is_some_and(|text| text.contains("the blue one")));
+    // It is settled, and each server knows by whom.
+    third.call::<SkeinQuestionsAnswer>(SkeinQuestionsAnswerParams { id: question.id, result: blue }).await?;
+    let green = serde_json::json!({ "answers": { asked: { "answers": ["the green one"] } } });
+    let late = SkeinQuestionsAnswerParams { id: question.id, result: green };
+    assert_eq!(third.refusal::<SkeinQuestionsAnswer>(late).await?.reason(), "alreadyAnswered");
     first.finish().await?;
     second.finish().await
 }

@@ -31,7 +31,7 @@ use super::wants::{self, AnswerEffect, DECLINED, Settled, Wants, declined};
 use super::{Child, ThreadParts, settings};
 use crate::outbox::reply::Reply;
 use crate::thread::outgoing::{Due, Notice, Outgoing};
-use crate::thread::questions::PastAnswer;
+use crate::thread::questions::{PastAnswer, judge_late};
 use crate::thread::registry::GivenAnswer;
 use crate::thread::{Context, views};
 
@@ -120,7 +120,8 @@ impl ThreadParts<'_> {
             }
             Some(Err(error)) => reply.err(&error.thread(self.id)),
             None => {
-                let late = self.services.questions.judge_late(given.question, &parsed(raw));
+                let past = self.services.questions.past_answer(given.question);
+                let late = judge_late(given.question, &parsed(raw), past);
                 reply.send(late.map(|()| SkeinQuestionsAnswerResponse {}));
             }
         }
