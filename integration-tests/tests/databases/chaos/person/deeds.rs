@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use skein_integration_tests::chaos::{Reading, SentMessage};
 use skein_integration_tests::requests::{search_params, turn_params};
+use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadDelete, ThreadFork, ThreadList, ThreadRead, ThreadSearch, TurnStart};
 use skein_protocol::thread::{
     SortDirection, ThreadDeleteParams, ThreadForkParams, ThreadListParams, ThreadReadParams,
@@ -124,13 +125,24 @@ impl Person {
         Ok(())
     }
 
+    /// Fails with what searches and reads say of a message that stands on none of these pages.
+    async fn not_found(&mut self, id: &str, thread: ThreadId, pages: &[Vec<ThreadId>]) -> Result<()> {
+        let read =
+            self.ask::<ThreadRead>(&ThreadReadParams { thread_id: thread, include_turns: true }).await?;
+        let has_it =
+            read.map(|read| read.map(|read| messages(&read.thread).iter().any(|message| message == id)));
+        let again = self.ask::<ThreadSearch>(&search_params(id)).await?;
+        let again = again.map(|found| found.map(|found| found.data.iter().any(|it| it.thread.id == thread)));
+        bail!("no search finds {id} in {thread}: {pages:?}; a read has it: {has_it:?}; a search: {again:?}")
+    }
+
     /// Searches for a message that was acknowledged before.
     pub(super) async fn search(&mut self) -> Result<()> {
         if self.texts_to_find.is_empty() {
             return Ok(());
         }
         let SentMessage { id, thread, .. } = self.seed.one_of(&self.texts_to_find).clone();
-        let (mut cursor, mut pages) = (None, 1);
+        let (mut cursor, mut pages) = (None, Vec::new());
         loop {
             // Threads that are used meanwhile stay at their places in this order.
             let (sort_key, sort_direction) = (Some(ThreadSearchSortKey::CreatedAt), Some(SortDirection::Asc));
@@ -138,11 +150,11 @@ impl Person {
             match self.ask::<ThreadSearch>(&params).await? {
                 Some(Ok(found)) if found.data.iter().any(|found| found.thread.id == thread) => return Ok(()),
                 Some(Ok(found)) => {
-                    ensure!(
-                        found.next_cursor.is_some(),
-                        "no search finds {id} in {thread}, on {pages} pages"
-                    );
-                    (cursor, pages) = (found.next_cursor, pages + 1);
+                    pages.push(found.data.iter().map(|found| found.thread.id).collect::<Vec<_>>());
+                    if found.next_cursor.is_none() {
+                        return self.not_found(&id, thread, &pages).await;
+                    }
+                    cursor = found.next_cursor;
                 }
                 Some(Err(refused)) => return self.take_refusal(&refused).await,
                 None => return Ok(()),
