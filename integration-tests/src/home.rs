@@ -1,5 +1,6 @@
 //! A real server on a fresh home: set up, started, killed, restarted, and stopped with no process left.
 
+mod clients;
 mod database;
 mod edge;
 mod pid_one;
@@ -15,8 +16,7 @@ use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use skein_protocol::extension::SkeinStatusResponse;
-use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::ids::ThreadId;
 use tempfile::TempDir;
 
 use self::database::HomeDatabase;
@@ -25,7 +25,6 @@ pub use self::pid_one::{PID_ONE, bring_in_an_orphan, can_be_pid_one};
 pub use self::server::Exit;
 use self::server::Server;
 pub use self::setup::{Helper, Setup};
-use crate::client::Client;
 use crate::fixture::{self, Force, Order, Summary};
 use crate::paths::run_skein;
 use crate::process::{Family, Process, freeze, tagged, wait_until};
@@ -73,46 +72,6 @@ impl Home {
     /// Fails if the server does not start.
     pub async fn start() -> anyhow::Result<Self> {
         Self::setup().helper(Helper::named("helper")?).start().await
-    }
-
-    /// Starts a server like [`Home::start`], with one client.
-    ///
-    /// # Errors
-    /// Fails if the server does not start.
-    pub async fn with_client() -> anyhow::Result<(Self, Client)> {
-        Self::setup().helper(Helper::named("helper")?).start_with_client().await
-    }
-
-    /// Starts a server like [`Home::start`], with one client that has made a thread.
-    ///
-    /// # Errors
-    /// Fails if the server does not start, or refuses the thread.
-    pub async fn with_thread() -> anyhow::Result<(Self, Client, ThreadId)> {
-        let (home, mut client) = Self::with_client().await?;
-        let thread = client.start_thread().await?.id;
-        Ok((home, client, thread))
-    }
-
-    /// Starts a server like [`Home::start`], with `count` clients subscribed to one thread. The first client
-    /// has started a turn there with `prompt`.
-    ///
-    /// # Errors
-    /// Fails if the server does not start, or refuses a client.
-    pub async fn with_turn(
-        count: usize,
-        prompt: &str,
-    ) -> anyhow::Result<(Self, Vec<Client>, ThreadId, TurnId)> {
-        let home = Self::start().await?;
-        let mut first = home.client().await?;
-        let thread = first.start_thread_with("words").await?;
-        let mut clients = vec![first];
-        for _ in 1..count {
-            let mut client = home.client().await?;
-            client.resume(thread).await?;
-            clients.push(client);
-        }
-        let turn = clients[0].start_turn(thread, prompt).await?;
-        Ok((home, clients, thread, turn))
     }
 
     async fn new(mut setup: Setup) -> anyhow::Result<Self> {
@@ -257,46 +216,6 @@ impl Home {
     pub fn rollout(&self, thread: ThreadId) -> PathBuf {
         let name = thread.to_string();
         self.path().join("threads").join(&name[name.len() - 2..]).join(format!("{name}.jsonl"))
-    }
-
-    /// A connected, initialised client.
-    ///
-    /// # Errors
-    /// Fails if the server does not answer.
-    pub async fn client(&self) -> anyhow::Result<Client> {
-        Client::ready(self.address()).await
-    }
-
-    /// A client of the server with the threads, which counts what happens to them. It is that of [`Home::client`], unless a home of the
-    /// test run has two servers.
-    ///
-    /// # Errors
-    /// Fails if the server does not answer.
-    pub async fn client_at_owner(&self) -> anyhow::Result<Client> {
-        Client::ready(self.server.addresses.first().context("it has no address")?).await
-    }
-
-    /// The state of the server with the threads.
-    ///
-    /// # Errors
-    /// Fails if the server does not answer.
-    pub async fn status(&self) -> anyhow::Result<SkeinStatusResponse> {
-        let mut client = self.client_at_owner().await?;
-        let status = client.status().await?;
-        client.close().await?;
-        Ok(status)
-    }
-
-    /// Several connected, initialised clients.
-    ///
-    /// # Errors
-    /// Fails if the server does not answer.
-    pub async fn clients<const COUNT: usize>(&self) -> anyhow::Result<[Client; COUNT]> {
-        let mut clients = Vec::with_capacity(COUNT);
-        for _ in 0..COUNT {
-            clients.push(self.client().await?);
-        }
-        clients.try_into().map_err(|_| anyhow::anyhow!("there are not {COUNT} clients"))
     }
 
     /// All living processes that the server started, whatever their parent is now.
