@@ -69,30 +69,32 @@ impl PeerQuestions {
 
     /// The first answer to a question of a user that a server says in time that it has taken.
     pub(super) async fn past_answer(&self, question: i64) -> Option<PastAnswer> {
-        let nodes: Vec<Uuid> = self.lock().keys().copied().collect();
-        let asked = nodes.into_iter().map(async |node| {
-            match self.ask(node, PeerQuestion::PastAnswer(question), policy::FOLDER_ANSWER).await? {
-                PeerAnswer::PastAnswer(_, past) => past,
-                PeerAnswer::Silence(_) | PeerAnswer::Folder(..) | PeerAnswer::Thread(..) => None,
-            }
+        let answers = self.answers(PeerQuestion::PastAnswer(question), policy::FOLDER_ANSWER);
+        let taken = answers.filter_map(async |(_, answer)| match answer {
+            PeerAnswer::PastAnswer(_, past) => past,
+            PeerAnswer::Silence(_) | PeerAnswer::Folder(..) | PeerAnswer::Thread(..) => None,
         });
-        let found = asked.collect::<FuturesUnordered<_>>().filter_map(std::future::ready);
-        pin!(found).next().await
+        pin!(taken).next().await
     }
 
     /// The servers that say yes in time, in the order of their answers.
     fn with(&self, question: PeerQuestion, limit: Duration) -> impl Stream<Item = Uuid> + '_ {
+        self.answers(question, limit).filter_map(async |(node, answer)| match answer {
+            PeerAnswer::Folder(_, is_there) | PeerAnswer::Thread(_, is_there) => is_there.then_some(node),
+            PeerAnswer::Silence(_) | PeerAnswer::PastAnswer(..) => None,
+        })
+    }
+
+    /// The answers of all servers that come in time, in their order.
+    fn answers(
+        &self,
+        question: PeerQuestion,
+        limit: Duration,
+    ) -> impl Stream<Item = (Uuid, PeerAnswer)> + '_ {
         let nodes: Vec<Uuid> = self.lock().keys().copied().collect();
         let asked = nodes.into_iter().map(move |node| {
             let question = question.clone();
-            async move {
-                match self.ask(node, question, limit).await? {
-                    PeerAnswer::Folder(_, is_there) | PeerAnswer::Thread(_, is_there) => {
-                        is_there.then_some(node)
-                    }
-                    PeerAnswer::Silence(_) | PeerAnswer::PastAnswer(..) => None,
-                }
-            }
+            async move { Some((node, self.ask(node, question, limit).await?)) }
         });
         asked.collect::<FuturesUnordered<_>>().filter_map(std::future::ready)
     }
