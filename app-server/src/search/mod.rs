@@ -124,7 +124,7 @@ impl ThreadSearch {
         let may_hold = messages::may_hold(&wanted.term);
         let mut page = PageBuilder { context, may_hold, wanted, found: SearchPage::default(), bytes: 0 };
         let candidates = if context.config().search.index {
-            let loaded = context.registry.handles().iter().map(ThreadHandle::id).collect();
+            let loaded = || context.registry.handles().iter().map(ThreadHandle::id).collect();
             self.texts.candidates(&page.wanted.term, loaded).await
         } else {
             None

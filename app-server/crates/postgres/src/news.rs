@@ -1,10 +1,12 @@
 //! The rows of lists that other servers change. A server asks for them from time to time, and before a read that must know them.
 //!
-//! Each change of a row stands in `threads.changed` with its transaction. A look returns the changes from the oldest transaction on that
-//! had not ended at the look before. So it misses none, whatever the order of commits, and returns some again.
+//! Each change of a row stands in `threads.changed` with its transaction. A look returns the changes from a transaction on: the oldest
+//! that had not ended at the look before, or the last that had changed a row, whichever is first. So it misses none, whatever the order
+//! of commits, and returns some again. The second bound is for crashes: a database that comes back, or its standby, gives the numbers of
+//! lost transactions out again, and only those that have committed are never lost.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use skein_protocol::ids::ThreadId;
@@ -18,11 +20,15 @@ use crate::failure::DbFailure;
 use crate::node::NodeId;
 use crate::policy;
 use crate::pool::Pool;
-use crate::rows::{ThreadRows, parsed};
+use crate::rows::{PLACE, ThreadRows, parsed};
 
 /// The place for the next look, and the changes since the place `$1`. Without changes it is one row.
-const NEWS: &str = "with place as (select pg_snapshot_xmin(pg_current_snapshot())::text as next)
-select place.next, t.thread, t.changed::text from place left join threads t on t.changed >= $1::text::xid8";
+static NEWS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "with place as (select {PLACE} as next)
+select place.next, t.thread, t.changed::text from place left join threads t on t.changed >= $1::text::xid8"
+    )
+});
 
 /// The threads that another server has loaded, or had when it ended.
 const LOADED_BY_OTHERS: &str = "select thread from heads where open and owner is not null and owner <> $1";
@@ -42,7 +48,7 @@ pub struct RowNews {
 /// The changes that were taken in.
 #[derive(Clone)]
 struct TakenNews {
-    /// A transaction: every one before it has ended.
+    /// A transaction: no one before it will change a row.
     place: String,
     /// The changes from there on, each with its transaction.
     changes: HashMap<ThreadId, String>,
@@ -70,7 +76,7 @@ impl RowNews {
         // The semaphore is never closed.
         let _look = self.looks.acquire().await.ok();
         let before = lock(&self.taken).clone();
-        let found = self.pool.read(NEWS, &[(&before.place, Type::TEXT)]).await?;
+        let found = self.pool.read(&NEWS, &[(&before.place, Type::TEXT)]).await?;
         let Some(place) = found.first().map(|row| row.get::<_, String>(0)) else { return Ok(()) };
         let changes = found.iter().filter_map(|row| {
             Some((ThreadId::new(row.get::<_, Option<Uuid>>(1)?), row.get::<_, Option<String>>(2)?))

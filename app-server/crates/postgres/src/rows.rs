@@ -24,12 +24,13 @@ pub struct ThreadRows {
     waiting: WaitingThreads,
     /// Notifies the rows' listeners.
     changes: Arc<Changes>,
-    /// A transaction: the rows were read after every one before it had ended.
+    /// The rows were read after [`PLACE`] was this.
     opened_at: String,
 }
 
-/// The oldest transaction that has not ended.
-const PLACE: &str = "select pg_snapshot_xmin(pg_current_snapshot())::text";
+/// A transaction as a text: every one before it has ended, and no later one gets such a number. See [`crate::news`].
+pub(crate) const PLACE: &str = "least(pg_snapshot_xmin(pg_current_snapshot()), coalesce(
+  (select changed from threads where changed is not null order by changed desc limit 1), '0'))::text";
 
 impl ThreadRows {
     /// Reads the questions that wait.
@@ -37,7 +38,8 @@ impl ThreadRows {
     /// # Errors
     /// [`IndexError::Away`].
     pub async fn open(database: &Database, changes: Arc<Changes>) -> Result<Self, IndexError> {
-        let place = database.pool().read(PLACE, &[]).await.map_err(DbFailure::of_index)?;
+        let place =
+            database.pool().read(&format!("select {PLACE}"), &[]).await.map_err(DbFailure::of_index)?;
         let opened_at = place.first().map_or_else(|| "0".to_owned(), |row| row.get(0));
         let (turns, waiting) = (WriteTurns::default(), WaitingThreads::default());
         let rows = Self { turns, waiting, changes, opened_at };

@@ -36,6 +36,12 @@ impl Server {
         self.news.take_in().await.unwrap().into_iter().collect()
     }
 
+    /// The number of a transaction.
+    async fn transaction(&self, sql: &str) -> u64 {
+        let read = self.database.pool().read(&format!("select {sql}::text"), &[]).await.unwrap();
+        read[0].get::<_, String>(0).parse().unwrap()
+    }
+
     fn questions(&self) -> u64 {
         self.index.needs_you().questions
     }
@@ -133,4 +139,37 @@ async fn a_search_knows_the_threads_that_other_servers_have_loaded() {
     assert_eq!(elsewhere, Some(vec![ThreadId::new(Uuid::from_u128(2))]));
     TestCluster::shared().run(&at.name, "alter table threads rename to gone").await;
     assert_eq!(OtherWriters::take_in(&one.news).await, None, "nobody knows");
+}
+
+#[tokio::test]
+async fn a_change_under_the_number_of_a_transaction_that_a_crash_lost_is_not_missed() {
+    let cluster = TestCluster::start();
+    // Nothing but a commit saves what the database logs.
+    cluster.run("postgres", "alter system set wal_writer_delay = '10s'").await;
+    cluster.run("postgres", "select pg_reload_conf()").await;
+    let at = cluster.database().await;
+    let other = Server::open(&at, 2).await;
+    for n in 1..10 {
+        let lost = "begin; select pg_current_xact_id(); rollback;".repeat(100);
+        cluster.run(&at.name, &lost).await;
+        other.takes_in().await;
+        let end = other.transaction("pg_snapshot_xmin(pg_current_snapshot())").await;
+        cluster.stop();
+        cluster.start_again();
+        let one = Server::open(&at, 1).await;
+        let asking = asks(n);
+        let id = asking.id;
+        one.sets(asking, 1).await;
+        let changed = one.transaction("(select changed from threads order by changed desc limit 1)").await;
+        // Its connections have ended with the database.
+        let mut taken = other.news.take_in().await;
+        while taken.is_err() {
+            taken = other.news.take_in().await;
+        }
+        assert_eq!(taken.unwrap(), BTreeSet::from([id]), "transaction {changed} after {end}");
+        if changed < end {
+            return;
+        }
+    }
+    panic!("the database saved every transaction");
 }

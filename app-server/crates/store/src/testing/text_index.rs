@@ -123,7 +123,7 @@ pub(crate) async fn found(
     let mut looks = tokio::time::interval(Duration::from_millis(5));
     for _ in 0..4_000 {
         let settled = changes.waiting(1).is_empty();
-        let candidates = texts.candidates(&term, Vec::new()).await;
+        let candidates = texts.candidates(&term, Vec::new).await;
         if let Some(candidates) = candidates.filter(|_| settled) {
             let found = candidates.threads.into_iter().map(|(thread, after)| (thread, after.0));
             let mut found: Vec<_> = found.collect();

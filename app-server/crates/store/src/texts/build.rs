@@ -13,6 +13,7 @@ use skein_base::tasks::BlockingPool;
 use skein_protocol::extension::TextsState;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::db::{AddedTexts, Db, DbError, IndexChange, IndexedThread};
 use super::messages::message_texts;
@@ -35,6 +36,9 @@ enum BuildError {
     /// A reader failed.
     #[error("it cannot be read")]
     Unreadable,
+    /// The storage has begun another life.
+    #[error("it is from another life of the storage")]
+    OtherLife,
 }
 
 impl BuildError {
@@ -42,7 +46,7 @@ impl BuildError {
     fn is_passing(&self) -> bool {
         match self {
             Self::Db(error) => error.is_passing(),
-            Self::Index(_) | Self::Unreadable => false,
+            Self::Index(_) | Self::Unreadable | Self::OtherLife => false,
         }
     }
 }
@@ -58,13 +62,17 @@ pub(super) async fn serve(shared: &Arc<TextIndexShared>) {
             tokio::time::sleep(crate::policy::INDEX_ROOM_LOOK).await;
             continue;
         }
+        if let BuildError::OtherLife = error {
+            tracing::info!(%error, "the text index is made anew; searches look at every thread meanwhile");
+            shared.retire_file();
+            continue;
+        }
         failures += 1;
         tracing::warn!(%error, failures, "the text index cannot be used; searches look at every thread");
         shared.state().at = TextsState::Failed;
         if let BuildError::Db(_) | BuildError::Unreadable = error {
             let aside = on_disk(shared, |shared| {
-                shared.state().file += 1;
-                shared.readers().clear();
+                shared.retire_file();
                 Ok(folders::set_aside(&shared.folder())?)
             });
             if let Err(error) = aside.await {
@@ -86,7 +94,9 @@ async fn keep(
         let mut state = shared.state();
         (state.at, state.done) = (TextsState::Building, 0);
     }
-    let keeper = IndexWriter { shared: Arc::clone(shared), db: Arc::new(Mutex::new(open(shared).await?)) };
+    let (db, life) = open(shared).await?;
+    shared.state().life = life;
+    let keeper = IndexWriter { shared: Arc::clone(shared), db: Arc::new(Mutex::new(db)) };
     let mut refused = false;
     while has_to_wait(keeper.catch_up().await, &mut refused).await? {
         shared.state().done = 0;
@@ -94,6 +104,9 @@ async fn keep(
     *failures = 0;
     loop {
         while has_to_wait(keeper.follow().await, &mut refused).await? {}
+        if !shared.is_of_this_life() {
+            return Err(BuildError::OtherLife);
+        }
         if !shared.is_complete() {
             return Err(BuildError::Unreadable);
         }
@@ -121,21 +134,21 @@ async fn has_to_wait(step: Result<(), BuildError>, refused: &mut bool) -> Result
     }
 }
 
-/// Opens the index; a new one in another life of the storage, which may have lost the ends of indexed rollouts.
-async fn open(shared: &Arc<TextIndexShared>) -> Result<Db, DbError> {
+/// Opens the index; a new one in another life of the storage, which may have lost the ends of indexed rollouts. Returns that life.
+async fn open(shared: &Arc<TextIndexShared>) -> Result<(Db, Uuid), DbError> {
     on_disk(shared, |shared| {
         let (folder, life) = (shared.folder(), shared.sources.store.life());
-        let db = Db::open(&folder)?;
-        match db.life()? {
-            Some(made_in) if made_in == life => Ok(db),
-            None => db.set_life(life).map(|()| db),
-            Some(_) => {
-                drop(db);
-                folders::remove(&folder)?;
-                let db = Db::open(&folder)?;
-                db.set_life(life).map(|()| db)
-            }
+        let mut db = Db::open(&folder)?;
+        let made_in = db.life()?;
+        if made_in.is_some_and(|made_in| made_in != life) {
+            drop(db);
+            folders::remove(&folder)?;
+            db = Db::open(&folder)?;
         }
+        if made_in != Some(life) {
+            db.set_life(life)?;
+        }
+        Ok((db, life))
     })
     .await
 }

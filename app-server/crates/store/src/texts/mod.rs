@@ -31,6 +31,7 @@ use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::extension::{TextsCounts, TextsState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::policy;
 
@@ -91,6 +92,8 @@ struct BuildState {
     disk_bytes: u64,
     /// Counts the files: a connection to an earlier one is not reused.
     file: u64,
+    /// The life of the storage that the file is from.
+    life: Uuid,
 }
 
 /// The threads that may hold a text.
@@ -134,9 +137,13 @@ impl TextIndex {
     }
 
     /// The threads that may hold the term, and those with an unknown state, `loaded` among them: their owners may
-    /// have newer messages. `None`: search all threads, because the index is incomplete, the term is too short, or
-    /// there are too many candidates.
-    pub async fn candidates(&self, term: &SearchTerm, loaded: Vec<ThreadId>) -> Option<Candidates> {
+    /// have newer messages. `loaded` is asked after the other servers, as a thread may come from one of them meanwhile. `None`: search
+    /// all threads, because the index is incomplete, the term is too short, or there are too many candidates.
+    pub async fn candidates(
+        &self,
+        term: &SearchTerm,
+        loaded: impl FnOnce() -> Vec<ThreadId> + Send,
+    ) -> Option<Candidates> {
         self.begin();
         let query = db::query(term.folded())?;
         let elsewhere = match &self.shared.sources.others {
@@ -145,8 +152,13 @@ impl TextIndex {
         };
         // Before the index: a thread added meanwhile is searched twice rather than not at all.
         let mut behind = self.shared.sources.changes.behind();
-        behind.extend(loaded.into_iter().chain(elsewhere));
-        if !self.shared.is_complete() || behind.len() > policy::TEXTS_CANDIDATES {
+        behind.extend(loaded().into_iter().chain(elsewhere));
+        if !self.shared.is_complete() {
+            // It may be from another life of the storage, of which nobody else tells the task.
+            self.shared.sources.changes.wake();
+            return None;
+        }
+        if behind.len() > policy::TEXTS_CANDIDATES {
             return None;
         }
         let shared = Arc::clone(&self.shared);
@@ -202,12 +214,24 @@ impl TextIndexShared {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Closes the connections to the file, which is about to go.
+    fn retire_file(&self) {
+        self.state().file += 1;
+        self.readers().clear();
+    }
+
     fn folder(&self) -> PathBuf {
         self.sources.home.texts()
     }
 
     fn is_complete(&self) -> bool {
-        self.state().at == TextsState::Ready
+        let at = self.state().at;
+        at == TextsState::Ready && self.is_of_this_life()
+    }
+
+    /// Whether the storage has lost nothing that the index has.
+    fn is_of_this_life(&self) -> bool {
+        self.state().life == self.sources.store.life()
     }
 
     /// Reads the index with a pooled connection, as it is at one moment: a thread that is added between two reads would be

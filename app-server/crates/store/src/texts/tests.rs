@@ -2,6 +2,7 @@ use std::fs;
 use std::ops::Deref;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tempfile::TempDir;
 
 use super::*;
@@ -71,13 +72,13 @@ async fn nothing_is_made_before_somebody_searches() {
     assert_eq!(bench.texts.counts(), TextsCounts::default());
     assert!(!bench.texts.shared.folder().exists());
     assert_eq!(
-        bench.texts.candidates(&SearchTerm::new("needle").unwrap(), Vec::new()).await,
+        bench.texts.candidates(&SearchTerm::new("needle").unwrap(), Vec::new).await,
         None,
         "not complete yet"
     );
     assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
     assert_eq!(bench.texts.counts().state, TextsState::Ready);
-    assert_eq!(bench.texts.candidates(&SearchTerm::new("ne").unwrap(), Vec::new()).await, None, "too short");
+    assert_eq!(bench.texts.candidates(&SearchTerm::new("ne").unwrap(), Vec::new).await, None, "too short");
 }
 
 #[tokio::test]
@@ -193,7 +194,7 @@ async fn a_stop_in_the_middle_leaves_what_was_done() {
     let mut tries = 0;
     loop {
         let term = SearchTerm::new("needle").unwrap();
-        bench.texts.candidates(&term, Vec::new()).await;
+        bench.texts.candidates(&term, Vec::new).await;
         tries += 1;
         if bench.texts.counts().state == TextsState::Ready || tries > 20 {
             break;
@@ -212,11 +213,51 @@ async fn a_long_thread_is_taken_in_in_steps_and_the_next_server_goes_on_behind_t
     }
     bench.disk.hold_reads();
     bench.disk.let_read(2);
-    assert_eq!(bench.texts.candidates(&SearchTerm::new("needle").unwrap(), Vec::new()).await, None);
+    assert_eq!(bench.texts.candidates(&SearchTerm::new("needle").unwrap(), Vec::new).await, None);
     bench.until_known(1, 8).await;
     assert_eq!(bench.texts.counts().state, TextsState::Building, "the third turn is not read yet");
     let bench = bench.again(1).await;
     let reads = bench.store.counts().reads;
     assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
     assert_eq!(bench.store.counts().reads, reads + 2, "the third turn, and that there is no other");
+}
+
+#[tokio::test]
+async fn what_the_storage_loses_while_it_is_used_hides_nothing_that_takes_its_place() {
+    let bench = Bench::new();
+    bench.say(1, "hay").await;
+    assert_eq!(bench.found("needle").await, []);
+    let known = db::IndexedThread { seq: EventSeq(8), name: None };
+    let lost = db::AddedTexts { thread: thread(1), pieces: Vec::new(), known };
+    Db::open(&bench.texts.shared.folder()).unwrap().change(&[IndexChange::Add(lost)]).unwrap();
+    bench.disk.set_life(Uuid::from_u128(2));
+    bench.say(1, "needle").await;
+    assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
+}
+
+/// Notes that it was asked.
+#[derive(Default)]
+struct AskedWriters(AtomicBool);
+
+#[async_trait]
+impl OtherWriters for AskedWriters {
+    async fn take_in(&self) -> Option<Vec<ThreadId>> {
+        tokio::task::yield_now().await;
+        self.0.store(true, Ordering::Relaxed);
+        Some(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_comes_from_another_server_during_a_search_is_searched() {
+    let bench = Bench::new();
+    bench.say(1, "hay").await;
+    let asked = Arc::new(AskedWriters::default());
+    let others: Option<Arc<dyn OtherWriters>> = Some(Arc::clone(&asked) as _);
+    let texts = TextIndex::new(Sources { others, ..bench.texts.shared.sources.clone() });
+    assert_eq!(crate::testing::found(&texts, &bench.changes, "needle").await.unwrap(), []);
+    asked.0.store(false, Ordering::Relaxed);
+    let came = || if asked.0.load(Ordering::Relaxed) { vec![thread(1)] } else { Vec::new() };
+    let found = texts.candidates(&SearchTerm::new("needle").unwrap(), came).await.unwrap();
+    assert_eq!(found.threads, HashMap::from([(thread(1), EventSeq(4))]));
 }
