@@ -166,7 +166,7 @@ impl Storage {
         let rows = Arc::new(ThreadRows::open(&database, Arc::clone(&changes)).await?);
         let index = PgIndex::new(&database, Arc::clone(&rows));
         let others = door.map(|(key, door)| OtherServers {
-            news: Arc::new(RowNews::new(&database, Arc::clone(&rows), node.clone())),
+            news: Arc::new(RowNews::new(&database, Arc::clone(&rows))),
             links: Arc::new(Links::new(place.clone(), key)),
             door,
         });

@@ -76,7 +76,7 @@ const POSTGRES: &[&str] = &[
     "ownership",
     "index news presence store",
     "credentials drain standing",
-    "append handover",
+    "append claims handover",
     // The parts that these share.
     "rows",
     "database",

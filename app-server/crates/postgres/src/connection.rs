@@ -7,6 +7,8 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,6 +37,16 @@ pub(crate) struct Link {
     busy: bool,
     /// Bytes of its largest answer. Its buffers keep that size.
     largest: usize,
+    /// The life of the database that it leads to. `None` if nobody counts lives.
+    life: Option<LinkLife>,
+}
+
+/// The life of the database that a connection was made in.
+pub(crate) struct LinkLife {
+    /// The number of the newest life.
+    pub(crate) newest: Arc<AtomicU64>,
+    /// The number of the connection's.
+    pub(crate) own: u64,
 }
 
 /// The side of a connection that reads and writes its socket.
@@ -60,13 +72,21 @@ impl Link {
             socket: LinkSocket { connection: Some(connection), warning: None },
             busy: false,
             largest: 0,
+            life: None,
         })
     }
 
-    /// The connection, if it can take a statement. Notices an end that came while nobody used it.
+    /// The connection, as one of a life of the database.
+    pub(crate) fn of(self, life: LinkLife) -> Self {
+        Self { life: Some(life), ..self }
+    }
+
+    /// The connection, if it can take a statement. Notices an end that came while nobody used it. One of an earlier life of the database
+    /// leads to an old primary, which may still answer.
     pub(crate) fn usable(mut self) -> Option<Self> {
         self.socket.drive(&mut Context::from_waker(std::task::Waker::noop()));
-        (!self.busy && self.socket.connection.is_some()).then_some(self)
+        let is_old = self.life.as_ref().is_some_and(|life| life.newest.load(Ordering::Acquire) != life.own);
+        (!self.busy && !is_old && self.socket.connection.is_some()).then_some(self)
     }
 
     /// Whether its buffers have grown so much that another connection is cheaper.

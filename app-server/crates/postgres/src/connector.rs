@@ -1,9 +1,10 @@
 //! The way to the database of a cluster: which life of it is there, and whether it may serve.
 //!
 //! A life ends when another timeline of the database goes on: a promoted standby may lack the last commits. An old
-//! primary that comes back has a lower timeline, and serves nobody.
+//! primary that comes back has a lower timeline, and serves nobody. A connection that was made in an earlier life is not used again.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skein_base::clock::Clock;
 use skein_store::rollout::blob::BlobName;
@@ -12,7 +13,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::address::DbAddress;
-use crate::connection::Link;
+use crate::connection::{Link, LinkLife};
 use crate::failure::DbFailure;
 use crate::policy;
 use crate::schema::{self, Cluster, SchemaError};
@@ -20,11 +21,12 @@ use crate::schema::{self, Cluster, SchemaError};
 /// The control data names the old timeline until the first checkpoint after a promotion; the log's position is right at
 /// once.
 const INSTANCE: &str =
-    "select c.id, s.system_identifier::text, left(pg_walfile_name(pg_current_wal_lsn()), 8), c.sysid
+    "select c.id, s.system_identifier::text, left(pg_walfile_name(pg_current_wal_lsn()), 8), c.sysid, false
   from cluster c, pg_control_system() s";
 
-/// Where a service allows neither: each start of the instance counts as another life.
-const INSTANCE_BY_START: &str = "select c.id, pg_postmaster_start_time()::text, null, null from cluster c";
+/// Where a service allows neither: each start of the instance counts as another life. A standby has no position to write at.
+const INSTANCE_BY_START: &str =
+    "select c.id, pg_postmaster_start_time()::text, null, null, pg_is_in_recovery() from cluster c";
 
 /// The address of one cluster, and what is known of the instance behind it.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct Connector {
     address: DbAddress,
     cluster: Cluster,
     seen: Mutex<DbInstance>,
+    /// Counts the lives.
+    lives: Arc<AtomicU64>,
     /// A failure that took long, and its time. Others need not wait for the same.
     failed: Mutex<Option<(Instant, DbFailure)>>,
 }
@@ -72,7 +76,7 @@ impl Connector {
         let mut link = Link::connect(&address).await?;
         let cluster = schema::find(&mut link).await?;
         let (_, seen) = instance(&mut link).await?;
-        Ok(Self { address, cluster, seen: Mutex::new(seen), failed: Mutex::default() })
+        Ok(Self { address, cluster, seen: Mutex::new(seen), lives: Arc::default(), failed: Mutex::default() })
     }
 
     /// The cluster.
@@ -125,12 +129,20 @@ impl Connector {
                 "the address leads to an old primary, which another has replaced; stop it, or correct the address",
             ));
         }
+        if seen.timeline.is_some() && found.timeline.is_none() {
+            return Err(DbFailure::refused(
+                "the database says no longer which instance it is; allow the role pg_control_system() and pg_walfile_name() again, or \
+                 start Skein again",
+            ));
+        }
         if *seen != found {
             tracing::warn!(before = ?*seen, now = ?found, "the database has another life");
             *seen = found;
+            self.lives.fetch_add(1, Ordering::AcqRel);
         }
+        let own = self.lives.load(Ordering::Acquire);
         drop(seen);
-        Ok(link)
+        Ok(link.of(LinkLife { newest: Arc::clone(&self.lives), own }))
     }
 }
 
@@ -142,6 +154,11 @@ async fn instance(link: &mut Link) -> Result<(Uuid, DbInstance), DbFailure> {
     let row = rows
         .first()
         .ok_or_else(|| DbFailure::refused("the database has lost its cluster's row; restore it"))?;
+    if row.get(4) {
+        return Err(DbFailure::refused(
+            "the address leads to a standby; wait until it is promoted, or correct the address",
+        ));
+    }
     let found = DbInstance::of(row);
     if row.get::<_, Option<&str>>(3).is_some_and(|made_in| made_in != found.system) {
         return Err(DbFailure::refused(
@@ -219,6 +236,47 @@ mod tests {
         assert!(refused.reason().contains("an old primary"), "{}", refused.reason());
     }
 
+    #[tokio::test]
+    async fn a_connection_to_an_old_primary_is_not_used_again() {
+        let at = TestCluster::shared().database().await;
+        let database = Connector::open(at.address.clone()).await.unwrap();
+        let link = database.connect().await.unwrap().usable().expect("of this life");
+        database.seen().timeline = Some(0);
+        let later = database.connect().await.unwrap();
+        assert!(link.usable().is_none(), "it answers, and nobody asks");
+        assert!(later.usable().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_standby_is_refused_and_is_no_other_life() {
+        let cluster = TestCluster::start();
+        let at = cluster.database().await;
+        let database = Connector::open(at.address.clone()).await.unwrap();
+        cluster.stand_by().await;
+        let mut standby = at.address.clone();
+        standby.config = Config::new();
+        let socket = cluster.first_socket().join("next");
+        standby.config.host_path(socket).user("skein").dbname(&at.name);
+        let life = database.life();
+        let leads_there = Connector { address: standby, ..database };
+        let refused = leads_there.connect().await.map(drop).unwrap_err();
+        assert!(refused.reason().contains("leads to a standby"), "{}", refused.reason());
+        assert_eq!(leads_there.life(), life);
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_names_its_timeline_no_longer_is_refused() {
+        let cluster = TestCluster::start();
+        let at = cluster.database().await;
+        let mut guest = at.address.clone();
+        guest.config.user("guest");
+        cluster.run(&at.name, "create role guest login; grant select on cluster to guest").await;
+        let database = Connector::open(guest).await.unwrap();
+        cluster.run(&at.name, "revoke execute on function pg_control_system() from public").await;
+        let refused = database.connect().await.map(drop).unwrap_err();
+        assert!(refused.reason().contains("which instance it is"), "{}", refused.reason());
+    }
+
     /// The first caller waits until the time for a connection is over. The others in the next moment do not.
     #[tokio::test(start_paused = true)]
     async fn a_database_that_is_silent_is_asked_by_one_caller_at_a_time() {
@@ -228,7 +286,7 @@ mod tests {
         config.host_path(folder.path()).user("skein");
         let address = DbAddress::without_tls(config).unwrap();
         let (cluster, seen) = (Cluster { id: Uuid::nil(), schema: 1 }, Mutex::new(at("7", Some(1))));
-        let connector = Connector { address, cluster, seen, failed: Mutex::default() };
+        let connector = Connector { address, cluster, seen, lives: Arc::default(), failed: Mutex::default() };
         for waits in [true, false, false] {
             let began = Clock.now();
             let failure = connector.connect().await.map(drop).unwrap_err();

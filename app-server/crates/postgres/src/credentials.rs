@@ -110,6 +110,11 @@ impl CredentialRows {
         let known = locked(&self.seen).filter(|seen| seen.0 == life).map(|seen| seen.1);
         let rows = self.pool.read(CHANGED, &[(&known.unwrap_or(-1), Type::INT8)]).await?;
         let (newest, has_lost) = rows.first().map_or((-1, false), |row| (row.get(0), row.get(1)));
+        if beat.is_some_and(|(of, number)| of == life && newest < number) {
+            return Err(CredentialsAway(
+                "the database has answered with an earlier state of its credentials".to_owned(),
+            ));
+        }
         *locked(&self.seen) = Some((life, newest));
         *locked(&self.followed) = beat.unwrap_or_default();
         let changed = rows.iter().filter_map(|row| Some((row.get::<_, Option<Uuid>>(2)?, row.get(3))));
@@ -219,6 +224,23 @@ mod tests {
         // As after a promotion: the same number of another life.
         newest.send_replace((Uuid::from_u128(1), 1));
         server.changed().await;
+    }
+
+    /// As one over a connection to an old primary.
+    #[tokio::test]
+    async fn a_read_that_is_older_than_the_beat_does_not_count() {
+        let at = TestCluster::shared().database().await;
+        let database = Database::open(at.address.clone()).await.unwrap();
+        let (newest, beats) = watch::channel(ChangeNumber::default());
+        let server = CredentialRows::new(&database, Some(CredentialBeats(beats)));
+        server.read().await.unwrap();
+        newest.send_replace((database.life(), 1));
+        let early = server.read().await.unwrap_err();
+        assert!(early.to_string().contains("an earlier state"), "{early}");
+        server.changed().await;
+        CredentialRows::new(&database, None).write(&[], 0).await.unwrap();
+        server.read().await.unwrap();
+        assert!(futures_util::poll!(Box::pin(server.changed())).is_pending(), "it has read it");
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 pub mod address;
 mod append;
+mod claims;
 mod connection;
 mod connector;
 pub mod credentials;

@@ -15,9 +15,9 @@ use tokio::sync::Semaphore;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::connector::Connector;
 use crate::database::Database;
 use crate::failure::DbFailure;
-use crate::node::NodeId;
 use crate::policy;
 use crate::pool::Pool;
 use crate::rows::{PLACE, ThreadRows, parsed};
@@ -30,14 +30,17 @@ select place.next, t.thread, t.changed::text from place left join threads t on t
     )
 });
 
-/// The threads that another server has loaded, or had when it ended.
-const LOADED_BY_OTHERS: &str = "select thread from heads where open and owner is not null and owner <> $1";
+/// The threads that a server has loaded, or had when it ended, or that nobody has loaded since.
+const OPEN: &str = "select thread from heads where open";
+
+/// The threads with a question that waits.
+const ASKED: &str = "select thread from threads where asked is not null";
 
 /// The news of one server.
 pub struct RowNews {
+    connector: Arc<Connector>,
     pool: Arc<Pool>,
     rows: Arc<ThreadRows>,
-    node: NodeId,
     /// One look at a time.
     looks: Semaphore,
     taken: Mutex<TakenNews>,
@@ -48,6 +51,8 @@ pub struct RowNews {
 /// The changes that were taken in.
 #[derive(Clone)]
 struct TakenNews {
+    /// The life of the database that the numbers are from. Another one gives numbers out again that were seen.
+    life: Uuid,
     /// A transaction: no one before it will change a row.
     place: String,
     /// The changes from there on, each with its transaction.
@@ -56,10 +61,12 @@ struct TakenNews {
 
 impl RowNews {
     /// The news for a server that knows these rows.
-    pub fn new(database: &Database, rows: Arc<ThreadRows>, node: NodeId) -> Self {
-        let taken = TakenNews { place: rows.opened_at().to_owned(), changes: HashMap::new() };
+    pub fn new(database: &Database, rows: Arc<ThreadRows>) -> Self {
+        let (life, place) = rows.opened_at().to_owned();
+        let taken = TakenNews { life, place, changes: HashMap::new() };
         let (looks, asked) = (Semaphore::new(1), Mutex::default());
-        Self { pool: database.pool(), rows, node, looks, taken: Mutex::new(taken), asked }
+        let (connector, pool) = (database.connector(), database.pool());
+        Self { connector, pool, rows, looks, taken: Mutex::new(taken), asked }
     }
 
     /// Takes in every change that was committed before the call. Returns the threads whose waiting questions are others than at the
@@ -75,7 +82,12 @@ impl RowNews {
     async fn look(&self) -> Result<(), DbFailure> {
         // The semaphore is never closed.
         let _look = self.looks.acquire().await.ok();
+        // Before the read: if it changes meanwhile, the next look begins anew.
+        let life = self.connector.life();
         let before = lock(&self.taken).clone();
+        if before.life != life {
+            return self.begin_anew(life).await;
+        }
         let found = self.pool.read(&NEWS, &[(&before.place, Type::TEXT)]).await?;
         let Some(place) = found.first().map(|row| row.get::<_, String>(0)) else { return Ok(()) };
         let changes = found.iter().filter_map(|row| {
@@ -87,7 +99,21 @@ impl RowNews {
         for some in new.chunks(policy::ROWS_AT_ONCE) {
             self.note(some).await?;
         }
-        *lock(&self.taken) = TakenNews { place, changes };
+        *lock(&self.taken) = TakenNews { life, place, changes };
+        Ok(())
+    }
+
+    /// Reads the rows with questions, as a start does. The text index is made anew as well, and so needs no changes before that.
+    async fn begin_anew(&self, life: Uuid) -> Result<(), DbFailure> {
+        let place = self.pool.read(&format!("select {PLACE}"), &[]).await?;
+        let asked = self.pool.read(ASKED, &[]).await?;
+        let asked = asked.iter().map(|row| ThreadId::new(row.get(0)));
+        let threads: BTreeSet<ThreadId> = asked.chain(self.rows.waiting()).collect();
+        for some in Vec::from_iter(threads).chunks(policy::ROWS_AT_ONCE) {
+            self.note(some).await?;
+        }
+        let place = place.first().map_or_else(|| "0".to_owned(), |row| row.get(0));
+        *lock(&self.taken) = TakenNews { life, place, changes: HashMap::new() };
         Ok(())
     }
 
@@ -118,10 +144,10 @@ impl std::fmt::Debug for RowNews {
 #[async_trait]
 impl OtherWriters for RowNews {
     async fn take_in(&self) -> Option<Vec<ThreadId>> {
-        // First those that are loaded: the row of one that is unloaded meanwhile is up to date.
-        let loaded = self.pool.read(LOADED_BY_OTHERS, &[(&self.node.id(), Type::UUID)]).await.ok()?;
+        // First those that are open: the row of one that is closed meanwhile is up to date.
+        let open = self.pool.read(OPEN, &[]).await.ok()?;
         self.look().await.ok()?;
-        Some(loaded.iter().map(|row| ThreadId::new(row.get(0))).collect())
+        Some(open.iter().map(|row| ThreadId::new(row.get(0))).collect())
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A thread is claimed if nobody has it, or a server whose row is dead, which is final. So two servers never have a thread at once,
 //! except one that is dead and does not know it, whose appends the term refuses. A claim whose answer is lost may come after the
-//! next one of the same server, which is then fenced as by another, and loads the thread again.
+//! next one of the same server, which is then fenced as by another, and loads the thread again. Where no other follows, the server gives
+//! the thread up: nobody looks for the threads of a server that lives.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::claims::ClaimsInDoubt;
 use crate::database::Database;
 use crate::failure::DbFailure;
 use crate::node::NodeId;
@@ -84,7 +86,8 @@ impl PgOwnership {
         (tasks, stop): (&Tasks, CancellationToken),
     ) -> Self {
         let (given_up, waiting) = mpsc::channel(policy::GIVE_UPS_WAITING);
-        drop(tasks.spawn("give-up", give_up_all(database.pool(), node.clone(), waiting, stop)));
+        let claims = Arc::clone(store.claims());
+        drop(tasks.spawn("give-up", give_up_all(database.pool(), node.clone(), claims, (waiting, stop))));
         Self { node, pool: database.pool(), store, given_up }
     }
 
@@ -95,7 +98,10 @@ impl PgOwnership {
 
     async fn try_claim(&self, thread: ThreadId) -> Result<Attempt, DbFailure> {
         let node = self.node.of_claims()?;
-        let rows = self.pool.write(CLAIM, &[(&thread.uuid(), Type::UUID), (&node, Type::UUID)]).await?;
+        let attempt = self.store.claims().begin(thread);
+        let claimed = self.pool.write(CLAIM, &[(&thread.uuid(), Type::UUID), (&node, Type::UUID)]).await;
+        attempt.answered(&claimed);
+        let rows = claimed?;
         Ok(
             match rows
                 .first()
@@ -158,31 +164,50 @@ impl Ownership for PgOwnership {
     }
 }
 
-/// Gives threads up until the stop, all that wait at once. It tries again at each beat with those that were not possible.
+/// Gives threads up until the stop, all that wait at once, and those that a lost answer has made this server's. It tries again at each
+/// beat with those that were not possible.
 async fn give_up_all(
     pool: Arc<Pool>,
     node: NodeId,
-    mut waiting: mpsc::Receiver<GivenUp>,
-    stop: CancellationToken,
+    claims: Arc<ClaimsInDoubt>,
+    (mut waiting, stop): (mpsc::Receiver<GivenUp>, CancellationToken),
 ) {
     let giving = async {
         let mut given = Vec::new();
         loop {
-            if given.is_empty() && waiting.recv_many(&mut given, policy::GIVE_UPS_AT_ONCE).await == 0 {
-                return;
-            }
-            match give_up_these(&pool, node.id(), &given).await {
-                Ok(held) => given.retain(|(lease, _)| held.contains(&lease.thread)),
-                Err(failure) => {
-                    tracing::debug!(reason = failure.reason(), "threads are not given up yet");
+            let is_pending = !given.is_empty() || !claims.is_empty();
+            let room = policy::GIVE_UPS_AT_ONCE.saturating_sub(given.len());
+            tokio::select! {
+                taken = waiting.recv_many(&mut given, room), if room > 0 => {
+                    if taken == 0 {
+                        return;
+                    }
                 }
+                () = claims.noted(), if !is_pending => {}
+                () = tokio::time::sleep(policy::BEAT), if is_pending => {}
             }
-            if !given.is_empty() {
-                tokio::time::sleep(policy::BEAT).await;
+            if let Err(failure) = give_up_possible(&pool, node.id(), &claims, &mut given).await {
+                tracing::debug!(reason = failure.reason(), "threads are not given up yet");
             }
         }
     };
     stop.run_until_cancelled(giving).await;
+}
+
+/// Leaves those in `given` whose rows somebody holds.
+async fn give_up_possible(
+    pool: &Pool,
+    node: Uuid,
+    claims: &ClaimsInDoubt,
+    given: &mut Vec<GivenUp>,
+) -> Result<(), DbFailure> {
+    // Nobody here asks for them any more, and they may need a load.
+    given.extend(claims.take_won(pool, node).await?.into_iter().map(|lease| (lease, LoadDue::Soon)));
+    if !given.is_empty() {
+        let held = give_up_these(pool, node, given).await?;
+        given.retain(|(lease, _)| held.contains(&lease.thread));
+    }
+    Ok(())
 }
 
 /// Returns the threads whose rows somebody holds.

@@ -24,8 +24,8 @@ pub struct ThreadRows {
     waiting: WaitingThreads,
     /// Notifies the rows' listeners.
     changes: Arc<Changes>,
-    /// The rows were read after [`PLACE`] was this.
-    opened_at: String,
+    /// The rows were read after [`PLACE`] was this, in this life of the database.
+    opened_at: (Uuid, String),
 }
 
 /// A transaction as a text: every one before it has ended, and no later one gets such a number. See [`crate::news`].
@@ -38,9 +38,10 @@ impl ThreadRows {
     /// # Errors
     /// [`IndexError::Away`].
     pub async fn open(database: &Database, changes: Arc<Changes>) -> Result<Self, IndexError> {
+        let life = database.life();
         let place =
             database.pool().read(&format!("select {PLACE}"), &[]).await.map_err(DbFailure::of_index)?;
-        let opened_at = place.first().map_or_else(|| "0".to_owned(), |row| row.get(0));
+        let opened_at = (life, place.first().map_or_else(|| "0".to_owned(), |row| row.get(0)));
         let (turns, waiting) = (WriteTurns::default(), WaitingThreads::default());
         let rows = Self { turns, waiting, changes, opened_at };
         let sql = "select \"row\"::text, as_of from threads where asked is not null";
@@ -66,8 +67,13 @@ impl ThreadRows {
         is_other
     }
 
+    /// The threads with a question that waits, as far as this process knows.
+    pub(crate) fn waiting(&self) -> Vec<ThreadId> {
+        self.waiting.threads()
+    }
+
     /// The place for the first look at the news.
-    pub(crate) fn opened_at(&self) -> &str {
+    pub(crate) fn opened_at(&self) -> &(Uuid, String) {
         &self.opened_at
     }
 

@@ -20,11 +20,11 @@ struct Server {
 }
 
 impl Server {
-    async fn open(at: &TestDatabase, node: u128) -> Self {
+    async fn open(at: &TestDatabase) -> Self {
         let database = Database::open(at.address.clone()).await.unwrap();
         let rows = Arc::new(ThreadRows::open(&database, Arc::default()).await.unwrap());
         let index = PgIndex::new(&database, Arc::clone(&rows));
-        let news = RowNews::new(&database, rows, NodeId::new(Uuid::from_u128(node)));
+        let news = RowNews::new(&database, rows);
         Self { database, index, news }
     }
 
@@ -50,7 +50,7 @@ impl Server {
 /// Two servers of a database.
 async fn two() -> (TestDatabase, Server, Server) {
     let at = TestCluster::shared().database().await;
-    let (one, other) = (Server::open(&at, 1).await, Server::open(&at, 2).await);
+    let (one, other) = (Server::open(&at).await, Server::open(&at).await);
     (at, one, other)
 }
 
@@ -124,19 +124,21 @@ async fn a_change_that_is_committed_after_a_later_one_is_not_missed() {
 }
 
 #[tokio::test]
-async fn a_search_knows_the_threads_that_other_servers_have_loaded() {
+async fn a_search_knows_the_threads_that_may_be_ahead_of_their_rows() {
     let at = TestCluster::shared().database().await;
-    let one = Server::open(&at, 1).await;
-    for (n, owner) in [(1, "1"), (2, "2"), (3, "")] {
-        let owner = owner.parse().map_or("null".to_owned(), |owner| format!("'{}'", Uuid::from_u128(owner)));
-        let sql = format!(
-            "insert into heads (thread, owner, term, seq, header, open) values ('{}', {owner}, 1, 1, 1, true)",
-            Uuid::from_u128(n)
-        );
-        TestCluster::shared().run(&at.name, &sql).await;
+    let one = Server::open(&at).await;
+    let head = |n: u128, owner: &str, open: bool| {
+        let id = Uuid::from_u128(n);
+        format!(
+            "insert into heads (thread, owner, term, seq, header, open) values ('{id}', {owner}, 1, 1, 1, {open})"
+        )
+    };
+    for (n, owner, open) in [(1, "gen_random_uuid()", true), (2, "null", true), (3, "null", false)] {
+        TestCluster::shared().run(&at.name, &head(n, owner, open)).await;
     }
-    let elsewhere = OtherWriters::take_in(&one.news).await;
-    assert_eq!(elsewhere, Some(vec![ThreadId::new(Uuid::from_u128(2))]));
+    let mut ahead = OtherWriters::take_in(&one.news).await.unwrap();
+    ahead.sort_unstable();
+    assert_eq!(ahead, [1, 2].map(|n| ThreadId::new(Uuid::from_u128(n))));
     TestCluster::shared().run(&at.name, "alter table threads rename to gone").await;
     assert_eq!(OtherWriters::take_in(&one.news).await, None, "nobody knows");
 }
@@ -148,7 +150,7 @@ async fn a_change_under_the_number_of_a_transaction_that_a_crash_lost_is_not_mis
     cluster.run("postgres", "alter system set wal_writer_delay = '10s'").await;
     cluster.run("postgres", "select pg_reload_conf()").await;
     let at = cluster.database().await;
-    let other = Server::open(&at, 2).await;
+    let other = Server::open(&at).await;
     for n in 1..10 {
         let lost = "begin; select pg_current_xact_id(); rollback;".repeat(100);
         cluster.run(&at.name, &lost).await;
@@ -156,7 +158,7 @@ async fn a_change_under_the_number_of_a_transaction_that_a_crash_lost_is_not_mis
         let end = other.transaction("pg_snapshot_xmin(pg_current_snapshot())").await;
         cluster.stop();
         cluster.start_again();
-        let one = Server::open(&at, 1).await;
+        let one = Server::open(&at).await;
         let asking = asks(n);
         let id = asking.id;
         one.sets(asking, 1).await;
@@ -172,4 +174,23 @@ async fn a_change_under_the_number_of_a_transaction_that_a_crash_lost_is_not_mis
         }
     }
     panic!("the database saved every transaction");
+}
+
+/// As after a promotion that has lost what was seen: the numbers of transactions begin again at an earlier one.
+#[tokio::test]
+async fn another_life_of_the_database_is_looked_at_from_its_beginning() {
+    let (at, one, other) = two().await;
+    let [lost, kept] = [asks(1), asks(2)];
+    let (of_lost, of_kept) = (lost.id, kept.id);
+    one.sets(lost, 1).await;
+    assert_eq!((other.takes_in().await, other.questions()), (vec![of_lost], 1));
+    TestCluster::shared().run(&at.name, "delete from threads").await;
+    one.sets(kept, 1).await;
+    {
+        let mut taken = lock(&other.news.taken);
+        (taken.life, taken.place) = (Uuid::nil(), u64::MAX.to_string());
+    }
+    assert_eq!((other.takes_in().await, other.questions()), (vec![of_lost, of_kept], 1));
+    one.sets(asks(3), 1).await;
+    assert_eq!((other.takes_in().await.len(), other.questions()), (1, 2), "it goes on from there");
 }

@@ -72,6 +72,22 @@ impl Fixture {
         rows[0].get::<_, Option<Uuid>>(0).map(|owner| owner.as_u128())
     }
 
+    async fn term(&self, thread: ThreadId) -> i64 {
+        let sql = "select term from heads where thread = $1";
+        self.database.pool().read(sql, &[(&thread.uuid(), Type::UUID)]).await.unwrap()[0].get(0)
+    }
+
+    /// Gives up what waits for a row before it is answered. The connection is gone then, and the statement is not.
+    async fn answers_nobody(&self, asks: impl Future<Output: std::fmt::Debug>) {
+        let mut holder = self.database.connect().await.unwrap();
+        holder.batch("begin; select from heads for update").await.unwrap();
+        tokio::select! {
+            answer = asks => panic!("{answer:?} beside the holder"),
+            () = until_a_statement_waits(&mut holder) => {}
+        }
+        holder.batch("commit").await.unwrap();
+    }
+
     async fn given_up(&self, thread: ThreadId) {
         let given_up = async { while self.owner(thread).await.is_some() {} };
         tokio::time::timeout(Duration::from_secs(60), given_up).await.expect("the thread is not given up");
@@ -261,5 +277,45 @@ async fn a_marker_that_another_server_has_set_is_cleared_by_the_one_that_claims_
     other.claim(thread(1)).await.unwrap();
     it.clears_the_only_marker(thread(1)).await;
     drop(other);
+    it.finish().await;
+}
+
+#[tokio::test]
+async fn a_thread_whose_claim_is_answered_to_nobody_is_given_up_for_the_next_load() {
+    let it = Fixture::new().await;
+    let one = it.live(1).await;
+    let first = one.lease_of_new(thread(1));
+    it.begin(&[first]).await;
+    one.give_up(first, LoadDue::Whenever);
+    it.given_up(first.thread).await;
+    it.answers_nobody(one.claim(first.thread)).await;
+    let taken = async { while it.term(first.thread).await != 2 {} };
+    tokio::time::timeout(Duration::from_secs(60), taken).await.expect("the claim does not come");
+    it.given_up(first.thread).await;
+    assert_eq!(one.claim(first.thread).await.unwrap().term, Term(3));
+    assert!(it.store.claims().is_empty(), "an answered claim is in no doubt");
+    drop(one);
+    it.finish().await;
+}
+
+/// Nobody has loaded it, and no list shows it before a load has set its row.
+#[tokio::test]
+async fn a_copy_that_is_answered_to_nobody_is_given_up_for_the_next_load() {
+    let it = Fixture::new().await;
+    let one = it.live(1).await;
+    it.begin(&[one.lease_of_new(thread(1))]).await;
+    let copy = one.lease_of_new(thread(2));
+    // The row of a marker, which the copy waits for.
+    let sql = format!(
+        "insert into heads (thread, term, seq, header, open) values ('{}', 1, 0, 0, true)",
+        copy.thread
+    );
+    TestCluster::shared().run(&it.at.name, &sql).await;
+    it.answers_nobody(it.store.copy(thread(1), EventSeq(1), copy, Vec::new())).await;
+    let there = async { while it.store.head(copy.thread).await.unwrap() != EventSeq(1) {} };
+    tokio::time::timeout(Duration::from_secs(60), there).await.expect("the copy does not come");
+    it.given_up(copy.thread).await;
+    assert_eq!(one.claim(copy.thread).await.unwrap().thread, copy.thread);
+    drop(one);
     it.finish().await;
 }

@@ -107,7 +107,7 @@ impl PgStore {
         self.pool.write_much(BESIDE, &[(&from, Type::UUID), (&to, Type::UUID)]).await.map(drop)
     }
 
-    /// Returns whether the rollout is new. Its next owner has a higher term than those of the source.
+    /// Returns whether the rollout is new. Its next owner has a higher term than those of the source. Its row is a claim as well.
     async fn finish(
         &self,
         (thread, node): (ThreadId, Uuid),
@@ -120,6 +120,7 @@ impl PgStore {
         let lines: Vec<&[u8]> = then.rows.iter().map(|row| row.line.as_slice()).collect();
         let (id, term): (Uuid, i64) = (thread.uuid(), int(then.opens.max(source).0));
         let (head, header) = (int(head.0), int(header.0));
+        let attempt = self.claims.begin(thread);
         let made = self
             .pool
             .write(
@@ -134,7 +135,9 @@ impl PgStore {
                     (&node, Type::UUID),
                 ],
             )
-            .await?;
+            .await;
+        attempt.answered(&made);
+        let made = made?;
         if !made.is_empty() {
             self.appends.done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }

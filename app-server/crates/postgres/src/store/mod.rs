@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::append::{Appender, Appends};
+use crate::claims::ClaimsInDoubt;
 use crate::database::Database;
 use crate::failure::DbFailure;
 use crate::node::NodeId;
@@ -43,6 +44,7 @@ pub struct PgStore {
     appends: Arc<Appends>,
     rows: Arc<ThreadRows>,
     open: Arc<Mutex<OpenMarkerTerms>>,
+    claims: Arc<ClaimsInDoubt>,
     tasks: Tasks,
     counters: PgCounters,
 }
@@ -72,6 +74,7 @@ impl PgStore {
             appends: Arc::new(Appends::new(node, Arc::clone(&rows))),
             rows,
             open: Arc::default(),
+            claims: Arc::default(),
             tasks,
             counters: PgCounters::default(),
         };
@@ -94,6 +97,11 @@ impl PgStore {
     /// Notes a claim of this server, and the open marker that the thread may have.
     pub(crate) fn note_claim(&self, lease: Lease, is_open: bool) {
         self.lock_open().note_claim(lease.thread, lease.term, is_open);
+    }
+
+    /// The claims whose answer was lost.
+    pub(crate) fn claims(&self) -> &Arc<ClaimsInDoubt> {
+        &self.claims
     }
 
     /// The connections for reads and rare writes.

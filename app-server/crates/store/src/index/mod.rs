@@ -143,8 +143,8 @@ pub fn page_size(asked: Option<u32>) -> usize {
 /// The servers that change rows and rollouts besides this one.
 #[async_trait]
 pub trait OtherWriters: Send + Sync {
-    /// Notes every change of a row that was committed before the call. Returns the threads that other servers have loaded, which may be
-    /// ahead of their rows; `None` if nobody knows.
+    /// Notes every change of a row that was committed before the call. Returns the threads that may be ahead of their rows: those that
+    /// a server has loaded, and those that one has left open; `None` if nobody knows.
     async fn take_in(&self) -> Option<Vec<ThreadId>>;
 }
 

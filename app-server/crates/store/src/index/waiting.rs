@@ -34,6 +34,11 @@ impl WaitingThreads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&thread)
     }
 
+    /// The threads with a question that waits.
+    pub fn threads(&self) -> Vec<ThreadId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
     pub(super) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

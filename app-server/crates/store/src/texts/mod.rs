@@ -150,9 +150,11 @@ impl TextIndex {
             Some(others) => others.take_in().await?,
             None => Vec::new(),
         };
-        // Before the index: a thread added meanwhile is searched twice rather than not at all.
-        let mut behind = self.shared.sources.changes.behind();
-        behind.extend(loaded().into_iter().chain(elsewhere));
+        // The changes behind the loaded threads: one that is unloaded between has set its row. Both before the index: a thread added
+        // meanwhile is searched twice rather than not at all.
+        let mut behind = loaded();
+        behind.extend(elsewhere);
+        behind.extend(self.shared.sources.changes.behind());
         if !self.shared.is_complete() {
             // It may be from another life of the storage, of which nobody else tells the task.
             self.shared.sources.changes.wake();
@@ -161,7 +163,7 @@ impl TextIndex {
         if behind.len() > policy::TEXTS_CANDIDATES {
             return None;
         }
-        let shared = Arc::clone(&self.shared);
+        let (shared, file) = (Arc::clone(&self.shared), self.shared.state().file);
         let found = self.shared.sources.tasks.blocking("ask text index", BlockingPool::Search, move || {
             shared.reading(|db| {
                 let Some(found) = db.candidates(&query, policy::TEXTS_CANDIDATES)? else { return Ok(None) };
@@ -170,7 +172,8 @@ impl TextIndex {
             })
         });
         match found.await {
-            Ok(Ok(found)) => found,
+            // A new file may have been read, which lacks threads.
+            Ok(Ok(found)) => found.filter(|_| self.shared.is_complete() && self.shared.state().file == file),
             Ok(Err(error)) => {
                 self.shared.broke(&error);
                 None

@@ -235,6 +235,42 @@ async fn what_the_storage_loses_while_it_is_used_hides_nothing_that_takes_its_pl
     assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
 }
 
+#[tokio::test]
+async fn a_search_that_waits_while_the_index_is_made_anew_looks_at_every_thread() {
+    let bench = Bench::new();
+    bench.say(1, "needle").await;
+    assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
+    let tasks = bench.texts.shared.sources.tasks.clone();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (held, (began, mut begun)) = (Arc::new(Mutex::new(held)), tokio::sync::mpsc::channel(2));
+    let hold = || {
+        let (inside, held, began) = (tasks.clone(), Arc::clone(&held), began.clone());
+        tasks.spawn("held", async move {
+            let work = move || {
+                began.blocking_send(()).unwrap();
+                held.lock().unwrap().recv().is_err()
+            };
+            inside.blocking("held", BlockingPool::Search, work).await.unwrap()
+        })
+    };
+    let lanes: Vec<_> = (0..skein_base::policy::SEARCH_THREADS).map(|_| hold()).collect();
+    for _ in &lanes {
+        begun.recv().await.unwrap();
+    }
+    let term = SearchTerm::new("needle").unwrap();
+    let made_anew = async {
+        bench.disk.set_life(Uuid::from_u128(2));
+        drop(release);
+        for lane in lanes {
+            assert!(lane.await.unwrap());
+        }
+    };
+    // Polled first, the search waits for a lane when the life changes.
+    let (found, ()) = tokio::join!(biased; bench.texts.candidates(&term, Vec::new), made_anew);
+    assert_eq!(found, None);
+    assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
+}
+
 /// Notes that it was asked.
 #[derive(Default)]
 struct AskedWriters(AtomicBool);
