@@ -239,6 +239,17 @@ impl Asked {
         self.errors.retain(|(by, _)| *by != connection);
     }
 
+    /// Accepts answers of those that an earlier load has asked, and that are `still` subscribed: they show the question, and nobody puts
+    /// it to them again. Of several connections of the client that acts, the one that holds the question is not known.
+    pub(crate) fn admit_earlier(&mut self, candidates: &[Askable<'_>], still: &HashSet<ConnectionId>) {
+        let acts = |who: &&Askable<'_>| self.acts.is_some() && self.may_act(who);
+        let earlier: Vec<ConnectionId> = match self.reach {
+            Reach::Everyone => still.iter().copied().collect(),
+            Reach::OneAtATime => candidates.iter().filter(acts).map(|who| who.connection).collect(),
+        };
+        earlier.into_iter().for_each(|connection| self.admit(connection));
+    }
+
     /// Whether an answer of this connection counts.
     pub(crate) fn judge(&self, by: ConnectionId) -> Verdict {
         if self.asked.contains(&by) { Verdict::Counts } else { Verdict::NotAsked }
@@ -379,6 +390,22 @@ mod tests {
         let editor = Askable { connection: A, client: "editor" };
         assert_eq!(asked.next(&[editor, page(B)], &still(&[A, B])), [page(B)]);
         assert!(asked.refused(&still(&[A])).is_none(), "the turn waits");
+    }
+
+    #[test]
+    fn after_another_load_those_that_stayed_may_answer() {
+        let editor = Askable { connection: A, client: "editor" };
+        let (known, still) = ([editor, page(B)], still(&[A, B]));
+        let judged = |mut asked: Asked| {
+            asked.admit_earlier(&known, &still);
+            [A, B].map(|who| asked.judge(who))
+        };
+        let everyone = Asked::new(Reach::Everyone, None);
+        assert_eq!(judged(everyone), [Verdict::Counts, Verdict::Counts]);
+        let acts = Asked::new(Reach::OneAtATime, Some("page".to_owned()));
+        assert_eq!(judged(acts), [Verdict::NotAsked, Verdict::Counts]);
+        let nobody_acts = Asked::new(Reach::OneAtATime, None);
+        assert_eq!(judged(nobody_acts), [Verdict::NotAsked, Verdict::NotAsked]);
     }
 
     #[test]

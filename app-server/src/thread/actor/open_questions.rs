@@ -47,6 +47,12 @@ pub(super) struct Audience {
     pub(super) subscribed: HashSet<ConnectionId>,
 }
 
+impl Audience {
+    fn known(&self) -> Vec<Askable<'_>> {
+        self.candidates.iter().map(|candidate| candidate.askable()).collect()
+    }
+}
+
 /// A question to put to clients.
 pub(super) struct NewQuestion {
     pub(super) kind: QuestionKind,
@@ -150,12 +156,13 @@ impl Questions {
         self.open.push(Question { number, kind, item, frame, asked, put: false, turn, wants });
     }
 
-    /// Opens a question of an earlier load again, under its id. Each client that joins gets it.
-    pub(super) fn open_again(&mut self, asked: QuestionAsked) {
+    /// Opens a question of an earlier load again, under its id. Each client that joins gets it, and those that stayed may answer.
+    pub(super) fn open_again(&mut self, asked: QuestionAsked, audience: &Audience) {
         let number = asked.id;
         self.open(number, NewQuestion::again(asked));
         if let Some(question) = self.open.last_mut() {
             question.put = true;
+            question.asked.admit_earlier(&audience.known(), &audience.subscribed);
         }
     }
 
@@ -378,10 +385,9 @@ impl Question {
         self.put && Wants::reach(self.kind) == Reach::OneAtATime
     }
 
-    fn put_to_next(&mut self, Audience { candidates, subscribed }: &Audience) {
-        let known: Vec<Askable<'_>> = candidates.iter().map(|candidate| candidate.askable()).collect();
-        let next = self.asked.next(&known, subscribed);
-        for candidate in candidates.iter().filter(|candidate| next.contains(&candidate.askable())) {
+    fn put_to_next(&mut self, audience: &Audience) {
+        let next = self.asked.next(&audience.known(), &audience.subscribed);
+        for candidate in audience.candidates.iter().filter(|candidate| next.contains(&candidate.askable())) {
             self.put_to(candidate);
         }
     }

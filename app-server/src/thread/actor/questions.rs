@@ -52,9 +52,11 @@ impl ThreadParts<'_> {
 
     /// Opens the questions of an earlier load, under their ids.
     pub(super) fn put_again(&mut self, open: &KeptTurn) {
+        let creator = self.log.history().and_then(History::originator);
+        let audience = self.helpers.audience(&self.services.subscribers, creator);
         for asked in &open.questions {
             self.services.questions.open_again(asked.id, self.id);
-            self.questions.open_again(asked.clone());
+            self.questions.open_again(asked.clone(), &audience);
         }
     }
 

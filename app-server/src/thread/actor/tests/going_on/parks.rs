@@ -65,6 +65,22 @@ async fn an_answer_to_a_parked_thread_waits_for_a_storage_that_is_away() {
     bench.finish().await;
 }
 
+/// Its dialog is still open, and nobody puts the question to it again.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stays_subscribed_answers_also_after_another_has_loaded_the_thread() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread, question) = asking(&bench, &call(WRITES)).await;
+    bench.services.registry.handle(thread).unwrap().evict();
+    bench.gone(thread).await;
+    let mut other = bench.client();
+    other.resume(thread).await;
+    assert_eq!(other.asked().await, question);
+    answer(&client, question, "accept");
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(client.count(|message| matches!(message, Message::Question { .. })), 1, "it is asked once");
+    bench.finish().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unload_without_force_parks_a_thread_that_waits_and_force_interrupts_it() {
     let (bench, _fakes) = with_helper(None);
