@@ -91,7 +91,10 @@ impl Connections {
         life: Arc<ClientLiveness>,
         hello: LinkHello,
     ) {
-        let (outbox, (store_jobs, jobs)) = (self.outbox(&services, &life), mpsc::channel(policy::STORE_JOBS));
+        let limits = OutboxLimits::of(&services.config().limits);
+        let outbox = Outbox::of_link(self.next_id(), limits);
+        life.takes_from(&outbox);
+        let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
         let node = hello.node;
         let (admission, times) = match &hello.end {
             // A client that is slow keeps its server from reading, and so from answering pings.

@@ -13,7 +13,7 @@ use skein_postgres::standing::Neighbour;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
 use skein_protocol::ids::RequestId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes as FrameText};
 use tokio_util::sync::CancellationToken;
@@ -38,8 +38,16 @@ type OwnAnswer = Result<Box<RawValue>, WireError>;
 #[derive(Debug, Clone)]
 pub(crate) struct ClientLink {
     id: Uuid,
-    frames: mpsc::Sender<String>,
+    frames: mpsc::Sender<LinkFrame>,
     asked: Arc<OwnRequests>,
+}
+
+/// A frame that waits for the socket.
+#[derive(Debug)]
+struct LinkFrame {
+    text: String,
+    /// The slots of a request, so that those that wait hold a bounded number of bytes.
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 /// The requests of this server itself, by their ids.
@@ -102,8 +110,13 @@ impl ClientLink {
     }
 
     /// Sends a frame of the client. Waits while the other server does not read. Returns `false` if the link is broken.
-    pub(crate) async fn send(&self, frame: String) -> bool {
-        self.frames.send(frame).await.is_ok()
+    pub(crate) async fn send(&self, text: String) -> bool {
+        self.send_request(text, None).await
+    }
+
+    /// Like [`ClientLink::send`], for a request that keeps its slots until it is written.
+    pub(crate) async fn send_request(&self, text: String, slot: Option<OwnedSemaphorePermit>) -> bool {
+        self.frames.send(LinkFrame { text, _slot: slot }).await.is_ok()
     }
 
     /// Whether it is broken.
@@ -118,7 +131,9 @@ impl ClientLink {
         self.asked.note(RequestId::String(id.clone()), answer);
         let request = serde_json::json!({ "id": id, "method": method, "params": params });
         let asked = async {
-            self.frames.send(request.to_string()).await.ok()?;
+            if !self.send(request.to_string()).await {
+                return None;
+            }
             tokio::select! {
                 answer = answered => answer.ok(),
                 () = self.frames.closed() => None,
@@ -159,7 +174,7 @@ impl OpenLink {
     async fn run(
         self,
         socket: PeerSocket,
-        waiting: mpsc::Receiver<String>,
+        waiting: mpsc::Receiver<LinkFrame>,
         (name, is_dead): (&str, impl Future<Output = ()>),
     ) {
         let (mut sink, stream) = socket.split();
@@ -212,7 +227,7 @@ impl OpenLink {
             }
         } else if !frame.starts_with(OWN_ANSWER) || !self.link.asked.take(&frame) {
             // Not read further meanwhile, so the other server stops sending.
-            self.end.outbox.room().await;
+            self.end.outbox.room_for_link().await;
             let (to_client, to_owner) = self.end.user.take(self.link.id, frame);
             to_client.into_iter().for_each(|frame| self.end.outbox.push(frame));
             for frame in to_owner {
@@ -222,9 +237,9 @@ impl OpenLink {
     }
 }
 
-async fn write(sink: &mut SplitSink<PeerSocket, Message>, mut waiting: mpsc::Receiver<String>) {
-    while let Some(frame) = waiting.recv().await {
-        if sink.feed(Message::text(frame)).await.is_err() {
+async fn write(sink: &mut SplitSink<PeerSocket, Message>, mut waiting: mpsc::Receiver<LinkFrame>) {
+    while let Some(LinkFrame { text, _slot }) = waiting.recv().await {
+        if sink.feed(Message::text(text)).await.is_err() {
             return;
         }
         if waiting.is_empty() && sink.flush().await.is_err() {

@@ -5,6 +5,7 @@
 //! `connection/` takes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use skein_base::clock::Clock;
@@ -32,7 +33,7 @@ pub(crate) type Frame = Utf8Bytes;
 /// The bounds of an outbox, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutboxLimits {
-    /// Behind the bytes being written. More may wait only for [`policy::OUTBOX_PATIENCE`].
+    /// Behind the bytes being written. More may wait only as long as the outbox has patience.
     pub(crate) waiting_bytes: usize,
     /// Behind the bytes being written, at any time: a message is added only below this.
     pub(crate) most_bytes: usize,
@@ -161,6 +162,8 @@ struct OutboxState {
 struct OutboxShared {
     connection: ConnectionId,
     limits: OutboxLimits,
+    /// How long more than its bound may wait while the client takes nothing.
+    patience: Duration,
     waiting: Mutex<OutboxState>,
     /// Messages are available.
     filled: Notify,
@@ -176,9 +179,20 @@ pub(crate) struct Outbox(Arc<OutboxShared>);
 
 impl Outbox {
     pub(crate) fn new(connection: ConnectionId, limits: OutboxLimits) -> Self {
+        Self::patient(connection, limits, policy::OUTBOX_PATIENCE)
+    }
+
+    /// The outbox of a client of another server, which decides whether the client is too slow. It takes from the link only what the client
+    /// has room for.
+    pub(crate) fn of_link(connection: ConnectionId, limits: OutboxLimits) -> Self {
+        Self::patient(connection, limits, policy::LINK_SILENCE)
+    }
+
+    fn patient(connection: ConnectionId, limits: OutboxLimits, patience: Duration) -> Self {
         Self(Arc::new(OutboxShared {
             connection,
             limits,
+            patience,
             waiting: Mutex::default(),
             filled: Notify::new(),
             drained: Notify::new(),
@@ -237,7 +251,7 @@ impl Outbox {
         if before > 0 && waiting.queue.bytes() > limits.waiting_bytes {
             waiting.full_since.get_or_insert(now);
         }
-        let overdue = waiting.full_since.is_some_and(|since| now >= since + policy::OUTBOX_PATIENCE);
+        let overdue = waiting.full_since.is_some_and(|since| now >= since + self.0.patience);
         drop(waiting);
         if overdue || before > limits.most_bytes {
             self.close(CloseReason::SlowClient);
@@ -247,7 +261,7 @@ impl Outbox {
 
     /// Whether too much has waited for too long; for checks while nothing is pushed.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
-        self.lock().full_since.is_some_and(|since| now >= since + policy::OUTBOX_PATIENCE)
+        self.lock().full_since.is_some_and(|since| now >= since + self.0.patience)
     }
 
     /// The client has taken a part of the bytes being written: it reads, however slowly.
@@ -297,13 +311,28 @@ impl Outbox {
 
     /// Waits until the client has taken enough, or the connection is to end.
     pub(crate) async fn room(&self) {
+        self.until_room(|_| {}).await;
+    }
+
+    /// Like [`Outbox::room`], for a message that waits at another server. So more waits than the outbox holds, and a client that takes
+    /// nothing is too slow.
+    pub(crate) async fn room_for_link(&self) {
+        let now = Clock.now();
+        self.until_room(|waiting| {
+            waiting.full_since.get_or_insert(now);
+        })
+        .await;
+    }
+
+    async fn until_room(&self, waits: impl Fn(&mut OutboxState)) {
         loop {
             let drained = self.0.drained.notified();
             {
-                let waiting = self.lock();
+                let mut waiting = self.lock();
                 if waiting.queue.bytes() <= self.0.limits.pause_bytes || waiting.close.is_some() {
                     return;
                 }
+                waits(&mut waiting);
             }
             drained.await;
         }

@@ -259,6 +259,33 @@ async fn who_waits_for_room_is_woken_when_the_client_is_too_slow() {
     assert!(futures_util::poll!(&mut room).is_ready());
 }
 
+/// The client's own server decides, and the server of its thread waits for it.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_keeps_a_link_waiting_is_too_slow_unless_it_takes_something() {
+    let outbox = outbox();
+    outbox.push("12345678".into());
+    let waiting = outbox.clone();
+    let mut room = std::pin::pin!(waiting.room_for_link());
+    assert!(futures_util::poll!(&mut room).is_pending());
+    tokio::time::advance(policy::OUTBOX_PATIENCE / 2).await;
+    outbox.took(Clock.now());
+    tokio::time::advance(policy::OUTBOX_PATIENCE / 2).await;
+    assert!(!outbox.is_overdue(Clock.now()), "it reads");
+    tokio::time::advance(policy::OUTBOX_PATIENCE / 2).await;
+    assert!(outbox.is_overdue(Clock.now()));
+    assert_eq!(taken(outbox.next().await), ["12345678"]);
+    room.await;
+    assert!(!outbox.is_overdue(Clock.now()), "it has taken everything");
+    let limits = OutboxLimits { waiting_bytes: 5, most_bytes: 100, pause_bytes: 5, merge_bytes: 100 };
+    let of_link = Outbox::of_link(ConnectionId(2), limits);
+    of_link.push("12345678".into());
+    of_link.push("1".into());
+    tokio::time::advance(policy::OUTBOX_PATIENCE).await;
+    assert!(!of_link.is_overdue(Clock.now()));
+    tokio::time::advance(policy::LINK_SILENCE).await;
+    assert!(of_link.is_overdue(Clock.now()));
+}
+
 #[tokio::test]
 async fn a_ping_does_not_stand_behind_what_waits() {
     let outbox = outbox();

@@ -171,7 +171,7 @@ impl Router {
             Some(ThreadWay::To(link)) => {
                 let text = routing.relayed().resume(id, NextOwner::Link(link.id()));
                 if let Some(text) = text {
-                    self.send(session, &link, text.as_str().to_owned()).await;
+                    self.send(session, &link, (text.as_str().to_owned(), None)).await;
                 }
             }
             Some(ThreadWay::Here) => {
@@ -235,7 +235,7 @@ pub(super) fn note_followed(session: &ClientSession, routing: &Routing) {
 fn repeated(routing: &Routing, request: &PendingRequest) -> UnroutedRequest {
     let (text, leaves) = (request.line.as_str().to_owned(), routing.leaves());
     let is_again = request.again || !request.not_done;
-    UnroutedRequest { text, asked: request.moved, is_again, leaves, _slot: None }
+    UnroutedRequest { text, asked: request.moved, is_again, leaves, slot: None }
 }
 
 /// Takes the answer to a repeated request: some refusals mean that it was done the first time. `None` if its answer is as usual.

@@ -377,7 +377,7 @@ fn answered(
         // An error answers nothing here: the next load asks again.
         None if given.answer.is_err() => {}
         None => {
-            if let Some(slot) = session.in_flight.take(0) {
+            if let Some(slot) = session.answers.take(text.len()) {
                 answering::deliver_to_parked(&services.context, session.outbox.clone(), given, slot);
             }
         }

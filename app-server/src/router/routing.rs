@@ -18,7 +18,8 @@ use skein_protocol::error::WireError;
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::table::Lane;
 use skein_store::rollout::StoreAway;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
@@ -55,11 +56,25 @@ pub(crate) struct Routing {
     /// The open links, by their servers.
     open: Mutex<HashMap<Uuid, ClientLink>>,
     /// One link is opened to a server at a time.
-    opening: Mutex<HashMap<Uuid, Arc<Semaphore>>>,
+    opening: Mutex<HashMap<Uuid, Arc<LinkOpening>>>,
     /// How often the client has left all threads.
     leaves: AtomicU64,
     /// The threads at other servers. The client may be subscribed there to a thread that is unloaded.
     relayed: Mutex<RelayedThreads>,
+}
+
+/// The attempts to open a link to one server.
+struct LinkOpening {
+    /// One permit for an attempt.
+    turn: Semaphore,
+    /// When the last one has failed.
+    failed: Mutex<Option<Instant>>,
+}
+
+impl Default for LinkOpening {
+    fn default() -> Self {
+        Self { turn: Semaphore::new(1), failed: Mutex::default() }
+    }
 }
 
 /// A request as it was read.
@@ -121,7 +136,8 @@ impl Routing {
         self.relayed().leave()
     }
 
-    /// The link to a server, which is opened if there is none. `None` if the server does not take it.
+    /// The link to a server, which is opened if there is none. `None` if the server does not take it. Those that wait for an attempt share
+    /// its failure: a server that is silent is not waited for by one after the other.
     async fn link(
         &self,
         router: &Arc<Router>,
@@ -131,12 +147,15 @@ impl Routing {
         if let Some(open) = self.open_to(owner.node) {
             return Some(open);
         }
-        let opening =
-            Arc::clone(lock(&self.opening).entry(owner.node).or_insert_with(|| Arc::new(Semaphore::new(1))));
+        let opening = Arc::clone(lock(&self.opening).entry(owner.node).or_default());
+        let began = session.app.clock.now();
         // Never closed; were it, a server would merely get two links.
-        let _opening = opening.acquire().await.ok();
+        let _turn = opening.turn.acquire().await.ok();
         if let Some(open) = self.open_to(owner.node) {
             return Some(open);
+        }
+        if lock(&opening.failed).is_some_and(|failed| failed >= began) {
+            return None;
         }
         let (client, end) = continuation::ends_of_link(router, session)?;
         match self.links.open(&session.app.context, owner, (client, end)).await {
@@ -146,6 +165,7 @@ impl Routing {
             }
             Err(error) => {
                 tracing::debug!(name = owner.name, %error, "no link to another server");
+                *lock(&opening.failed) = Some(session.app.clock.now());
                 None
             }
         }
@@ -194,7 +214,7 @@ impl Router {
             return true;
         };
         let (text, leaves) = (request.text.to_owned(), routing.leaves());
-        let request = UnroutedRequest { text, asked: 0, is_again: false, leaves, _slot: Some(slot) };
+        let request = UnroutedRequest { text, asked: 0, is_again: false, leaves, slot: Some(slot) };
         self.queue(session, thread, request);
         true
     }
@@ -224,7 +244,7 @@ impl Router {
             let routing = session.routing.as_ref();
             if let Some(slot) = routing.and_then(|routing| routing.slots.take(text.len())) {
                 let asked = asked + 1;
-                let request = UnroutedRequest { text, asked, is_again, leaves, _slot: Some(slot) };
+                let request = UnroutedRequest { text, asked, is_again, leaves, slot: Some(slot) };
                 router.queue(&session, thread, request);
             } else if let Ok(Incoming::Request { id, .. }) = envelope::parse(&text) {
                 let error = errors::too_many_requests(session.in_flight.number(), policy::BUSY_RETRY);
@@ -337,7 +357,7 @@ impl Router {
                     text
                 };
                 continuation::note_followed(session, routing);
-                self.send(session, &link, text.as_str().to_owned()).await;
+                self.send(session, &link, (text.as_str().to_owned(), request.slot)).await;
             }
             Some(ThreadWay::Unknown(failure)) => refuse_unowned(session, thread, &request, &failure),
             // It was answered.
@@ -373,9 +393,9 @@ impl Router {
         self: &Arc<Self>,
         session: &Arc<ClientSession>,
         link: &ClientLink,
-        text: String,
+        (text, slot): (String, Option<OwnedSemaphorePermit>),
     ) {
-        if !link.send(text).await {
+        if !link.send_request(text, slot).await {
             // Its end may have been noted before the frame was.
             self.link_has_ended(session, link.id(), policy::LINK_RETRY);
         }
@@ -414,7 +434,7 @@ impl Router {
             true => Some(continuation::left_meanwhile(session)),
             false => continuation::answer_to(session, &request),
         };
-        let UnroutedRequest { text, asked, is_again, leaves, _slot } = request;
+        let UnroutedRequest { text, asked, is_again, leaves, slot: _slot } = request;
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&text) else { return };
         let Some(route) = self.routes.get(method.as_ref()) else { return };
         let ask_owner = (asked < policy::ROUTE_TRIES)
@@ -446,13 +466,11 @@ pub(super) fn keep_answer(session: &ClientSession, question: &RequestId, text: &
 
 /// Gives a client's answer to a question to the servers of its links: one of them may have asked.
 pub(super) fn answer_others(session: &Arc<ClientSession>, text: &str) {
-    let Some(routing) = &session.routing else { return };
     let open = session.links();
     if open.is_empty() {
         return;
     }
-    // A client that sends more answers than it has requests in flight answers no questions of ours.
-    let Some(slot) = routing.slots.take(text.len()) else {
+    let Some(slot) = session.answers.take(text.len()) else {
         return;
     };
     let text = text.to_owned();

@@ -27,6 +27,9 @@ pub(crate) struct ClientSession {
     pub(crate) outbox: Outbox,
     /// Limits the requests in flight of the lanes that may take long.
     pub(crate) in_flight: RequestSlots,
+    /// Limits the answers under way to questions that wait elsewhere. Requests take none of their slots, as an answer that finds none is
+    /// lost: a client that sends more of them than it may have requests in flight answers no questions of ours.
+    pub(super) answers: RequestSlots,
     /// Limits the bytes of requests to the disk.
     pub(super) store_slots: RequestSlots,
     /// Is cancelled when the connection ends, and cancels the work of its requests.
@@ -66,6 +69,7 @@ impl ClientSession {
         let limits = app.config().limits;
         Self {
             in_flight: RequestSlots::new(limits.requests_in_flight, limits.message_bytes),
+            answers: RequestSlots::new(limits.requests_in_flight, limits.message_bytes),
             store_slots: RequestSlots::new(policy::STORE_JOBS, limits.message_bytes),
             outbox,
             ended: CancellationToken::new(),

@@ -10,6 +10,7 @@ mod homes;
 mod links;
 mod migrate;
 mod nodes;
+mod slow;
 mod taken;
 mod takeovers;
 mod versions;

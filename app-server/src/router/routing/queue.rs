@@ -28,7 +28,7 @@ pub(in crate::router) struct UnroutedRequest {
     /// How often the client had left all threads when it came.
     pub(in crate::router) leaves: u64,
     /// None for a request that has waited before.
-    pub(in crate::router) _slot: Option<OwnedSemaphorePermit>,
+    pub(in crate::router) slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Routing {
