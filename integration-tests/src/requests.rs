@@ -88,10 +88,30 @@ impl Client {
     /// # Errors
     /// Fails if none comes within [`BOUND`], or it asks nothing.
     pub async fn answer_next(&mut self, text: &str) -> anyhow::Result<RequestId> {
+        let asked = self.next_question().await?;
+        self.answer_question(&asked, text).await?;
+        Ok(asked.0)
+    }
+
+    /// Takes the next question to the user. Returns the id of the request, and its own.
+    ///
+    /// # Errors
+    /// Fails if none comes within [`BOUND`], or it asks nothing.
+    pub async fn next_question(&mut self) -> anyhow::Result<(RequestId, String)> {
         let (id, params) = self.next_request::<ItemToolRequestUserInput>().await?;
-        let question = params.questions.first().context("it asks nothing")?;
-        self.answer_request::<ItemToolRequestUserInput>(&id, &user_answer(&question.id, text)).await?;
-        Ok(id)
+        Ok((id, params.questions.first().context("it asks nothing")?.id.clone()))
+    }
+
+    /// Answers a question that [`next_question`](Self::next_question) has returned.
+    ///
+    /// # Errors
+    /// Fails if the connection has ended.
+    pub async fn answer_question(
+        &mut self,
+        (id, question): &(RequestId, String),
+        text: &str,
+    ) -> anyhow::Result<()> {
+        self.answer_request::<ItemToolRequestUserInput>(id, &user_answer(question, text)).await
     }
 
     /// Makes a thread with the server's settings.

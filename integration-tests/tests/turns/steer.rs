@@ -10,10 +10,11 @@ use skein_protocol::turn::{TurnStatus, TurnSteerParams, UserInput};
 #[tokio::test]
 async fn input_while_a_turn_runs_is_added_to_it() -> Result<()> {
     let (home, mut client, thread) = Home::with_thread().await?;
-    // The turn runs until its question has an answer.
+    // The turn runs until its question has an answer. Input that comes before the question is in the first request.
     let turn = client.start_turn(thread, "/ask More?").await?;
+    let asked = client.next_question().await?;
     assert_eq!(client.start_turn(thread, "one more thing").await?, turn, "the same turn");
-    client.answer_next("no").await?;
+    client.answer_question(&asked, "no").await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     assert_eq!(client.reply_text(&turn)?.as_deref(), Some("one more thing"));
     let users: Vec<String> =
