@@ -157,8 +157,8 @@ async fn an_answer_of_a_stranger_counts_once_and_a_late_one_learns_who_was_first
 
 #[tokio::test]
 async fn a_subscriber_answers_the_question_of_a_thread_that_was_parked_under_it() -> Result<()> {
-    let (home, mut control) = Home::setup().set("limits.loaded_threads", 1).start_with_client().await?;
-    let mut client = home.client().await?;
+    let home = Home::setup().set("limits.loaded_threads", 1).start().await?;
+    let (mut control, mut client) = (home.client_at_owner().await?, home.client().await?);
     let waits = client.start_thread_with("words").await?;
     let turn = client.start_turn(waits, ASK).await?;
     let (id, params) = client.next_request::<Question>().await?;

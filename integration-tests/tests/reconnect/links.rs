@@ -49,12 +49,12 @@ async fn a_stalled_link_delays_nobody_else_and_catches_up() -> Result<()> {
 async fn a_link_stalled_too_long_is_closed_with_1013_and_resumes_by_number() -> Result<()> {
     let home = Home::setup().set("limits.outbox_bytes", 64 * 1024).start().await?;
     let (mut near, link, mut far) = shown_twice(&home, Kind::Numbered).await?;
-    let mut control = home.client_at_owner().await?;
+    let (mut judge, mut control) = (home.client().await?, home.client_at_owner().await?);
     link.set(Flow::Stalled);
     // Until the server gives up the client that does not read; the other client receives everything
     // meanwhile.
     let until_given_up = async {
-        while control.status().await?.refusals.slow_clients == 0 {
+        while judge.status().await?.refusals.slow_clients == 0 {
             let turn = near.start_turn("/stream 2000 500").await?;
             until_end(&mut near, &turn).await?;
         }
@@ -62,7 +62,7 @@ async fn a_link_stalled_too_long_is_closed_with_1013_and_resumes_by_number() -> 
     };
     let given_up = tokio::time::timeout(PATIENCE, until_given_up).await;
     given_up.context("the server does not give up a client that does not read")??;
-    ensure!(control.status().await?.refusals.slow_clients == 1, "only one client does not read");
+    ensure!(judge.status().await?.refusals.slow_clients == 1, "only one client does not read");
     control.until_status("its subscription has ended", |status| status.threads.subscriptions == 1).await?;
     link.set(Flow::Open);
     let end = loop {
@@ -78,7 +78,7 @@ async fn a_link_stalled_too_long_is_closed_with_1013_and_resumes_by_number() -> 
     until_end(&mut far, &last).await?;
     far.view.same_as(&near.view)?;
     ensure!(far.view.gaps == 0, "the history continues");
-    drop((near, far, link));
+    drop((near, far, link, judge));
     ends_drained(&home, &mut control).await?;
     home.finish().await
 }
