@@ -9,7 +9,8 @@ use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse, ThreadStartParams};
 
 use super::{Contradiction, Kind, View};
-use crate::client::{Client, Received};
+use crate::client::{Client, End, Received};
+use crate::home::PATIENCE;
 use crate::requests::resume_params;
 
 /// How a window loses its connection. Messages that it has not applied are always lost.
@@ -184,6 +185,43 @@ impl Window {
             }
         }
         Ok(())
+    }
+
+    /// Takes messages until a turn has ended and nothing of it is missing.
+    ///
+    /// # Errors
+    /// Fails if that does not happen.
+    pub async fn until_turn_end(&mut self, turn: &TurnId) -> anyhow::Result<()> {
+        self.until("the end of the turn", |view| view.has_ended(turn) && view.is_at_rest()).await
+    }
+
+    /// Runs turns until the server of `judge` has given up a client of the thread that does not read. This window receives everything.
+    ///
+    /// # Errors
+    /// Fails if that does not happen within [`PATIENCE`].
+    pub async fn until_one_is_given_up(&mut self, judge: &mut Client) -> anyhow::Result<()> {
+        let until_given_up = async {
+            while judge.status().await?.refusals.slow_clients == 0 {
+                let turn = self.start_turn("/stream 2000 500").await?;
+                self.until_turn_end(&turn).await?;
+            }
+            anyhow::Ok(())
+        };
+        let given_up = tokio::time::timeout(PATIENCE, until_given_up).await;
+        given_up.context("the server does not give up a client that does not read")?
+    }
+
+    /// Takes messages until the connection ends. Returns its end.
+    ///
+    /// # Errors
+    /// Fails if something else ends the messages.
+    pub async fn until_closed(&mut self) -> anyhow::Result<End> {
+        loop {
+            if let Err(error) = self.receive_one().await {
+                let end = self.client()?.end();
+                return end.with_context(|| format!("not the end of the connection: {error:#}"));
+            }
+        }
     }
 
     /// Takes up to `count` messages, and stops early if `stop` holds.

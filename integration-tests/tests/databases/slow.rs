@@ -5,18 +5,13 @@ use skein_integration_tests::client::{End, Pending};
 use skein_integration_tests::home::PATIENCE;
 use skein_integration_tests::proxy::{Flow, Proxy};
 use skein_integration_tests::requests::turn_params;
-use skein_integration_tests::view::{Kind, Leave, View, Window};
+use skein_integration_tests::view::{Kind, Leave, Window};
 use skein_postgres::testing::TestCluster;
-use skein_protocol::ids::TurnId;
 use skein_protocol::methods::{ThreadRead, TurnStart};
 use skein_protocol::thread::ThreadReadParams;
 
 use super::links::{linked_through_a_proxy, linked_with};
 use super::nodes::node;
-
-async fn until_end(window: &mut Window, turn: &TurnId) -> Result<()> {
-    window.until("the end of the turn", |view: &View| view.has_ended(turn) && view.is_at_rest()).await
-}
 
 /// The server of the thread only waits: it does not know whether the client or the link is slow.
 #[tokio::test]
@@ -29,32 +24,19 @@ async fn a_client_that_reads_nothing_is_closed_by_the_server_that_it_is_connecte
     let [(first, mut one), (second, mut other)] = linked_with(narrow("first")?, narrow("second")?).await?;
     let mut near = Window::start(Kind::Numbered, first.address()).await?;
     let turn = near.start_turn("words").await?;
-    until_end(&mut near, &turn).await?;
+    near.until_turn_end(&turn).await?;
     let link = Proxy::start(second.address()).await?;
     let mut far = Window::open(Kind::Numbered, &link.address(), near.thread()).await?;
     link.set(Flow::Stalled);
-    let until_given_up = async {
-        while other.status().await?.refusals.slow_clients == 0 {
-            let turn = near.start_turn("/stream 2000 500").await?;
-            until_end(&mut near, &turn).await?;
-        }
-        anyhow::Ok(())
-    };
-    let given_up = tokio::time::timeout(PATIENCE, until_given_up).await;
-    given_up.context("the client is not given up")??;
+    near.until_one_is_given_up(&mut other).await?;
     link.set(Flow::Open);
-    let end = loop {
-        if let Err(error) = far.receive_one().await {
-            let end = far.client()?.end();
-            break end.with_context(|| format!("not the end of the connection: {error:#}"))?;
-        }
-    };
+    let end = far.until_closed().await?;
     ensure!(matches!(end, End::Close(Some(1013)) | End::Broken), "the connection has ended with {end:?}");
     ensure!(one.status().await?.refusals.slow_clients == 0, "its thread's server has not judged it");
     far.leave(Leave::Drop).await?;
     far.come_back(&link.address()).await?;
     let last = near.view.turns.last().context("a turn")?.id.clone();
-    until_end(&mut far, &last).await?;
+    far.until_turn_end(&last).await?;
     far.view.same_as(&near.view)?;
     drop((near, far, link));
     first.finish_drained().await?;

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use skein_integration_tests::client::End;
-use skein_integration_tests::home::{Home, PATIENCE};
+use skein_integration_tests::home::Home;
 use skein_integration_tests::proxy::{Flow, Proxy};
-use skein_integration_tests::view::{Kind, Leave, View, Window};
-use skein_protocol::ids::TurnId;
+use skein_integration_tests::view::{Kind, Leave, Window};
 
 use super::ends_drained;
 
@@ -15,14 +14,10 @@ use super::ends_drained;
 async fn shown_twice(home: &Home, kind: Kind) -> Result<(Window, Proxy, Window)> {
     let mut near = Window::start(Kind::Numbered, home.address()).await?;
     let turn = near.start_turn("words").await?;
-    until_end(&mut near, &turn).await?;
+    near.until_turn_end(&turn).await?;
     let link = Proxy::start(home.address()).await?;
     let far = Window::open(kind, &link.address(), near.thread()).await?;
     Ok((near, link, far))
-}
-
-async fn until_end(window: &mut Window, turn: &TurnId) -> Result<()> {
-    window.until("the end of the turn", |view: &View| view.has_ended(turn) && view.is_at_rest()).await
 }
 
 #[tokio::test]
@@ -32,11 +27,11 @@ async fn a_stalled_link_delays_nobody_else_and_catches_up() -> Result<()> {
     link.set(Flow::Stalled);
     for text in ["/stream 200 20", "/stream 50 8 1000", "/tool helper echo {\"text\":\"x\"}"] {
         let turn = near.start_turn(text).await?;
-        until_end(&mut near, &turn).await?;
+        near.until_turn_end(&turn).await?;
     }
     link.set(Flow::Open);
     let last = near.view.turns.last().context("a turn")?.id.clone();
-    until_end(&mut far, &last).await?;
+    far.until_turn_end(&last).await?;
     far.view.same_as(&near.view)?;
     let mut control = home.client_at_owner().await?;
     assert_eq!(control.status().await?.refusals.slow_clients, 0);
@@ -53,29 +48,16 @@ async fn a_link_stalled_too_long_is_closed_with_1013_and_resumes_by_number() -> 
     link.set(Flow::Stalled);
     // Until the server gives up the client that does not read; the other client receives everything
     // meanwhile.
-    let until_given_up = async {
-        while judge.status().await?.refusals.slow_clients == 0 {
-            let turn = near.start_turn("/stream 2000 500").await?;
-            until_end(&mut near, &turn).await?;
-        }
-        anyhow::Ok(())
-    };
-    let given_up = tokio::time::timeout(PATIENCE, until_given_up).await;
-    given_up.context("the server does not give up a client that does not read")??;
+    near.until_one_is_given_up(&mut judge).await?;
     ensure!(judge.status().await?.refusals.slow_clients == 1, "only one client does not read");
     control.until_status("its subscription has ended", |status| status.threads.subscriptions == 1).await?;
     link.set(Flow::Open);
-    let end = loop {
-        if let Err(error) = far.receive_one().await {
-            let end = far.client()?.end();
-            break end.with_context(|| format!("not the end of the connection: {error:#}"))?;
-        }
-    };
+    let end = far.until_closed().await?;
     ensure!(matches!(end, End::Close(Some(1013)) | End::Broken), "the connection has ended with {end:?}");
     far.leave(Leave::Drop).await?;
     far.come_back(&link.address()).await?;
     let last = near.view.turns.last().context("a turn")?.id.clone();
-    until_end(&mut far, &last).await?;
+    far.until_turn_end(&last).await?;
     far.view.same_as(&near.view)?;
     ensure!(far.view.gaps == 0, "the history continues");
     drop((near, far, link, judge));
@@ -91,14 +73,14 @@ async fn a_trickle_works_both_ways() -> Result<()> {
     let turn = far.start_turn("/ask Which of the many?").await?;
     far.until("the question", |view| view.open_question().is_some()).await?;
     far.answer("the one that came in small pieces").await?;
-    until_end(&mut far, &turn).await?;
+    far.until_turn_end(&turn).await?;
     assert_eq!(far.view.last_text().as_deref(), Some("the one that came in small pieces"));
     // Handshake, resume and the following events also come through the trickle.
     far.leave(Leave::Goodbye).await?;
     let turn = near.start_turn("/stream 20 8 200").await?;
     far.come_back(&link.address()).await?;
-    until_end(&mut far, &turn).await?;
-    until_end(&mut near, &turn).await?;
+    far.until_turn_end(&turn).await?;
+    near.until_turn_end(&turn).await?;
     far.view.same_as(&near.view)?;
     let mut control = home.client_at_owner().await?;
     drop((near, far, link));
@@ -125,7 +107,7 @@ async fn a_link_that_is_cut_repeatedly_loses_nothing() -> Result<()> {
             far.come_back(&link.address()).await?;
         }
         for window in [&mut near, &mut far] {
-            until_end(window, &turn).await?;
+            window.until_turn_end(&turn).await?;
         }
         far.view.same_as(&near.view)?;
     }
