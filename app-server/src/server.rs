@@ -194,7 +194,7 @@ impl Server {
         // 4. Serve.
         let web = Arc::new(WebState::new(Arc::clone(&services), router));
         let accept = CancellationToken::new();
-        while_it_serves(&services, &accept);
+        while_it_serves(&services, &accept, &background);
         wake_writers(&services, &background);
         let places = places.serve(&web, &accept, (door, &background.links));
         models::refresh_default(&services.context);
@@ -310,7 +310,7 @@ fn start_repair(
 }
 
 /// Starts the tasks that only a running server needs.
-fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
+fn while_it_serves(services: &Arc<App>, accept: &CancellationToken, background: &Background) {
     memory::tune();
     let tasks = &services.tasks;
     tasks.spawn("memory", memory::run(Arc::clone(&services.freed), tasks.clone(), accept.clone()));
@@ -321,7 +321,8 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
     tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));
     let credentials = Arc::clone(&services.credentials);
-    tasks.spawn("credentials", credentials.keep(accept.clone()));
+    // Also while clients stay until their turns have ended.
+    tasks.spawn("credentials", credentials.keep(background.links.clone()));
     tasks.spawn("reaper", Arc::clone(services.helpers.host()).reap_unowned_children(accept.clone()));
 }
 

@@ -49,7 +49,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "forkUnknown",
-        "The database did not say whether it made the fork. List the threads before you ask again.",
+        "The database did not say whether it made the fork, or the server stopped meanwhile. List the threads before you ask again.",
     ),
     ("helperDisabled", "The settings switch this helper off."),
     ("helperEnded", "The helper ended during the call."),

@@ -71,13 +71,13 @@ impl Server {
         loop {
             let changed = self.services.registry.changed();
             // A turn that waits for an answer is left to the next server, once its records are saved.
-            let works = |seen: &Snapshot| seen.unsaved || seen.turn.is_some() && !seen.waits;
-            let runs = |handle: &ThreadHandle| handle.seen(works);
-            let Some(handle) = self.services.registry.handles().into_iter().find(runs) else { return };
+            let stays = |seen: &Snapshot| seen.unsaved || seen.works;
+            let handles = self.services.registry.handles();
+            let Some(handle) = handles.into_iter().find(|handle| handle.seen(stays)) else { return };
             let mut seen = handle.watch();
             tokio::select! {
-                // A terminated owner has no turn.
-                _ = seen.wait_for(|seen| !works(seen)) => {}
+                // A terminated owner does nothing.
+                _ = seen.wait_for(|seen| !stays(seen)) => {}
                 () = changed => {}
             }
         }

@@ -72,6 +72,15 @@ pub(crate) enum ResumeFailure {
     Deleted,
 }
 
+/// Why all subscriptions to a thread end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SubscriptionEnd {
+    /// Its rollout has moved: nobody follows the thread any more.
+    Moved,
+    /// Another server may have it. Clients at other servers go on there.
+    Taken,
+}
+
 /// One step for the actor. The actor carries effects out in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
@@ -107,8 +116,8 @@ pub(crate) enum Effect {
     RefuseMove(WaiterId, MoveRefusal),
     /// Publish the new location (`thread/archived`, `thread/unarchived`, `thread/deleted`).
     AnnounceMove(Destination),
-    /// End every subscription to the thread.
-    EndSubscriptions,
+    /// End every subscription to the thread, for this reason.
+    EndSubscriptions(SubscriptionEnd),
     /// The rollout did not close in time: count and log the lost records, leave the open marker.
     AbandonRollout,
     /// End the subscription of the client that asked for the unload.

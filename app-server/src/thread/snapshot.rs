@@ -34,8 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) persistence: Persistence,
     pub(crate) materialised: Materialised,
     pub(crate) turn: Option<TurnId>,
-    /// Whether nothing goes on in the turn before a client answers.
-    pub(crate) waits: bool,
+    /// Whether a stop waits for it: a turn does something before a client answers, or a helper has a request of a client.
+    pub(crate) works: bool,
     /// Whether records wait for a storage that is away.
     pub(crate) unsaved: bool,
     /// The interrupted turn that the load has closed. On disk the turn may still be open.
@@ -65,7 +65,7 @@ impl Snapshot {
             persistence,
             materialised: Materialised::No,
             turn: None,
-            waits: false,
+            works: false,
             unsaved: false,
             cut_off: None,
             idle_since: None,

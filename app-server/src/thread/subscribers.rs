@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(not(all(test, feature = "races")))]
 use dashmap::DashMap;
 use skein_protocol::ids::{ConnectionId, ThreadId};
+use skein_store::home::Term;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::catalog::{AnnouncedTo, Catalog, CatalogLimits};
 #[cfg(all(test, feature = "races"))]
 use super::tests::shim::{AtomicBool, AtomicU64, Map as DashMap, Mutex, Ordering};
-use crate::outbox::{LateWakes, Outbox};
+use crate::outbox::{CloseReason, LateWakes, Outbox};
 use crate::policy;
 
 use self::delivery::ReceiverEnd;
@@ -138,6 +139,8 @@ struct Listener {
     joined: u64,
     receiver: Arc<Receiver>,
     delivery: Delivery,
+    /// The term of the owner that has unloaded the thread, while nobody has loaded it here since.
+    left: Option<Term>,
 }
 
 impl Listener {
@@ -372,6 +375,39 @@ impl Subscribers {
         }
     }
 
+    /// The owner of this term has unloaded a thread. Its listeners stay.
+    pub(crate) fn owner_left(&self, thread: ThreadId, term: Term) {
+        if let Some(mut side) = self.threads.get_mut(&thread) {
+            side.values_mut().for_each(|listener| listener.left = Some(term));
+        }
+    }
+
+    /// The owner of this term has loaded a thread. Closes its listeners if another server has had it since it was unloaded here.
+    pub(crate) fn owner_came(&self, thread: ThreadId, term: Term) {
+        self.close_left(thread, |left| left.0.saturating_add(1) < term.0);
+        if let Some(mut side) = self.threads.get_mut(&thread) {
+            side.values_mut().for_each(|listener| listener.left = None);
+        }
+    }
+
+    /// Closes the listeners of a thread that an owner of such a term has left: they lack events of another server. Those that resume it
+    /// now get them.
+    pub(crate) fn close_left(&self, thread: ThreadId, is_outdated: impl Fn(Term) -> bool) {
+        let outdated: Vec<_> = match self.threads.get(&thread) {
+            Some(side) => {
+                let outdated = side.iter().filter(|(_, listener)| listener.left.is_some_and(&is_outdated));
+                outdated.map(|(id, listener)| (*id, listener.receiver.outbox.clone())).collect()
+            }
+            None => Vec::new(),
+        };
+        for (id, outbox) in outdated {
+            let resumes = self.connections.get(&id).is_some_and(|connection| connection.waits_for(thread));
+            if !resumes {
+                outbox.close(CloseReason::OwnerLeft);
+            }
+        }
+    }
+
     /// The threads to which a connection is subscribed or waits to be.
     pub(crate) fn threads_of(&self, id: ConnectionId) -> HashSet<ThreadId> {
         let Some(connection) = self.connections.get(&id) else { return HashSet::new() };
@@ -388,7 +424,7 @@ impl Subscribers {
         let receiver = connection.receiver.clone()?;
         let id = receiver.outbox.connection();
         connection.threads.insert(thread, role);
-        let listener = Listener { role, joined, receiver: Arc::clone(&receiver), delivery };
+        let listener = Listener { role, joined, receiver: Arc::clone(&receiver), delivery, left: None };
         self.threads.entry(thread).or_default().insert(id, listener);
         Some(receiver)
     }

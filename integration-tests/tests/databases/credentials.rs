@@ -23,7 +23,7 @@ async fn is_good(home: &Home, token: &str) -> Result<bool> {
 }
 
 /// Runs a command that has no home of its own.
-async fn skein(arguments: &[&str]) -> Result<String> {
+pub(super) async fn skein(arguments: &[&str]) -> Result<String> {
     let nobody = tempdir()?;
     let output = run_skein(nobody.path(), arguments).await?;
     anyhow::ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

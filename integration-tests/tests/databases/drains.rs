@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use skein_integration_tests::client::{Client, End};
+use skein_integration_tests::credentials::bearer;
 use skein_integration_tests::home::{Exit, PATIENCE};
 use skein_integration_tests::requests::turn_params;
 use skein_integration_tests::view::{Kind, Window};
@@ -13,6 +14,7 @@ use skein_protocol::thread::{ThreadQueueAddParams, ThreadResumeResponse};
 use skein_protocol::turn::{TurnStatus, UserInput};
 
 use super::commands::cluster;
+use super::credentials::skein;
 use super::links::linked;
 use super::nodes::until_last_turn;
 use super::texts;
@@ -142,6 +144,32 @@ async fn a_turn_that_waits_for_an_answer_moves_while_its_server_still_drains() -
         window.until("the end of the turn", |view| view.has_ended(&turn) && view.is_at_rest()).await?;
         ensure!(first.family().helpers.len() == 1, "a turn runs there");
         one.interrupt_and_wait(busy, &hangs).await?;
+        anyhow::Ok(())
+    };
+    let (drained, meanwhile) = tokio::join!(cluster(&["drain", "first"], &url), meanwhile);
+    meanwhile?;
+    assert_eq!(drained?.0, Some(0));
+    assert_eq!(first.exited(PATIENCE).await?, Exit::Code(0));
+    first.finish().await?;
+    second.finish().await
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_while_its_server_drains_ends_its_connections() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(mut first, mut one), (second, _other)] = linked(&database).await?;
+    let token = first.token("guest", "chat").await?;
+    let mut bystander = Client::numbered(first.address()).await?;
+    let mut guest = bearer(first.address(), &token).await?;
+    let busy = one.start_thread_with("busy").await?;
+    guest.resume(busy).await?;
+    let turn = one.start_turn(busy, "/tool helper hang").await?;
+    let url = database.url();
+    let meanwhile = async {
+        assert_eq!(bystander.until_end().await?, End::Close(Some(1001)), "it drains");
+        skein(&["token", "revoke", "guest", "--store", &url]).await?;
+        assert_eq!(guest.until_end().await?, End::Close(Some(1008)));
+        one.interrupt_and_wait(busy, &turn).await?;
         anyhow::Ok(())
     };
     let (drained, meanwhile) = tokio::join!(cluster(&["drain", "first"], &url), meanwhile);

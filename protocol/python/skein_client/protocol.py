@@ -89,7 +89,7 @@ Reason: TypeAlias = Literal[
     "feedbackTooLarge",
     # The connection has less access than the method, or the member in `field`, needs; see `scope`.
     "forbidden",
-    # The database did not say whether it made the fork. List the threads before you ask again.
+    # The database did not say whether it made the fork, or the server stopped meanwhile. List the threads before you ask again.
     "forkUnknown",
     # The settings switch this helper off.
     "helperDisabled",

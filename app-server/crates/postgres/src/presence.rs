@@ -159,7 +159,7 @@ impl NodePresence {
         // A dead row lives at most this long, and a server that lives prolongs its row meanwhile.
         for _ in 0..=policy::PRESENCE.as_secs() + 1 {
             let sent = Clock.now();
-            if enter(&mut link, &profile, node).await? {
+            if enter(&mut link, &profile, node, None).await? {
                 return Ok(Self::new(database, profile, node, sent));
             }
             tokio::time::sleep(policy::BEAT).await;
@@ -322,7 +322,7 @@ impl NodePresence {
             self.beats.send_modify(|beats| {
                 beats.try_at(Clock.now());
             });
-            enter(link, &self.profile, node).await
+            enter(link, &self.profile, node, Some(self.node.id())).await
         };
         let late = || DbFailure::refused("the database has not taken the row of the server in time");
         let entered = tokio::time::timeout(policy::WRITE_DEADLINE, entering).await;

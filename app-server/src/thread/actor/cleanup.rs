@@ -60,7 +60,7 @@ impl Owner {
 fn show(log: &Log, phase: Phase) {
     log.show(|snapshot| {
         snapshot.phase = phase;
-        snapshot.turn = None;
+        (snapshot.turn, snapshot.works) = (None, false);
         snapshot.idle_since = None;
         snapshot.open_items.clear();
         if phase == Phase::Gone {

@@ -21,7 +21,7 @@ use crate::outbox::CloseReason;
 use crate::thread::Context;
 use crate::thread::catalog::AnnouncedTo;
 use crate::thread::command::Command;
-use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
+use crate::thread::effect::{Effect, ResumeFailure, SubscriptionEnd, UnloadRefusal};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, TurnKept, WaiterId};
 use crate::thread::journal::Saved;
@@ -64,7 +64,7 @@ impl Owner {
                 refuse_move(&self.services, &self.log, self.waiters.take(who), why)
             }
             Effect::AnnounceMove(to) => announce_move(&self.services, &self.log, to),
-            Effect::EndSubscriptions => self.end_subscriptions(),
+            Effect::EndSubscriptions(why) => self.end_subscriptions(why),
             Effect::AnnounceNotLoaded => {
                 self.parts().show_unloaded();
                 // The owner ends with this step, so the publish queue must be empty.
@@ -75,10 +75,13 @@ impl Owner {
         None
     }
 
-    fn end_subscriptions(&self) {
-        if self.waiters.destination().is_none() {
-            // Another server has the thread. The servers of these clients bring them there.
-            self.services.subscribers.close_links(self.id, CloseReason::OwnerLeft);
+    fn end_subscriptions(&self, why: SubscriptionEnd) {
+        match why {
+            SubscriptionEnd::Moved => {}
+            // The servers of these clients bring them there.
+            SubscriptionEnd::Taken => {
+                self.services.subscribers.close_links(self.id, CloseReason::OwnerLeft);
+            }
         }
         self.services.subscribers.end_thread(self.id);
     }
@@ -285,12 +288,17 @@ impl ThreadParts<'_> {
 }
 
 fn fail_resume(services: &Context, id: ThreadId, command: Command, why: ResumeFailure) {
-    let error = match why {
-        ResumeFailure::LoadFailed(error) => error,
-        ResumeFailure::Shutdown => ThreadError::Stopping { id }.to_wire(),
-        ResumeFailure::Archived => ThreadError::ArchivedMeanwhile { id }.to_wire(),
-        ResumeFailure::Deleted => ThreadError::NotFound { id }.to_wire(),
-        ResumeFailure::Withdrawn => ThreadError::Withdrawn { id }.to_wire(),
+    let error = match (why, &command) {
+        (ResumeFailure::LoadFailed(error), _) => error,
+        // Its records may be written already, and then it is in the lists.
+        (ResumeFailure::Shutdown, Command::Fork(fork)) if !fork.params.ephemeral => {
+            let (id, why) = (fork.params.thread_id, "its server stops".to_owned());
+            ThreadError::ForkUnknown { id, why }.to_wire()
+        }
+        (ResumeFailure::Shutdown, _) => ThreadError::Stopping { id }.to_wire(),
+        (ResumeFailure::Archived, _) => ThreadError::ArchivedMeanwhile { id }.to_wire(),
+        (ResumeFailure::Deleted, _) => ThreadError::NotFound { id }.to_wire(),
+        (ResumeFailure::Withdrawn, _) => ThreadError::Withdrawn { id }.to_wire(),
     };
     command.refuse(services, &error);
 }

@@ -144,7 +144,9 @@ impl Copy {
                 done @ (Ok(_) | Err(_)) => return done,
             };
             tokio::select! {
-                () = services.helpers.closing() => return Err(ThreadError::Stopping { id: self.id }),
+                () = services.helpers.closing() => {
+                    return Err(ThreadError::ForkUnknown { id: self.from, why: "its server stops".to_owned() });
+                }
                 () = tokio::time::sleep(wait) => {}
             }
         }

@@ -91,6 +91,10 @@ impl Owner {
                 // A next owner would only fail to load again. The first command is refused first: another server may take them in order.
                 let deferred = self.waiters.take_deferred();
                 self.repair.fail(&error);
+                if let ThreadError::OwnerUnreachable { .. } = error {
+                    // That server may have announced it during the load, when nobody was closed.
+                    self.services.subscribers.close_left(self.id, |_| true);
+                }
                 self.step(Event::LoadFailed(error.to_wire()));
                 for command in deferred {
                     command.refuse(&self.services, &error.to_wire());
@@ -139,6 +143,7 @@ impl Owner {
         self.log.show(|snapshot| snapshot.cut_off = cut_off);
         self.helpers.found(surroundings);
         self.repair.note_mended(cut || !closing.is_empty());
+        self.services.subscribers.owner_came(self.id, lease.term);
         self.log.open(lease, history, ThreadPicture { seq: head, epoch }, materialised);
         record_closing(&mut self.log, closing);
         if let NextLoad::GoOn(open) = next {

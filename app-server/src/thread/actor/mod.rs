@@ -165,6 +165,7 @@ impl Owner {
             self.note_turn();
             self.run_queue();
             self.note_turn();
+            self.show_work();
             // The machine times unanswerable questions of turns. Questions outside of turns are timed here.
             let unanswerable = self.questions.wait_outside() && self.parts().counts().subscribers == 0;
             self.questions.note_unanswerable(unanswerable, self.services.clock.now());
@@ -180,9 +181,6 @@ impl Owner {
         if kept == TurnKept::Waits {
             self.repair.let_pass();
         }
-        if kept != before {
-            self.log.show(|snapshot| snapshot.waits = kept == TurnKept::Waits);
-        }
         if (kept, questions) != (before, asked) {
             self.step(Event::Turn { kept, questions });
         }
@@ -191,8 +189,14 @@ impl Owner {
         }
     }
 
+    /// Shows what a stop waits for: a turn that works, or a request to a helper.
+    fn show_work(&mut self) {
+        let turn_works = self.turns.id().is_some() && self.parts().turn_kept() != TurnKept::Waits;
+        self.log.show_work(turn_works || self.slot.requests() > 0);
+    }
+
     /// Leaves a thread without a turn, or with one that waits, to the next server. A turn that works begins nothing more, and reports when
-    /// it is at rest. Records that wait for a storage that is away are saved first.
+    /// it is at rest. Requests to helpers end first, and records that wait for a storage that is away are saved.
     fn leave_to_next_server(&mut self, kept: TurnKept) {
         let is_at_rest = match kept {
             TurnKept::No => self.turns.id().is_none() && !self.machine.active(),
@@ -202,7 +206,8 @@ impl Owner {
             }
             TurnKept::Waits => true,
         };
-        if (is_at_rest || self.turns.is_at_rest()) && !self.log.waits_for_store() {
+        let is_at_rest = is_at_rest || self.turns.is_at_rest();
+        if is_at_rest && self.slot.requests() == 0 && !self.log.waits_for_store() {
             self.step(Event::Shutdown);
         }
     }
@@ -274,14 +279,11 @@ impl Owner {
     /// Takes urgent requests and changed counts.
     fn woken(&mut self) {
         let woken = self.slot.look();
-        if woken.drain {
-            self.turns.drain();
-            // Before the answers.
-            self.note_turn();
-        }
-        if woken.shutdown {
-            self.turns.cut_off(SERVER_ENDED);
-            self.step(Event::Shutdown);
+        let interrupt = woken.interrupt.filter(|turn| self.turns.runs(turn));
+        if (woken.drain || woken.shutdown) && interrupt.is_none() && self.parts().turn_kept() != TurnKept::No
+        {
+            // The next server carries out what the answers allow.
+            self.turns.end_early();
         }
         if woken.lost {
             // Also those of a thread that unloads already.
@@ -296,8 +298,17 @@ impl Owner {
         // A limit may be higher by now, or the day another one.
         self.parts().look_at_budget();
         self.note_turn();
-        if woken.interrupt.is_some_and(|turn| self.turns.runs(&turn)) {
+        if interrupt.is_some() {
             self.step(Event::Interrupt);
+        }
+        // Behind the answers and the interrupt, which are acknowledged: the rollout takes nothing more when it closes.
+        if woken.drain {
+            self.turns.drain();
+            self.note_turn();
+        }
+        if woken.shutdown {
+            self.turns.cut_off(SERVER_ENDED);
+            self.step(Event::Shutdown);
         }
         self.note_queue();
         self.clients_changed();
@@ -398,6 +409,7 @@ impl Owner {
         let is_lost = self.slot.handle.is_lost();
         if let Some(lease) = self.log.lease().filter(|_| self.machine.is_materialised() && !is_lost) {
             let next = if self.parts().is_owed_a_load() { LoadDue::Soon } else { LoadDue::Whenever };
+            self.services.subscribers.owner_left(self.id, lease.term);
             self.services.ownership.give_up(lease, next);
         }
     }

@@ -14,7 +14,7 @@ use super::repair::Repair;
 use super::turns::TurnState;
 use super::{Child, Owner};
 use crate::thread::event::{Counts, TurnKept};
-use crate::thread::machine::{CommandAdmission, Machine, Needs};
+use crate::thread::machine::{CommandAdmission, Machine, Needs, Persistence};
 use crate::thread::registry::OwnerSlot;
 use crate::thread::{Context, views};
 
@@ -66,8 +66,11 @@ impl ThreadParts<'_> {
         self.log.show_status(views::unloaded_status(&waiting, self.services.config().restart.turns));
     }
 
-    /// The treatment of the open turn by the next load.
+    /// The treatment of the open turn by the next load. An ephemeral thread has none.
     pub(super) fn turn_kept(&self) -> TurnKept {
+        if self.log.persistence() == Persistence::Ephemeral {
+            return TurnKept::No;
+        }
         let rule = self.services.config().restart.turns;
         match self.log.history() {
             Some(history) if !history.goes_on(rule) => TurnKept::No,

@@ -4,7 +4,7 @@
 use tokio::time::Instant;
 
 use super::{HelpersState, Machine, Moving, State};
-use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason};
+use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, SubscriptionEnd, UnloadReason};
 use crate::thread::event::WaiterId;
 
 impl Machine {
@@ -40,11 +40,12 @@ impl Machine {
         effects.extend(answers);
         effects.extend(askers.into_iter().map(Effect::AnswerUnload));
         effects.extend(waiting.into_iter().map(|who| Effect::FailResume(who, failure.clone())));
+        let ended = Effect::EndSubscriptions(SubscriptionEnd::Moved);
         // A client may exit when the thread that it shows is closed. So only a deleted thread is closed for its subscribers.
         effects.extend(match to {
             Destination::Threads => vec![Effect::AnnounceClosed],
-            Destination::Archive => vec![Effect::AnnounceClosed, Effect::EndSubscriptions],
-            Destination::Trash => vec![Effect::EndSubscriptions, Effect::AnnounceClosed],
+            Destination::Archive => vec![Effect::AnnounceClosed, ended],
+            Destination::Trash => vec![ended, Effect::AnnounceClosed],
         });
         effects
     }

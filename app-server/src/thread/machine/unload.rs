@@ -9,7 +9,9 @@
 use tokio::time::Instant;
 
 use super::{HelpersState, Machine, Moving, Persistence, Rollout, State, Unloading};
-use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason, UnloadRefusal};
+use crate::thread::effect::{
+    Destination, Effect, MoveRefusal, ResumeFailure, SubscriptionEnd, UnloadReason, UnloadRefusal,
+};
 use crate::thread::event::{Force, TurnKept, WaiterId};
 
 impl Machine {
@@ -173,7 +175,7 @@ impl Machine {
         let is_fenced = unloading.reason == UnloadReason::Fenced;
         if is_fenced {
             // The events of the next owner do not reach its subscribers.
-            effects.push(Effect::EndSubscriptions);
+            effects.push(Effect::EndSubscriptions(SubscriptionEnd::Taken));
         }
         if waiting.is_empty() {
             self.state = State::Gone;

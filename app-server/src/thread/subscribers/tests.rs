@@ -7,12 +7,13 @@ use skein_base::tasks::Tasks;
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
 use skein_protocol::notifications::ThreadNameUpdated;
 use skein_protocol::table::Notification;
+use skein_store::home::Term;
 use tokio::time::timeout;
 
 use super::{
     Broadcast, ChangesSince, ClientWishes, Left, NoTicket, RelayKind, RelayedNumber, Role, Subscribers,
 };
-use crate::outbox::{Frame, Outbox, OutboxLimits, WriterAction};
+use crate::outbox::{CloseReason, Frame, Outbox, OutboxLimits, WriterAction};
 use crate::policy;
 use crate::thread::catalog::{AnnouncedTo, Announcement, RelayedChange};
 use crate::thread::event::Counts;
@@ -94,6 +95,25 @@ fn a_thread_counts_once_however_often_it_is_resumed() {
     assert!(begin(T).is_ok());
     assert_eq!(subscribers.leave(ConnectionId(1), T), Left::Subscription);
     assert!(begin(other).is_ok(), "a thread that was left makes room");
+}
+
+/// Terms rise by one with each load at any server.
+#[test]
+fn a_load_closes_the_listeners_that_lack_what_another_server_did_meanwhile() {
+    for (term, is_outdated) in [(6, false), (7, true)] {
+        let subscribers = Subscribers::new(uuid::Uuid::nil());
+        let outboxes = [1, 2, 3].map(|id| connected(&subscribers, id));
+        [1, 2].into_iter().for_each(|id| join(&subscribers, id, Role::Subscriber));
+        subscribers.owner_left(T, Term(5));
+        join(&subscribers, 3, Role::Observer);
+        subscribers.begin_resume(ConnectionId(2), T, usize::MAX).unwrap();
+        let closed = || outboxes.each_ref().map(Outbox::closed);
+        subscribers.owner_came(T, Term(term));
+        let outdated = is_outdated.then_some(CloseReason::OwnerLeft);
+        assert_eq!(closed(), [outdated, None, None], "the second resumes it, the third came later");
+        subscribers.owner_came(T, Term(term + 2));
+        assert_eq!(closed(), [outdated, None, None], "the owner has not left it between");
+    }
 }
 
 #[test]

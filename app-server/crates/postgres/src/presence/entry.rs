@@ -71,8 +71,15 @@ const LEFT_OPEN: &str = "select thread from heads h where h.open and h.seq > 0 a
   order by (h.owner is null and h.written = '-infinity') desc, h.written desc limit $1";
 
 /// Makes the row of a server, unless another one lives that does not share, or has its name. Returns whether it is there. Two servers at
-/// once: the second sees the first. Rows of servers are locked before that of the cluster, as by a beat.
-pub(super) async fn enter(link: &mut Link, profile: &NodeProfile, node: Uuid) -> Result<bool, DbFailure> {
+/// once: the second sees the first. Rows of servers are locked before that of the cluster, as by a beat. The wish that the server drains
+/// is taken over from the row that it had `before`.
+pub(super) async fn enter(
+    link: &mut Link,
+    profile: &NodeProfile,
+    node: Uuid,
+    before: Option<Uuid>,
+) -> Result<bool, DbFailure> {
+    let before = before.map_or_else(|| "null".to_owned(), |before| literal(&before.to_string()));
     let (reached, may_die, seconds) = (&*REACHED, &*MAY_DIE, policy::PRESENCE.as_secs());
     let (home, speaks, name) = (profile.home.number(), profile.company.speaks(), literal(&profile.name));
     let address = profile.link.as_ref().map_or_else(|| "null".to_owned(), |link| literal(&link.address));
@@ -84,8 +91,9 @@ select pg_advisory_xact_lock(7307219);
 select from nodes where state = 'live' order by node for update;
 {reached};
 update nodes set state = 'dead' where state = 'live' and (addr = '{home}' or expires <= now() and {may_die});
-insert into nodes (node, name, addr, key_sha256, speaks, state, expires, link_addr)
-  select '{node}', {name}, '{home}', '\\x{key}', '{speaks}', 'live', now() + interval '{seconds} seconds', {address}
+insert into nodes (node, name, addr, key_sha256, speaks, state, expires, link_addr, drain)
+  select '{node}', {name}, '{home}', '\\x{key}', '{speaks}', 'live', now() + interval '{seconds} seconds', {address},
+    (select drain from nodes where node = {before})
   where not exists (select from nodes where state = 'live' and (not speaks && '{speaks}'::int4range or name = {name}));
 delete from nodes where state <> 'live' and expires < now() - interval '1 day';
 commit;"

@@ -196,6 +196,22 @@ async fn a_server_whose_row_is_dead_ends_its_threads_and_comes_back_under_anothe
 }
 
 #[tokio::test]
+async fn a_server_that_loses_its_row_before_it_reads_the_wish_drains_all_the_same() {
+    let it = Fixture::new().await;
+    let mut one = Beating::of(it.take(member("one"), 1).await.unwrap());
+    one.until_members(1).await;
+    it.run("update nodes set state = 'dead', drain = 'asked'").await;
+    drop(tokio::time::timeout(LIMIT, one.events.losses.recv()).await.unwrap().unwrap());
+    tokio::time::timeout(LIMIT, one.events.drained.cancelled()).await.expect("it reads the wish");
+    one.finish().await;
+    // A later start of the home is not meant.
+    let next = Beating::of(it.take(member("one"), 2).await.unwrap());
+    next.until_members(1).await;
+    assert!(!next.events.drained.is_cancelled());
+    next.finish().await;
+}
+
+#[tokio::test]
 async fn a_server_without_a_confirmed_beat_ends_its_threads_by_its_own_clock_and_comes_back_under_another_row()
  {
     let it = Fixture::new().await;

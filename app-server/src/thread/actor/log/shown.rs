@@ -21,6 +21,11 @@ impl Log {
         self.snapshot.send_modify(change);
     }
 
+    /// Shows whether a stop waits for the thread.
+    pub(in crate::thread::actor) fn show_work(&self, works: bool) {
+        self.snapshot.send_if_modified(|snapshot| std::mem::replace(&mut snapshot.works, works) != works);
+    }
+
     /// Shows the machine's view. Returns whether an eviction can unload the thread from now on.
     pub(in crate::thread::actor) fn show_life(&self, view: View) -> bool {
         let mut can_go = false;

@@ -142,6 +142,22 @@ async fn a_thread_that_is_loaded_or_unloaded_at_the_moment_is_forked_all_the_sam
     bench.finish().await;
 }
 
+/// Another server that takes it for undone would make a second one.
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_is_being_made_as_its_server_stops_may_be_there() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, _) = talked(&bench, &["one"]).await;
+    bench.disk.hold_appends();
+    let (request, fork) = client.ask_fork(ThreadForkParams::of(thread));
+    bench.drained().await;
+    bench.drain();
+    assert_eq!(client.refusal(request).await, "forkUnknown");
+    bench.disk.release_appends();
+    bench.gone(fork).await;
+    assert!(bench.disk.exists(fork).await.unwrap());
+    bench.finish().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_ephemeral_fork_is_in_memory_only() {
     let bench = Bench::in_memory();

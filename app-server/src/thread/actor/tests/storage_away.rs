@@ -340,7 +340,7 @@ async fn a_copy_that_waits_for_its_load_ends_when_its_server_loses_all_threads()
     bench.disk.release_appends();
     bench.pass(OUTAGE).await;
     bench.services.registry.handle(copy).unwrap().lose();
-    assert_eq!(client.refusal(fork).await, "serverStops");
+    assert_eq!(client.refusal(fork).await, "forkUnknown", "it is in the lists, when the storage is back");
     bench.gone(copy).await;
     bench.disk.serve_again();
     bench.finish().await;

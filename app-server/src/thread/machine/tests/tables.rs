@@ -8,7 +8,9 @@ use skein_protocol::error::WireError;
 use tokio::time::Instant;
 
 use super::world::{POLICY, start};
-use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadRefusal};
+use crate::thread::effect::{
+    Destination, Effect, MoveRefusal, ResumeFailure, SubscriptionEnd, UnloadRefusal,
+};
 use crate::thread::event::TurnKept;
 use crate::thread::event::{Counts, Event, Force, Materialised, QueueState, WaiterId};
 use crate::thread::machine::{CommandAdmission, Machine, Needs, Persistence, Phase, Policy};
@@ -86,7 +88,7 @@ fn an_archive_is_published_in_the_peers_order_and_ends_the_subscriptions() {
         Effect::AnnounceMove(Destination::Archive),
         Effect::FailResume(W, ResumeFailure::Archived),
         Effect::AnnounceClosed,
-        Effect::EndSubscriptions,
+        Effect::EndSubscriptions(SubscriptionEnd::Moved),
     ];
     assert_eq!(life.step(Event::Moved), expected);
     assert_eq!(life.machine.phase(), Phase::Gone);
@@ -101,7 +103,7 @@ fn a_deleted_thread_is_closed_for_its_subscribers_too() {
         Effect::AnswerMove(V),
         Effect::AnnounceMove(Destination::Trash),
         Effect::FailResume(W, ResumeFailure::Deleted),
-        Effect::EndSubscriptions,
+        Effect::EndSubscriptions(SubscriptionEnd::Moved),
         Effect::AnnounceClosed,
     ];
     assert_eq!(life.step(Event::Moved), expected);
@@ -425,11 +427,12 @@ fn a_fenced_thread_ends_at_once_without_a_record_and_is_loaded_again_for_waiting
     let given_up = [Effect::LeaveTurn, Effect::EndHelpers, Effect::KillHelpers, Effect::AbandonRollout];
     assert_eq!(life.step(Event::Fenced), given_up);
     assert_eq!(life.step(Event::Fenced), [], "the writer says it of each batch");
-    let gone = [Effect::EndSubscriptions, Effect::AnnounceNotLoaded, Effect::AnnounceClosed];
+    let gone =
+        [Effect::EndSubscriptions(SubscriptionEnd::Taken), Effect::AnnounceNotLoaded, Effect::AnnounceClosed];
     assert_eq!(life.step(Event::HelpersEnded), gone);
     let mut life = Life::subscribed();
     life.all([Event::Fenced, Event::Resume(V)]);
-    let again = [Effect::EndSubscriptions, Effect::AnnounceClosed, Effect::Load];
+    let again = [Effect::EndSubscriptions(SubscriptionEnd::Taken), Effect::AnnounceClosed, Effect::Load];
     assert_eq!(life.step(Event::HelpersEnded), again);
 }
 

@@ -3,11 +3,16 @@
 use skein_provider::{Callee, ModelEvent, ToolCall};
 
 use super::*;
+use crate::thread::registry::ThreadHandle;
 use crate::thread::subscribers::Role;
 
 /// How often the records have this kind.
 fn times(kinds: &[String], kind: &str) -> usize {
     kinds.iter().filter(|other| *other == kind).count()
+}
+
+fn running(bench: &Bench, thread: ThreadId) -> TurnId {
+    bench.services.registry.handle(thread).unwrap().snapshot().turn.expect("a turn")
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,4 +150,113 @@ async fn a_thread_at_rest_and_one_that_is_being_loaded_are_left_at_once() {
     bench.gone(unloaded).await;
     assert_eq!(other.refusal(resume).await, "serverStops");
     bench.finish().await;
+}
+
+/// A user has interrupted the turn before while it waited.
+#[tokio::test(start_paused = true)]
+async fn a_turn_behind_one_that_waited_counts_as_work() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread, _) = asking(&bench, &call(WRITES)).await;
+    let works = || bench.services.registry.handle(thread).unwrap().seen(|seen| seen.works);
+    bench.drained().await;
+    assert!(!works(), "nothing goes on before an answer");
+    client.interrupt(thread, &running(&bench, thread));
+    client.notified::<TurnCompleted>().await;
+    client.input(thread, model::PUPPET);
+    let strings = bench.strings().await;
+    bench.drained().await;
+    assert!(works());
+    strings.say("the end").await;
+    strings.end();
+    client.notified::<TurnCompleted>().await;
+    bench.drained().await;
+    assert!(!works());
+    bench.finish().await;
+}
+
+/// The owner of the thread looks once for all of this.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_together_with_the_stop_is_kept() {
+    for stop in [ThreadHandle::drain, ThreadHandle::shut_down] {
+        let (bench, mut fakes) = with_helper(None);
+        let (mut client, thread, question) = asking(&bench, &call(WRITES)).await;
+        let before = bench.services.clock.now();
+        stop(&bench.services.registry.handle(thread).unwrap());
+        answer(&client, question, "accept");
+        bench.gone(thread).await;
+        assert_eq!((bench.services.clock.now(), client.closed()), (before, None));
+        assert_eq!(client.count(Message::is::<ServerRequestResolved>), 1);
+        let kinds = bench.kinds(thread).await;
+        assert_eq!(
+            (times(&kinds, "question.answered"), times(&kinds, "turn.completed")),
+            (1, 1),
+            "{kinds:?}"
+        );
+        assert_eq!(fakes.reached().len(), 0, "the call is made by the next server");
+        let (next, mut fakes) = with_helper(Some(&bench));
+        let mut client = next.client();
+        client.resume(thread).await;
+        assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+        assert_eq!(fakes.reached().len(), 1);
+        next.finish().await;
+        bench.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_that_comes_together_with_the_stop_ends_the_turn_for_good() {
+    for stop in [ThreadHandle::drain, ThreadHandle::shut_down] {
+        let (bench, _fakes) = with_helper(None);
+        let (mut client, thread, _) = asking(&bench, &call(WRITES)).await;
+        let turn = running(&bench, thread);
+        let before = bench.services.clock.now();
+        stop(&bench.services.registry.handle(thread).unwrap());
+        client.interrupt(thread, &turn);
+        bench.gone(thread).await;
+        assert_eq!(bench.services.clock.now(), before);
+        let ended = client.notified::<TurnCompleted>().await.turn;
+        assert_eq!((ended.status, ended.error), (TurnStatus::Interrupted, None));
+        assert_eq!(times(&bench.kinds(thread).await, "turn.completed"), 2);
+        bench.finish().await;
+    }
+}
+
+/// No other server can go on with it.
+#[tokio::test(start_paused = true)]
+async fn the_turn_of_an_ephemeral_thread_may_end_on_its_own_also_if_somebody_was_asked() {
+    let (bench, mut fakes) = with_helper(None);
+    let mut client = bench.client();
+    let thread = client.start_ephemeral().await;
+    client.input(thread, &format!("{}\n{}", call(WRITES), call(READS)));
+    let first = client.asked().await;
+    bench.drain();
+    bench.pass(Duration::from_secs(1)).await;
+    answer(&client, first, "accept");
+    let second = client.asked().await;
+    answer(&client, second, "accept");
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    bench.gone(thread).await;
+    assert_eq!(fakes.reached().len(), 2);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_to_a_helper_may_end_before_its_thread_is_left() {
+    for waits in [false, true] {
+        let (bench, _fakes) = with_helper(None);
+        let (_client, thread) = match waits {
+            true => {
+                let (client, thread, _) = asking(&bench, &call(WRITES)).await;
+                (client, thread)
+            }
+            false => bench.materialised().await,
+        };
+        let request = bench.services.registry.handle(thread).unwrap().begin_request();
+        bench.drain();
+        bench.pass(Duration::from_secs(1)).await;
+        assert!(bench.services.registry.handle(thread).unwrap().seen(|seen| seen.works));
+        drop(request);
+        bench.gone(thread).await;
+        bench.finish().await;
+    }
 }

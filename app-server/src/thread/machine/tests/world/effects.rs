@@ -25,7 +25,7 @@ impl World {
             | Effect::AnswerMove(_)
             | Effect::RefuseMove(..)
             | Effect::AnnounceMove(_)
-            | Effect::EndSubscriptions => self.carry_out_for_move(effect, phase)?,
+            | Effect::EndSubscriptions(_) => self.carry_out_for_move(effect, phase)?,
             Effect::AnswerResume(_)
             | Effect::FailResume(..)
             | Effect::AnswerUnload(_)

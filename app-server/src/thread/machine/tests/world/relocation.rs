@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use super::{Motion, World};
-use crate::thread::effect::{Destination, Effect, MoveRefusal};
+use crate::thread::effect::{Destination, Effect, MoveRefusal, SubscriptionEnd};
 use crate::thread::event::{Counts, Event};
 use crate::thread::machine::Phase;
 
@@ -39,8 +39,13 @@ impl World {
                 // The store orders a later load behind the move.
                 prop_assert!(self.under_way.remove(&Motion::Move), "given up, and nothing is under way");
             }
-        } else if effect == Effect::EndSubscriptions {
+        } else if let Effect::EndSubscriptions(why) = effect {
             prop_assert!(phase == Phase::Gone || phase == Phase::Loading && self.is_cut_off);
+            let is_right = match why {
+                SubscriptionEnd::Moved => self.has_moved,
+                SubscriptionEnd::Taken => self.is_cut_off,
+            };
+            prop_assert!(is_right, "its clients look for it elsewhere, or do not");
             self.counts = Counts::default();
         }
         Ok(())

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use super::{Motion, World};
-use crate::thread::effect::Effect;
+use crate::thread::effect::{Effect, SubscriptionEnd};
 use crate::thread::event::Event;
 use crate::thread::machine::{Persistence, Phase};
 
@@ -61,10 +61,9 @@ impl World {
         let is_cut_off = self.is_cut_off || self.fenced && count(Effect::AbandonRollout) > 0;
         let leaves_others =
             is_cut_off && before == Phase::Unloading && after != Phase::Unloading && !self.stopping;
-        prop_assert!(
-            !leaves_others || count(Effect::EndSubscriptions) == 1,
-            "waits for the events of others"
-        );
+        let ended = [SubscriptionEnd::Moved, SubscriptionEnd::Taken];
+        let ended: usize = ended.into_iter().map(|why| count(Effect::EndSubscriptions(why))).sum();
+        prop_assert!(!leaves_others || ended == 1, "waits for the events of others");
         let closed = count(Effect::AnnounceClosed);
         let ends = before == Phase::Unloading && after == Phase::Gone || leaves_others;
         prop_assert_eq!(closed, usize::from(ends));
