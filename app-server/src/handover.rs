@@ -7,13 +7,14 @@ use std::sync::Arc;
 use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::links::Links;
 use crate::outbox::CloseReason;
 use crate::policy;
 use crate::thread::Context;
+use crate::thread::machine::Phase;
 use crate::thread::registry::ThreadHandle;
 
 /// Hands over the threads that are wanted, until `stop`.
@@ -39,17 +40,16 @@ pub(crate) async fn run(
 
 /// Evicts a thread if that is possible while the wish counts. A server that still wants it then asks again.
 async fn hand_over(context: &Context, links: &Links, thread: ThreadId) {
-    let leaves = async {
-        while let Some(handle) = context.registry.handle(thread) {
-            if may_leave(context, &handle) && !handle.is_eviction_pending() {
-                tracing::info!(%thread, "a server that does not reach this one wants a thread, and gets it");
-                handle.evict();
-            }
-            sleep(policy::ROUTE_RETRY).await;
+    let counts_until = context.clock.now() + policy::HANDOVER_PATIENCE;
+    while let Some(handle) = context.registry.handle(thread) {
+        let leaves = handle.is_eviction_pending() || handle.seen(|seen| seen.phase == Phase::Unloading);
+        if may_leave(context, &handle) && !leaves {
+            tracing::info!(%thread, "a server that does not reach this one wants a thread, and gets it");
+            handle.evict();
+        } else if !leaves && context.clock.now() >= counts_until {
+            return;
         }
-    };
-    if timeout(policy::HANDOVER_PATIENCE, leaves).await.is_err() {
-        return;
+        sleep(policy::ROUTE_RETRY).await;
     }
     // With a link again, the next server's announcements say who has it.
     while context.registry.handle(thread).is_none() && links.is_any_cut_off() {

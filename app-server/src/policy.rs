@@ -379,5 +379,6 @@ pub(crate) const HANDOVER_PATIENCE: Duration = Duration::from_secs(4);
 /// A thread with clients here is handed over when they have not used it for this long. Origin: guess; people at two servers that do not reach
 /// each other take it from one another three times a minute at most.
 pub(crate) const HANDOVER_REST: Duration = Duration::from_secs(20);
-/// How often a request is sent on because its thread has moved. Origin: guess; each needs another race.
-pub(crate) const ROUTE_TRIES: usize = 3;
+/// How often a request is sent on because its thread has moved: the second time after [`ROUTE_RETRY`], and after twice as long each further
+/// time. Origin: these pauses are [`ROUTE_PATIENCE`] in all.
+pub(crate) const ROUTE_TRIES: u32 = 6;

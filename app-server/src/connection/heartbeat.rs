@@ -136,12 +136,31 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// When a connection gets pings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pings {
+    /// After silence. Each byte of a client shows that it lives.
+    AfterSilence,
+    /// Always. The other end of a link needs signs of life as well, whatever it sends itself.
+    Steady,
+}
+
+impl Pings {
+    /// The moment from which the pause to the next ping counts.
+    fn since(self, last_sign: Instant, asked: Instant) -> Instant {
+        match self {
+            Self::AfterSilence => last_sign.max(asked),
+            Self::Steady => asked,
+        }
+    }
+}
+
 /// Watches a client until it has been silent for too long, in the rounds since `since`. Calls `beat` for each
 /// heartbeat, from `opted_in` on.
 pub(super) async fn watch(
     life: &ClientLiveness,
     outbox: &Outbox,
-    (times, since): (Heartbeat, Instant),
+    (times, pings, since): (Heartbeat, Pings, Instant),
     opted_in: &Notify,
     beat: impl Fn(),
 ) -> CloseReason {
@@ -164,7 +183,7 @@ pub(super) async fn watch(
         if now >= stood_still.fair_from && outbox.is_overdue(now) {
             return CloseReason::SlowClient;
         }
-        if last.max(asked) + times.ping < next_round {
+        if pings.since(last, asked) + times.ping < next_round {
             outbox.ping();
             asked = now;
         }
@@ -172,7 +191,7 @@ pub(super) async fn watch(
             beat();
             next_beat = Some(now + times.heartbeat);
         }
-        let look = rounds.not_before(dead).min(rounds.in_time_for(last.max(asked) + times.ping));
+        let look = rounds.not_before(dead).min(rounds.in_time_for(pings.since(last, asked) + times.ping));
         let look = next_beat.map_or(look, |due| rounds.in_time_for(due).min(look));
         stood_still.looks_at = look;
         tokio::select! {

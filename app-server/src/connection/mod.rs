@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::heartbeat::ClientLiveness;
+use self::heartbeat::{ClientLiveness, Pings};
 use crate::app::App;
 use crate::links::frames::{HelloEnd, LinkHello};
 use crate::outbox::{CloseReason, Outbox, OutboxLimits};
@@ -116,7 +116,14 @@ impl Connections {
             true => links::take_question(&session, text),
             false => router.take(&session, text),
         };
-        exchange(socket, &session.outbox, take, pin!(silence(&session, &life, times)), presence).await;
+        exchange(
+            socket,
+            &session.outbox,
+            take,
+            pin!(silence(&session, &life, (times, Pings::Steady))),
+            presence,
+        )
+        .await;
         if outbox.closed() == Some(CloseReason::SlowClient) {
             services.counters.slow_clients.add_one();
         }
@@ -200,7 +207,7 @@ async fn until_the_first_end<P>(
 /// Waits until the client counts as dead, or loses its right to be here; sends heartbeats meanwhile.
 async fn watch(session: &ClientSession, life: &ClientLiveness) -> CloseReason {
     tokio::select! {
-        reason = silence(session, life, session.heartbeat) => reason,
+        reason = silence(session, life, (session.heartbeat, Pings::AfterSilence)) => reason,
         reason = loss_of_right(&session.app, session.admission()) => {
             tracing::info!(connection = session.id().0, ?reason, "a client's connection is closed");
             reason
@@ -242,7 +249,11 @@ fn lost_by_settings(config: &ServerConfig, admission: &Admission) -> Option<Clos
 }
 
 /// Waits until the client counts as dead; sends heartbeats meanwhile.
-async fn silence(session: &ClientSession, life: &ClientLiveness, times: Heartbeat) -> CloseReason {
+async fn silence(
+    session: &ClientSession,
+    life: &ClientLiveness,
+    (times, pings): (Heartbeat, Pings),
+) -> CloseReason {
     let services = &session.app;
     let beat = || {
         let at = services.clock.wall();
@@ -251,7 +262,8 @@ async fn silence(session: &ClientSession, life: &ClientLiveness, times: Heartbea
         services.subscribers.publish_to(session.id(), &notice.broadcast);
     };
     let ClientSession { outbox, wants_heartbeat, .. } = session;
-    let reason = heartbeat::watch(life, outbox, (times, services.rounds_since), wants_heartbeat, beat).await;
+    let times = (times, pings, services.rounds_since);
+    let reason = heartbeat::watch(life, outbox, times, wants_heartbeat, beat).await;
     tracing::info!(connection = session.id().0, ?reason, "a client's connection is given up");
     reason
 }

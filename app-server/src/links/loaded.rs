@@ -94,22 +94,16 @@ impl LoadedByOthers {
 
     /// Takes in an announcement of a server. Returns the thread that it has loaded, if the announcement is the first to say so.
     pub(super) fn take_in(&self, node: Uuid, change: &RelayedChange) -> Option<ThreadId> {
-        let params = || serde_json::Value::Object(change.params.clone());
-        if change.method == ThreadStatusChanged::INFO.wire {
-            let ThreadStatusChangedNotification { thread_id, status, .. } =
-                serde_json::from_value(params()).ok()?;
-            let mut observed = self.lock();
-            let is_saved = observed.is_saved(node, thread_id, &status);
-            return observed.note(thread_id, OtherThread { node, status, is_saved });
-        }
-        if change.method == ThreadStarted::INFO.wire {
-            let started: ThreadStartedNotification = serde_json::from_value(params()).ok()?;
-            // A copy is saved before it is announced.
-            let is_saved = started.thread.forked_from_id.is_some();
-            let status = started.thread.status;
-            return self.lock().note(started.thread.id, OtherThread { node, status, is_saved });
-        }
-        None
+        let (thread, status, is_saved) = status_in(change)?;
+        let mut observed = self.lock();
+        let is_saved = is_saved.unwrap_or_else(|| observed.is_saved(node, thread, &status));
+        observed.note(thread, OtherThread { node, status, is_saved })
+    }
+
+    /// The thread that a server had loaded when it announced this.
+    pub(super) fn loaded_in(change: &RelayedChange) -> Option<ThreadId> {
+        let (thread, status, _) = status_in(change)?;
+        (status != ThreadStatus::NotLoaded).then_some(thread)
     }
 
     /// The server that has a thread, if it is observed.
@@ -125,6 +119,22 @@ impl LoadedByOthers {
     fn lock(&self) -> MutexGuard<'_, ObservedServers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The thread and the status that an announcement names, and whether the thread is saved, if that is known by it.
+fn status_in(change: &RelayedChange) -> Option<(ThreadId, ThreadStatus, Option<bool>)> {
+    let params = || serde_json::Value::Object(change.params.clone());
+    if change.method == ThreadStatusChanged::INFO.wire {
+        let changed: ThreadStatusChangedNotification = serde_json::from_value(params()).ok()?;
+        return Some((changed.thread_id, changed.status, None));
+    }
+    if change.method == ThreadStarted::INFO.wire {
+        let started: ThreadStartedNotification = serde_json::from_value(params()).ok()?;
+        // A copy is saved before it is announced.
+        let is_saved = started.thread.forked_from_id.is_some();
+        return Some((started.thread.id, started.thread.status, Some(is_saved)));
+    }
+    None
 }
 
 impl ObservedServers {

@@ -78,6 +78,11 @@ impl Links {
         matches!(self.place.row_owner(thread).await, Ok(RowOwner::Nobody | RowOwner::NoRow))
     }
 
+    /// Whether a thread that no server is known to have may be with one that is not observed now: it is new, and not in the database yet.
+    pub(crate) async fn may_be_unseen(&self, thread: ThreadId) -> bool {
+        self.is_any_cut_off() && matches!(self.place.row_owner(thread).await, Ok(RowOwner::NoRow))
+    }
+
     /// Whether another server is observed.
     pub(crate) fn has_peers(&self) -> bool {
         !self.questions.is_empty()

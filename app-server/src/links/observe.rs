@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::Links;
 use super::dial::{self, LinkError, PeerSocket};
 use super::frames::{self, HelloEnd, ObserverOpening, ObserverPlace, PeerAnswer};
+use super::loaded::LoadedByOthers;
 use super::peers::{AskedPeer, UnansweredQuestions};
 use crate::outbox::CloseReason;
 use crate::policy;
@@ -79,13 +80,14 @@ impl Observer {
     /// Observes until the server is gone. A link that breaks is opened again.
     async fn run(self, gone: CancellationToken) {
         let observing = async {
+            self.links.note_cut_off(self.neighbour.node, Clock.now());
             loop {
-                self.links.note_cut_off(self.neighbour.node, Clock.now());
                 let name = &self.neighbour.name;
                 match self.observe().await {
                     Ok(()) => tracing::info!(name, "another server has ended its link"),
                     Err(error) => tracing::debug!(name, %error, "another server is not observed"),
                 }
+                self.links.note_cut_off(self.neighbour.node, Clock.now());
                 self.forget();
                 sleep(policy::LINK_RETRY).await;
             }
@@ -119,6 +121,8 @@ impl Observer {
         match opening.missed {
             Some(missed) => {
                 for (number, change) in missed {
+                    // It may be unloaded there by now.
+                    self.close_listeners_of(LoadedByOthers::loaded_in(&change));
                     self.announce(start, number, change);
                 }
             }

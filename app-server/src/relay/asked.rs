@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 use skein_protocol::envelope::{self, Incoming};
-use skein_protocol::error::{OVERLOADED, WireError};
+use skein_protocol::error::{NOT_LOADED, OVERLOADED, WireError};
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{
     Initialize, SkeinConnectionLeave, ThreadFork, ThreadResume, ThreadStart, ThreadUnsubscribe, TurnStart,
@@ -32,7 +32,7 @@ pub struct PendingRequest {
     /// Its server has said that it has not done it.
     pub not_done: bool,
     /// How often its thread turned out to be with another server.
-    pub moved: usize,
+    pub moved: u32,
 }
 
 /// The kind of a request: it decides how its answer changes the session.
@@ -75,10 +75,11 @@ impl PendingRequest {
         matches!(self.kind, RequestKind::Start | RequestKind::Fork | RequestKind::Resume { .. })
     }
 
-    /// Whether a refusal for lack of room leaves open that an earlier server has done it: a message of the user, which must not be sent
-    /// again under another id.
+    /// Whether a refusal leaves open that an earlier server has done it: a message of the user, which must not be sent again under another
+    /// id. The next server does not look for it where it has no room, or has not loaded the thread.
     pub fn may_be_done_after(&self, error: &WireError) -> bool {
-        self.again && self.is_message() && error.code == OVERLOADED
+        let is_unknown = error.code == OVERLOADED || error.reason() == NOT_LOADED;
+        self.again && self.is_message() && is_unknown
     }
 
     /// Whether it is a message of the user.

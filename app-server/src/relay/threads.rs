@@ -277,7 +277,7 @@ impl RelayedThreads {
 
     /// Notes of the newest request how often its thread has turned out to be with another server, and whether the client has left all
     /// threads before it was sent.
-    pub(crate) fn note_newest(&mut self, moved: usize, has_left: bool) {
+    pub(crate) fn note_newest(&mut self, moved: u32, has_left: bool) {
         if let Some(newest) = self.asked.last_mut() {
             newest.request.moved = moved;
             newest.has_left |= has_left;
@@ -409,19 +409,17 @@ impl RelayedThreads {
         self.is_tracked(thread) || self.asked.iter().any(asks)
     }
 
-    /// A server that stops has not done a request. The next one is asked: of a copy, which needs no loaded thread, when the link ends.
+    /// A server that stops has not done a request. The next one is asked. A copy needs no loaded thread: this server makes it, since the
+    /// thread may stay there until its turn ends.
     fn is_refused_at_stop(&mut self, at: usize) -> Relayed {
-        if let Some(asked) = self.asked.get_mut(at)
-            && asked.request.kind == RequestKind::Fork
-        {
-            asked.request.is_not_done();
-            return Relayed::default();
-        }
         let RelayedRequest { thread, link, mut request, has_left } = self.asked.remove(at);
         if has_left && request.subscribes() {
             return Relayed::pass(refusal(&request));
         }
         request.is_not_done();
+        if request.kind == RequestKind::Fork {
+            return Relayed { here: Some(request), ..Relayed::default() };
+        }
         if self.subscribed.get(&thread) == Some(&NextOwner::Link(link)) {
             self.subscribed.remove(&thread);
         }

@@ -13,7 +13,7 @@ use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::server::InitializeParams;
 use skein_protocol::table::Lane;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
@@ -68,10 +68,14 @@ impl LinkUser for RelayedClient {
         let Some(routing) = &self.session.routing else { return Default::default() };
         let relayed = routing.relayed().receive(link, frame, self.session.app.clock.wall().0);
         note_followed(&self.session, routing);
-        let Relayed { to_client, mut to_owner, again, unwanted } = relayed;
+        let Relayed { to_client, mut to_owner, again, unwanted, here } = relayed;
         to_owner.extend(unwanted.map(unsubscription));
         if let Some((thread, pause)) = again {
             self.router.bring_back(&self.session, thread, pause);
+        }
+        if let Some(request) = here {
+            let now = self.session.app.clock.now();
+            self.router.serve_here(&self.session, repeated(routing, &request, now));
         }
         let to_owner = to_owner.into_iter().map(|frame| frame.as_str().to_owned()).collect();
         (to_client.into_iter().filter_map(for_client).collect(), to_owner)
@@ -107,7 +111,8 @@ impl Router {
         let is_read = |method: &str| self.routes.get(method).is_some_and(|route| route.lane == Lane::Store);
         let reads = routing.relayed().take_lost(is_read);
         let waiting = threads.iter().flat_map(|thread| routing.take_waiting(*thread, is_read));
-        for read in reads.iter().map(|read| repeated(routing, read)).chain(waiting) {
+        let now = session.app.clock.now();
+        for read in reads.iter().map(|read| repeated(routing, read, now)).chain(waiting) {
             self.serve_here(session, read);
         }
         for thread in threads {
@@ -132,7 +137,8 @@ impl Router {
         if let Some(id) = resume {
             self.resume(session, routing, thread, &id).await;
         }
-        let requests = requests.iter().map(|request| repeated(routing, request)).collect();
+        let now = session.app.clock.now();
+        let requests = requests.iter().map(|request| repeated(routing, request, now)).collect();
         self.repeat(session, thread, requests);
         routing.turn_has_ended(thread);
     }
@@ -153,7 +159,8 @@ impl Router {
                 }
                 false => RouteWait::No,
             };
-            match self.way(session, routing, thread, waits).await {
+            let came = session.app.clock.now();
+            match self.way(session, routing, (thread, came), waits).await {
                 Some(ThreadWay::Unknown(_))
                     if session.app.clock.now().saturating_duration_since(began)
                         < policy::CONTINUATION_PATIENCE =>
@@ -232,10 +239,10 @@ pub(super) fn note_followed(session: &ClientSession, routing: &Routing) {
 }
 
 /// A request that a lost server was asked.
-fn repeated(routing: &Routing, request: &PendingRequest) -> UnroutedRequest {
+fn repeated(routing: &Routing, request: &PendingRequest, came: Instant) -> UnroutedRequest {
     let (text, leaves) = (request.line.as_str().to_owned(), routing.leaves());
     let is_again = request.again || !request.not_done;
-    UnroutedRequest { text, asked: request.moved, is_again, leaves, slot: None }
+    UnroutedRequest { text, came, asked: request.moved, is_again, leaves, slot: None }
 }
 
 /// Takes the answer to a repeated request: some refusals mean that it was done the first time. `None` if its answer is as usual.

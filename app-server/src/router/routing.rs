@@ -19,7 +19,7 @@ use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::table::Lane;
 use skein_store::rollout::StoreAway;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
@@ -136,25 +136,25 @@ impl Routing {
         self.relayed().leave()
     }
 
-    /// The link to a server, which is opened if there is none. `None` if the server does not take it. Those that wait for an attempt share
-    /// its failure: a server that is silent is not waited for by one after the other.
+    /// The link to a server, which is opened if there is none. `None` if the server does not take it, or has not taken one since that time:
+    /// a server that is silent is not waited for by one after the other.
     async fn link(
         &self,
         router: &Arc<Router>,
         session: &Arc<ClientSession>,
         owner: &Neighbour,
+        since: Instant,
     ) -> Option<ClientLink> {
         if let Some(open) = self.open_to(owner.node) {
             return Some(open);
         }
         let opening = Arc::clone(lock(&self.opening).entry(owner.node).or_default());
-        let began = session.app.clock.now();
         // Never closed; were it, a server would merely get two links.
         let _turn = opening.turn.acquire().await.ok();
         if let Some(open) = self.open_to(owner.node) {
             return Some(open);
         }
-        if lock(&opening.failed).is_some_and(|failed| failed >= began) {
+        if lock(&opening.failed).is_some_and(|failed| failed >= since) {
             return None;
         }
         let (client, end) = continuation::ends_of_link(router, session)?;
@@ -214,7 +214,8 @@ impl Router {
             return true;
         };
         let (text, leaves) = (request.text.to_owned(), routing.leaves());
-        let request = UnroutedRequest { text, asked: 0, is_again: false, leaves, slot: Some(slot) };
+        let came = session.app.clock.now();
+        let request = UnroutedRequest { text, came, asked: 0, is_again: false, leaves, slot: Some(slot) };
         self.queue(session, thread, request);
         true
     }
@@ -229,14 +230,15 @@ impl Router {
     ) -> Option<AskOwner> {
         let is_unnamed = route.lane == Lane::Thread && RequestNames::of(params).thread_id.is_none();
         let leaves = session.routing.as_ref().filter(|_| is_unnamed)?.leaves();
-        Some(self.ask_again(session, text.to_owned(), (0, false), leaves))
+        let came = session.app.clock.now();
+        Some(self.ask_again(session, text.to_owned(), (came, 0, false), leaves))
     }
 
     fn ask_again(
         self: &Arc<Self>,
         session: &Arc<ClientSession>,
         text: String,
-        (asked, is_again): (usize, bool),
+        (came, asked, is_again): (Instant, u32, bool),
         leaves: u64,
     ) -> AskOwner {
         let (router, session) = (Arc::clone(self), Arc::clone(session));
@@ -244,7 +246,7 @@ impl Router {
             let routing = session.routing.as_ref();
             if let Some(slot) = routing.and_then(|routing| routing.slots.take(text.len())) {
                 let asked = asked + 1;
-                let request = UnroutedRequest { text, asked, is_again, leaves, slot: Some(slot) };
+                let request = UnroutedRequest { text, came, asked, is_again, leaves, slot: Some(slot) };
                 router.queue(&session, thread, request);
             } else if let Ok(Incoming::Request { id, .. }) = envelope::parse(&text) {
                 let error = errors::too_many_requests(session.in_flight.number(), policy::BUSY_RETRY);
@@ -331,6 +333,9 @@ impl Router {
         thread: ThreadId,
         request: UnroutedRequest,
     ) {
+        if let Some(pause) = request.pause() {
+            sleep(pause).await;
+        }
         let way = self.way_of(session, routing, thread, &request).await;
         let owner = match &way {
             Some(ThreadWay::Here) => Some(NextOwner::Here),
@@ -379,7 +384,7 @@ impl Router {
             false => {
                 let waits =
                     |owner: &Neighbour, waited| self.waits_on(session, request, (thread, owner), waited);
-                self.way(session, routing, thread, waits).await
+                self.way(session, routing, (thread, request.came), waits).await
             }
         };
         match (way, load) {
@@ -434,11 +439,11 @@ impl Router {
             true => Some(continuation::left_meanwhile(session)),
             false => continuation::answer_to(session, &request),
         };
-        let UnroutedRequest { text, asked, is_again, leaves, slot: _slot } = request;
+        let UnroutedRequest { text, came, asked, is_again, leaves, slot: _slot } = request;
         let Ok(Incoming::Request { id, method, params }) = envelope::parse(&text) else { return };
         let Some(route) = self.routes.get(method.as_ref()) else { return };
         let ask_owner = (asked < policy::ROUTE_TRIES)
-            .then(|| self.ask_again(session, text.clone(), (asked, is_again), leaves));
+            .then(|| self.ask_again(session, text.clone(), (came, asked, is_again), leaves));
         route.handle_here(RoutedRequest { session, id, params, ask_owner, divert });
     }
 }

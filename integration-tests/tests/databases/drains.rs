@@ -9,8 +9,8 @@ use skein_integration_tests::requests::turn_params;
 use skein_integration_tests::view::{Kind, Window};
 use skein_postgres::testing::TestCluster;
 use skein_protocol::extension::{OtherServer, SkeinStatusResponse, ThreadOwner};
-use skein_protocol::methods::{ThreadQueueAdd, TurnStart};
-use skein_protocol::thread::{ThreadQueueAddParams, ThreadResumeResponse};
+use skein_protocol::methods::{ThreadFork, ThreadQueueAdd, TurnStart};
+use skein_protocol::thread::{ThreadForkParams, ThreadQueueAddParams, ThreadResumeResponse};
 use skein_protocol::turn::{TurnStatus, UserInput};
 
 use super::commands::cluster;
@@ -50,6 +50,8 @@ async fn a_server_that_drains_gives_idle_threads_away_at_once_and_ends_after_its
         };
         assert_eq!(server(&mut other, idle).await?, None);
         assert_eq!(server(&mut other, busy).await?.as_deref(), Some("first"), "its turn runs there");
+        let copy = other.call::<ThreadFork>(ThreadForkParams::of(busy)).await?.thread.id;
+        assert_eq!(server(&mut other, copy).await?, None, "no new thread comes to the first");
         ensure!(one.end().is_none(), "its thread is there");
         let (_, shown, _) = cluster(&["status"], &url).await?;
         let nodes = shown["nodes"].as_array().context("servers")?;

@@ -152,10 +152,16 @@ async fn a_client_stays_when_the_server_of_its_thread_stops_or_its_link_is_cut()
     let (proxy, [(mut first, mut one), (second, mut other)]) = linked_through_a_proxy(&database).await?;
     let thread = one.start_thread_with("mine").await?;
     other.resume(thread).await?;
+    // Nothing of this one is in the database.
+    let new = one.start_thread().await?.id;
+    other.resume(new).await?;
     proxy.cut_once();
+    assert_eq!(other.say(new, "new").await?, "new");
     assert_eq!(other.say(thread, "cut").await?, "cut");
     other.until_status("it observes the other again", |status| observed(status) == Some(1)).await?;
-    assert_eq!(other.loaded_thread(thread).await?.context("loaded")?.server.as_deref(), Some("first"));
+    for loaded in [thread, new] {
+        assert_eq!(other.loaded_thread(loaded).await?.context("loaded")?.server.as_deref(), Some("first"));
+    }
     one.close().await?;
     first.stop().await?;
     assert_eq!(other.say(thread, "on").await?, "on");

@@ -417,7 +417,8 @@ impl BridgeSession {
     fn go_live(&mut self) {
         self.state = LinkState::Live;
         for asked in &mut self.asked {
-            asked.again = true;
+            // A server that stops has said that it was not done.
+            asked.again |= !std::mem::take(&mut asked.not_done);
             self.to_server.push_back(asked.line.clone());
         }
         self.waiting_bytes = 0;

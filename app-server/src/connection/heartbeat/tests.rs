@@ -27,10 +27,18 @@ fn asked(outbox: &Outbox) -> bool {
 /// Runs a client for some seconds with an action at each. Returns the times of pings, the time of its end, and the
 /// number of heartbeats.
 async fn live(seconds: u64, at: impl Fn(u64, &ClientLiveness, &Notify)) -> (Vec<u64>, Option<u64>, u32) {
+    live_with(Pings::AfterSilence, seconds, at).await
+}
+
+async fn live_with(
+    rule: Pings,
+    seconds: u64,
+    at: impl Fn(u64, &ClientLiveness, &Notify),
+) -> (Vec<u64>, Option<u64>, u32) {
     let (life, outbox, opted_in) = (ClientLiveness::new(Clock.now()), outbox(), Notify::new());
     let beats = Cell::new(0);
     let mut pings = Vec::new();
-    let watch = watch(&life, &outbox, (TIMES, Clock.now()), &opted_in, || beats.set(beats.get() + 1));
+    let watch = watch(&life, &outbox, (TIMES, rule, Clock.now()), &opted_in, || beats.set(beats.get() + 1));
     let mut watch = std::pin::pin!(watch);
     for second in 0..=seconds {
         if let Some(reason) = (&mut watch).now_or_never() {
@@ -61,6 +69,18 @@ async fn a_client_that_sends_anything_is_never_asked() {
     assert_eq!(live(1_000, trickle).await, (vec![], None, 0));
 }
 
+/// The server of its client reads nothing else for long, while its client answers questions that others have asked.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_sends_something_is_asked_all_the_same() {
+    let trickle = |second: u64, life: &ClientLiveness, _: &Notify| {
+        if second.is_multiple_of(14) {
+            life.sign(Clock.now());
+        }
+    };
+    let (pings, given_up, _) = live_with(Pings::Steady, 100, trickle).await;
+    assert_eq!((pings, given_up), (vec![20, 40, 60, 80, 100], None));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_answers_pings_stays() {
     let answers = |second: u64, life: &ClientLiveness, _: &Notify| {
@@ -89,7 +109,7 @@ async fn the_clients_of_a_group_get_pings_and_heartbeats_in_the_same_rounds() {
         at.set(moments);
     };
     let watches = clients.iter().map(|(life, outbox, opted_in, at)| {
-        Box::pin(watch(life, outbox, (TIMES, since), opted_in, move || noted(at)))
+        Box::pin(watch(life, outbox, (TIMES, Pings::AfterSilence, since), opted_in, move || noted(at)))
     });
     let mut watches: Vec<_> = watches.collect();
     for _ in 0..2_000 {
@@ -144,7 +164,8 @@ async fn a_client_that_lives_and_takes_nothing_is_given_up_as_slow() {
     let (life, outbox, opted_in) = (ClientLiveness::new(Clock.now()), outbox(), Notify::new());
     outbox.push("x".repeat(60).into());
     outbox.push("x".repeat(60).into());
-    let mut watch = std::pin::pin!(watch(&life, &outbox, (TIMES, Clock.now()), &opted_in, || ()));
+    let mut watch =
+        std::pin::pin!(watch(&life, &outbox, (TIMES, Pings::AfterSilence, Clock.now()), &opted_in, || ()));
     for _ in 0..60 {
         life.sign(Clock.now());
         if let Some(reason) = (&mut watch).now_or_never() {
@@ -158,7 +179,8 @@ async fn a_client_that_lives_and_takes_nothing_is_given_up_as_slow() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stood_still_looks_whether_its_clients_are_there() {
     let (life, outbox, opted_in) = (ClientLiveness::new(Clock.now()), outbox(), Notify::new());
-    let mut watch = std::pin::pin!(watch(&life, &outbox, (TIMES, Clock.now()), &opted_in, || {}));
+    let mut watch =
+        std::pin::pin!(watch(&life, &outbox, (TIMES, Pings::AfterSilence, Clock.now()), &opted_in, || {}));
     assert_eq!((&mut watch).now_or_never(), None);
     // Messages sent meanwhile are read later.
     tokio::time::advance(10 * TIMES.dead_after).await;

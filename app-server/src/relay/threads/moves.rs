@@ -84,7 +84,8 @@ impl RelayedThreads {
         now: i64,
     ) -> Relayed {
         let Some(thread) = self.resumes.remove(id) else {
-            let unwanted = answer.ok().and_then(SubscribedAnswer::read).map(|shown| shown.id());
+            let granted = answer.ok().and_then(SubscribedAnswer::read).map(|shown| shown.id());
+            let unwanted = granted.filter(|thread| !self.is_wanted(*thread));
             return Relayed { unwanted, ..Relayed::default() };
         };
         let error = match answer.map(SubscribedAnswer::read) {

@@ -6,6 +6,8 @@ use skein_protocol::ids::ThreadId;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
+use super::super::asked::PendingRequest;
+
 /// The outcome of a frame of another server.
 #[derive(Debug, Default)]
 pub(crate) struct Relayed {
@@ -17,6 +19,8 @@ pub(crate) struct Relayed {
     pub(crate) again: Option<(ThreadId, Duration)>,
     /// A thread that the client has left, and to which it is subscribed now.
     pub(crate) unwanted: Option<ThreadId>,
+    /// A request for this server, whoever has its thread.
+    pub(crate) here: Option<PendingRequest>,
 }
 
 /// The place from which the answer to a resume comes.

@@ -6,7 +6,7 @@ use skein_protocol::notifications as n;
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::{Method, ServerRequest};
 
-use skein_protocol::error::{OVERLOADED, OWNER_UNREACHABLE};
+use skein_protocol::error::{NOT_LOADED, OVERLOADED, OWNER_UNREACHABLE};
 
 use super::*;
 
@@ -318,6 +318,20 @@ fn a_fork_is_followed_where_its_thread_is() {
     assert_eq!(threads.lost(LINK).1, [THREAD, fork]);
 }
 
+/// The thread may stay with that server until its turn ends.
+#[test]
+fn a_fork_that_a_server_refuses_because_it_stops_is_made_by_the_server_of_the_client() {
+    let mut threads = subscribed(true);
+    threads.send((THREAD, LINK), request::<m::ThreadFork>(2, &of_thread()), false);
+    let stops =
+        json!({ "id": 2, "error": { "code": -32001, "message": "", "data": { "reason": SERVER_STOPS } } });
+    let relayed = threads.receive(LINK, frame(&stops), NOW);
+    let here = relayed.here.map(|request| (request.id, request.not_done));
+    assert_eq!((here, relayed.to_client.len()), (Some((RequestId::Integer(2), true)), 0));
+    assert!(!threads.is_lost(THREAD), "the thread is still there");
+    assert_eq!(threads.lost(LINK).0.len(), 0, "it has its answer from this server");
+}
+
 #[test]
 fn the_stop_of_another_server_is_no_news_for_the_client() {
     let mut threads = subscribed(true);
@@ -413,19 +427,38 @@ fn a_client_that_leaves_gets_its_answers_and_no_thread_back() {
 }
 
 #[test]
-fn a_repeated_message_for_which_there_is_no_room_may_have_been_done() {
-    let mut threads = subscribed(true);
-    threads.send(
-        (THREAD, LINK),
-        request::<m::TurnStart>(2, &json!({ "threadId": THREAD, "input": [] })),
-        false,
-    );
-    threads.lost(LINK);
-    let (_, requests) = threads.continuation(THREAD);
-    threads.send((THREAD, NEXT), requests[0].line.as_str().to_owned(), true);
-    let busy = json!({ "id": 2, "error": { "code": OVERLOADED, "message": "busy" } });
-    let refused = values(&threads.receive(NEXT, frame(&busy), NOW).to_client);
-    assert_eq!(refused[0]["error"]["data"]["reason"], "serverEnded", "a second one could count twice");
+fn a_repeated_message_that_the_next_server_does_not_look_for_may_have_been_done() {
+    let busy = json!({ "code": OVERLOADED, "message": "busy" });
+    let not_loaded = json!({ "code": -32600, "message": "", "data": { "reason": NOT_LOADED } });
+    for error in [busy, not_loaded] {
+        let mut threads = threads(true);
+        threads.send(
+            (THREAD, LINK),
+            request::<m::TurnStart>(2, &json!({ "threadId": THREAD, "input": [] })),
+            false,
+        );
+        threads.lost(LINK);
+        let (_, requests) = threads.continuation(THREAD);
+        threads.send((THREAD, NEXT), requests[0].line.as_str().to_owned(), true);
+        let refusal = frame(&json!({ "id": 2, "error": error }));
+        let refused = values(&threads.receive(NEXT, refusal, NOW).to_client);
+        assert_eq!(refused[0]["error"]["data"]["reason"], "serverEnded", "a second one could count twice");
+    }
+}
+
+#[test]
+fn a_late_resume_of_the_relay_does_not_end_what_the_client_has_asked_for_since() {
+    for asks_again in [false, true] {
+        let mut threads = subscribed(true);
+        threads.lost(LINK);
+        let (id, _) = resume(&mut threads);
+        threads.leave();
+        if asks_again {
+            threads.send((THREAD, NEXT), request::<m::ThreadResume>(2, &of_thread()), false);
+        }
+        let relayed = answer(&mut threads, &id, &shown(6, json!({})));
+        assert_eq!(relayed.unwanted, (!asks_again).then_some(THREAD));
+    }
 }
 
 #[test]

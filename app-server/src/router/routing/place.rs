@@ -97,7 +97,8 @@ impl Router {
             return ThreadWay::Here;
         }
         for server in servers {
-            if let Some(link) = routing.link(self, session, &server).await {
+            let now = session.app.clock.now();
+            if let Some(link) = routing.link(self, session, &server, now).await {
                 tracing::info!(%thread, folder, name = server.name, "a thread is loaded where its folder is");
                 return ThreadWay::To(link);
             }

@@ -8,8 +8,10 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::TurnInterrupt;
 use skein_protocol::table::Method;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::Routing;
+use crate::policy;
 
 /// An entry in the queue of a thread.
 pub(super) enum Unrouted {
@@ -21,14 +23,24 @@ pub(super) enum Unrouted {
 /// A request that waits for its way.
 pub(in crate::router) struct UnroutedRequest {
     pub(in crate::router) text: String,
+    /// When it came, or its server was lost.
+    pub(in crate::router) came: Instant,
     /// How often its thread turned out to be with another server.
-    pub(in crate::router) asked: usize,
+    pub(in crate::router) asked: u32,
     /// A lost server was asked, or has ended the request's subject.
     pub(in crate::router) is_again: bool,
     /// How often the client had left all threads when it came.
     pub(in crate::router) leaves: u64,
     /// None for a request that has waited before.
     pub(in crate::router) slot: Option<OwnedSemaphorePermit>,
+}
+
+impl UnroutedRequest {
+    /// The pause before its thread is looked for. A load that is about to end here, or at another server, would be met again at once.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let paused = self.asked.checked_sub(2)?.min(policy::ROUTE_TRIES);
+        Some(policy::ROUTE_RETRY.saturating_mul(1 << paused))
+    }
 }
 
 impl Routing {
@@ -92,5 +104,28 @@ pub(super) fn take_lost(waiting: &mut VecDeque<Unrouted>) -> Option<Duration> {
     match waiting.remove(at)? {
         Unrouted::Lost(pause) => Some(pause),
         Unrouted::Request(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_whose_thread_moves_again_and_again_looks_for_it_as_long_as_for_a_server_that_has_ended() {
+        let came = skein_base::clock::Clock.now();
+        let request = |asked| UnroutedRequest {
+            text: String::new(),
+            came,
+            asked,
+            is_again: false,
+            leaves: 0,
+            slot: None,
+        };
+        let pauses: Vec<_> = (0..=policy::ROUTE_TRIES).map(|asked| request(asked).pause()).collect();
+        assert_eq!(pauses[..3], [None, None, Some(policy::ROUTE_RETRY)]);
+        let in_all: Duration = pauses.into_iter().flatten().sum();
+        assert!(in_all <= policy::ROUTE_PATIENCE && in_all + policy::ROUTE_RETRY >= policy::ROUTE_PATIENCE);
+        assert!(request(u32::MAX).pause() < Some(policy::CONTINUATION_PATIENCE));
     }
 }

@@ -43,17 +43,18 @@ impl RouteWait {
 }
 
 impl Router {
-    /// The way of a thread's requests. A server that has just ended has its threads until the others know: `waits` decides whether to
-    /// wait for a server that takes no link, after this time. `None` if not.
+    /// The way of a request about a thread, which came at this time. A server that has just ended has its threads until the others know:
+    /// `waits` decides whether to wait for a server that takes no link, after this time. `None` if not.
     pub(in crate::router) async fn way(
         self: &Arc<Self>,
         session: &Arc<ClientSession>,
         routing: &Routing,
-        thread: ThreadId,
+        (thread, came): (ThreadId, Instant),
         mut waits: impl FnMut(&Neighbour, Duration) -> RouteWait,
     ) -> Option<ThreadWay> {
-        let began = session.app.clock.now();
         let mut wished: Option<Instant> = None;
+        // It shares a failure that it has waited for behind another request.
+        let mut asks_since = came;
         loop {
             if session.app.registry.handle(thread).is_some() {
                 return Some(ThreadWay::Here);
@@ -61,6 +62,10 @@ impl Router {
             let now = session.app.clock.now();
             let owner = match routing.links.owner_of(thread).await {
                 Ok(Some(owner)) => owner,
+                Ok(None) if Self::is_out_of_sight(session, routing, (thread, came)).await => {
+                    sleep(policy::ROUTE_RETRY).await;
+                    continue;
+                }
                 found @ (Ok(None) | Err(_)) => {
                     return Some(match (routing.way(thread), found) {
                         (Some(link), _) => ThreadWay::To(link),
@@ -69,11 +74,11 @@ impl Router {
                     });
                 }
             };
-            if let Some(link) = routing.link(self, session, &owner).await {
+            if let Some(link) = routing.link(self, session, &owner, asks_since).await {
                 return Some(ThreadWay::To(link));
             }
             let is_due = wished.is_none_or(|wished| now >= wished + policy::HANDOVER_WISH);
-            match waits(&owner, session.app.clock.now().saturating_duration_since(began)) {
+            match waits(&owner, session.app.clock.now().saturating_duration_since(came)) {
                 RouteWait::No => return None,
                 // As of the time when the database named the owner.
                 RouteWait::ForThread if is_due && routing.links.is_cut_off(owner.node, now) => {
@@ -83,6 +88,21 @@ impl Router {
                 RouteWait::ForThread | RouteWait::ForServer => {}
             }
             sleep(policy::ROUTE_RETRY).await;
+            asks_since = session.app.clock.now();
         }
+    }
+
+    /// Whether a thread that its client has followed by a link may be with a server that is not observed now.
+    async fn is_out_of_sight(
+        session: &Arc<ClientSession>,
+        routing: &Routing,
+        (thread, came): (ThreadId, Instant),
+    ) -> bool {
+        let waited = session.app.clock.now().saturating_duration_since(came);
+        let is_tracked = routing.relayed().is_tracked(thread);
+        is_tracked
+            && waited < policy::CONTINUATION_PATIENCE
+            && routing.way(thread).is_none()
+            && routing.links.may_be_unseen(thread).await
     }
 }

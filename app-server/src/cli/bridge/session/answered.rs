@@ -1,14 +1,14 @@
 //! Answers of the server: each updates the session before the client gets it.
 
 use serde_json::value::RawValue;
-use skein_app_server::relay::SERVER_STOPS;
 use skein_app_server::relay::tracked::SubscribedAnswer;
+use skein_app_server::relay::{SERVER_STOPS, retry};
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{RequestId, ThreadId};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{BridgeSession, PendingRequest, RequestKind, hello};
+use super::{BridgeSession, ENDED, PendingRequest, RequestKind, hello};
 
 impl BridgeSession {
     /// The server answers.
@@ -35,6 +35,10 @@ impl BridgeSession {
             Ok(result) => self.granted(&asked, result, now).map_or(text, Utf8Bytes::from),
             Err(error) if asked.again && asked.rule.is_done(&error) => {
                 envelope::response(id, &serde_json::json!({})).into()
+            }
+            Err(error) if asked.may_be_done_after(&error) => {
+                let error = retry::not_repeated(ENDED, &asked.method);
+                envelope::error_reply(Some(id), &error).into()
             }
             Err(_) => text,
         };

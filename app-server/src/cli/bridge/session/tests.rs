@@ -144,6 +144,22 @@ fn what_can_be_repeated_is_asked_again_and_only_once() {
     assert_eq!(world.received.iter().filter(|received| received["id"] == id).count(), 1);
 }
 
+/// Its client sends it again under another id.
+#[test]
+fn a_repeated_message_that_the_next_server_does_not_look_for_may_have_been_done() {
+    let mut world = world(false);
+    world.unsubscribe(0);
+    world.settle();
+    let message = json!({"threadId": world.thread(0), "input": []});
+    let id = world.ask(m::TurnStart::INFO.wire, &message);
+    world.send_all();
+    world.lose(Link::ServerDied);
+    world.link();
+    world.settle();
+    let answer = world.answer_to(id).unwrap();
+    assert_eq!(answer["error"]["data"]["reason"], "serverEnded", "{answer}");
+}
+
 #[test]
 fn what_cannot_be_repeated_is_refused_with_what_to_do() {
     let mut world = world(false);
