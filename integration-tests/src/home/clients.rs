@@ -65,6 +65,11 @@ impl Home {
         Client::ready(self.server.addresses.first().context("it has no address")?).await
     }
 
+    /// Whether clients come in at the server with the threads: the home has no second one.
+    pub fn has_one_server(&self) -> bool {
+        self.server.addresses.first().is_some_and(|owner| owner == self.address())
+    }
+
     /// The state of the server with the threads.
     ///
     /// # Errors
