@@ -100,7 +100,7 @@ pub(crate) async fn call(
 ) -> Result<McpServerToolCallResponse, WireError> {
     let McpServerToolCallParams { meta, arguments, server, thread_id: id, tool } = params;
     let handle = loaded(&session.app, id)?;
-    let _under_way = handle.begin_request();
+    let _under_way = (handle.begin_request(), session.outbox.begin_request());
     let set = helpers(&session, &handle, &server).await?;
     let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
     let call = HelperCall {
@@ -127,7 +127,7 @@ pub(crate) async fn read_resource(
     let answer = match params.thread_id {
         Some(id) => {
             let handle = loaded(&session.app, id)?;
-            let _under_way = handle.begin_request();
+            let _under_way = (handle.begin_request(), session.outbox.begin_request());
             let set = helpers(&session, &handle, &params.server).await?;
             let read = set.read_resource(&params.server, params.uri, meta, cancel).await;
             read.map_err(|error| error.to_wire().thread(id))?

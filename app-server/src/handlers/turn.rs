@@ -94,7 +94,10 @@ pub(crate) fn interrupt(
     };
     let any = named.as_str().is_empty();
     let (turn, phase) = handle.seen(|snapshot| (snapshot.turn.clone(), snapshot.phase));
+    let is_left = phase == Phase::Unloading && !handle.works();
     match turn {
+        // It is still shown in the moment in which it is left to the next load.
+        Some(_) if is_left => interrupt_parked(session, id, named, reply),
         None if matches!(phase, Phase::Loading | Phase::Unloading | Phase::Gone) => {
             interrupt_parked(session, id, named, reply);
         }

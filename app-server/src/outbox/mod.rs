@@ -4,6 +4,7 @@
 //! The reply to a request (`reply.rs`) goes into the outbox of its connection. Threads and handlers push,
 //! `connection/` takes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -171,11 +172,24 @@ struct OutboxShared {
     drained: Notify,
     /// Cancelled once the connection is to end.
     ended: CancellationToken,
+    /// The number of requests that end with the connection.
+    requests: AtomicUsize,
 }
 
 /// A handle on the outbox of one connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox(Arc<OutboxShared>);
+
+/// A request that ends with its connection.
+#[derive(Debug)]
+#[must_use = "the request counts only as long as this lives"]
+pub(crate) struct OpenRequest(Outbox);
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.0.requests.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 impl Outbox {
     pub(crate) fn new(connection: ConnectionId, limits: OutboxLimits) -> Self {
@@ -188,6 +202,17 @@ impl Outbox {
         Self::patient(connection, limits, policy::LINK_SILENCE)
     }
 
+    /// Counts a request that ends with the connection, until the guard is dropped. A server that drains leaves the connection open for it.
+    pub(crate) fn begin_request(&self) -> OpenRequest {
+        self.0.requests.fetch_add(1, Ordering::AcqRel);
+        OpenRequest(self.clone())
+    }
+
+    /// Whether a request is under way that ends with the connection.
+    pub(crate) fn has_requests(&self) -> bool {
+        self.0.requests.load(Ordering::Acquire) > 0
+    }
+
     fn patient(connection: ConnectionId, limits: OutboxLimits, patience: Duration) -> Self {
         Self(Arc::new(OutboxShared {
             connection,
@@ -197,6 +222,7 @@ impl Outbox {
             filled: Notify::new(),
             drained: Notify::new(),
             ended: CancellationToken::new(),
+            requests: AtomicUsize::new(0),
         }))
     }
 

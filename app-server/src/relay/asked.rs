@@ -87,9 +87,10 @@ impl PendingRequest {
         matches!(self.kind, RequestKind::TurnStart | RequestKind::TurnSteer)
     }
 
-    /// Its server has not done it, so another one may.
-    pub fn is_not_done(&mut self) {
-        (self.rule, self.again, self.not_done) = (RetryRule::Again, false, true);
+    /// The refusal of a request whose server has ended, which `ended` says; `None` if another server may be asked. The last server may have
+    /// said that it has not done it.
+    pub fn refusal(&self, ended: &str) -> Option<WireError> {
+        if self.not_done { None } else { self.rule.refusal(ended, &self.method, self.again) }
     }
 
     /// Whether it subscribes to the thread, or ends the subscription.

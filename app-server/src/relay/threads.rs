@@ -409,16 +409,16 @@ impl RelayedThreads {
         self.is_tracked(thread) || self.asked.iter().any(asks)
     }
 
-    /// A server that stops has not done a request. The next one is asked. A copy needs no loaded thread: this server makes it, since the
-    /// thread may stay there until its turn ends.
+    /// A server that stops has not done a request. The next one is asked. A copy needs no loaded thread, and is not made
+    /// there: the thread may stay until its turn ends.
     fn is_refused_at_stop(&mut self, at: usize) -> Relayed {
         let RelayedRequest { thread, link, mut request, has_left } = self.asked.remove(at);
         if has_left && request.subscribes() {
             return Relayed::pass(refusal(&request));
         }
-        request.is_not_done();
+        request.not_done = true;
         if request.kind == RequestKind::Fork {
-            return Relayed { here: Some(request), ..Relayed::default() };
+            return Relayed { copy: Some(request), ..Relayed::default() };
         }
         if self.subscribed.get(&thread) == Some(&NextOwner::Link(link)) {
             self.subscribed.remove(&thread);

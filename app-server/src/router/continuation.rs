@@ -68,14 +68,14 @@ impl LinkUser for RelayedClient {
         let Some(routing) = &self.session.routing else { return Default::default() };
         let relayed = routing.relayed().receive(link, frame, self.session.app.clock.wall().0);
         note_followed(&self.session, routing);
-        let Relayed { to_client, mut to_owner, again, unwanted, here } = relayed;
+        let Relayed { to_client, mut to_owner, again, unwanted, copy } = relayed;
         to_owner.extend(unwanted.map(unsubscription));
         if let Some((thread, pause)) = again {
             self.router.bring_back(&self.session, thread, pause);
         }
-        if let Some(request) = here {
+        if let Some(request) = copy {
             let now = self.session.app.clock.now();
-            self.router.serve_here(&self.session, repeated(routing, &request, now));
+            self.router.copy(&self.session, repeated(routing, &request, now));
         }
         let to_owner = to_owner.into_iter().map(|frame| frame.as_str().to_owned()).collect();
         (to_client.into_iter().filter_map(for_client).collect(), to_owner)

@@ -352,9 +352,22 @@ impl Router {
                 put_lost_first(waiting, pause);
             });
         }
+        if let Some(way) = way {
+            self.go(session, routing, (thread, way), request).await;
+        }
+    }
+
+    /// Sends a request its way.
+    async fn go(
+        self: &Arc<Self>,
+        session: &Arc<ClientSession>,
+        routing: &Routing,
+        (thread, way): (ThreadId, ThreadWay),
+        request: UnroutedRequest,
+    ) {
         match way {
-            Some(ThreadWay::Here) => self.serve_here(session, request),
-            Some(ThreadWay::To(link)) => {
+            ThreadWay::Here => self.serve_here(session, request),
+            ThreadWay::To(link) => {
                 let text = {
                     let mut relayed = routing.relayed();
                     let text = relayed.send((thread, link.id()), request.text, request.is_again);
@@ -364,9 +377,7 @@ impl Router {
                 continuation::note_followed(session, routing);
                 self.send(session, &link, (text.as_str().to_owned(), request.slot)).await;
             }
-            Some(ThreadWay::Unknown(failure)) => refuse_unowned(session, thread, &request, &failure),
-            // It was answered.
-            None => {}
+            ThreadWay::Unknown(failure) => refuse_unowned(session, thread, &request, &failure),
         }
     }
 

@@ -8,7 +8,6 @@ use super::Server;
 use crate::outbox::CloseReason;
 use crate::policy;
 use crate::thread::registry::ThreadHandle;
-use crate::thread::snapshot::Snapshot;
 
 impl Server {
     /// Whether somebody wants the server to drain, in place of a signal.
@@ -71,13 +70,17 @@ impl Server {
         loop {
             let changed = self.services.registry.changed();
             // A turn that waits for an answer is left to the next server, once its records are saved.
-            let stays = |seen: &Snapshot| seen.unsaved || seen.works;
-            let handles = self.services.registry.handles();
-            let Some(handle) = handles.into_iter().find(|handle| handle.seen(stays)) else { return };
+            let Some(handle) = self.services.registry.handles().into_iter().find(ThreadHandle::works) else {
+                return;
+            };
             let mut seen = handle.watch();
+            seen.mark_unchanged();
+            if !handle.works() {
+                continue;
+            }
             tokio::select! {
-                // A terminated owner does nothing.
-                _ = seen.wait_for(|seen| !stays(seen)) => {}
+                // The owner shows the beginning and the end of its work. A terminated one does nothing.
+                _ = seen.changed() => {}
                 () = changed => {}
             }
         }

@@ -177,6 +177,11 @@ impl ThreadHandle {
         self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).lost
     }
 
+    /// Whether a stop waits for the thread. A request counts before the owner shows it.
+    pub(crate) fn works(&self) -> bool {
+        self.0.requests.load(Ordering::Acquire) > 0 || self.seen(|seen| seen.works || seen.unsaved)
+    }
+
     /// Counts a request of a live connection to the thread's helpers, until the guard is dropped.
     pub(crate) fn begin_request(&self) -> RequestGuard {
         self.0.requests.fetch_add(1, Ordering::AcqRel);

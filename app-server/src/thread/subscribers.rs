@@ -384,23 +384,24 @@ impl Subscribers {
 
     /// The owner of this term has loaded a thread. Closes its listeners if another server has had it since it was unloaded here.
     pub(crate) fn owner_came(&self, thread: ThreadId, term: Term) {
-        self.close_left(thread, |left| left.0.saturating_add(1) < term.0);
+        let lacks_events = |left: Term| left.0.saturating_add(1) < term.0;
+        self.close_behind(thread, |left| left.is_some_and(lacks_events));
         if let Some(mut side) = self.threads.get_mut(&thread) {
             side.values_mut().for_each(|listener| listener.left = None);
         }
     }
 
-    /// Closes the listeners of a thread that an owner of such a term has left: they lack events of another server. Those that resume it
-    /// now get them.
-    pub(crate) fn close_left(&self, thread: ThreadId, is_outdated: impl Fn(Term) -> bool) {
-        let outdated: Vec<_> = match self.threads.get(&thread) {
+    /// Closes the listeners of a thread that lack events of another server, by the term of the owner that has left them. Those that resume
+    /// it now get these events.
+    pub(crate) fn close_behind(&self, thread: ThreadId, is_behind: impl Fn(Option<Term>) -> bool) {
+        let behind: Vec<_> = match self.threads.get(&thread) {
             Some(side) => {
-                let outdated = side.iter().filter(|(_, listener)| listener.left.is_some_and(&is_outdated));
-                outdated.map(|(id, listener)| (*id, listener.receiver.outbox.clone())).collect()
+                let behind = side.iter().filter(|(_, listener)| is_behind(listener.left));
+                behind.map(|(id, listener)| (*id, listener.receiver.outbox.clone())).collect()
             }
             None => Vec::new(),
         };
-        for (id, outbox) in outdated {
+        for (id, outbox) in behind {
             let resumes = self.connections.get(&id).is_some_and(|connection| connection.waits_for(thread));
             if !resumes {
                 outbox.close(CloseReason::OwnerLeft);

@@ -259,7 +259,7 @@ impl BridgeSession {
         self.release();
         let unsent = std::mem::take(&mut self.to_server);
         for asked in std::mem::take(&mut self.asked) {
-            match asked.rule.refusal(ENDED, &asked.method, asked.again) {
+            match asked.refusal(ENDED) {
                 Some(error) if !unsent.contains(&asked.line) => self.refuse(&asked.id, &error),
                 Some(_) | None => self.asked.push(asked),
             }

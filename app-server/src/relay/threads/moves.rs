@@ -34,7 +34,7 @@ impl RelayedThreads {
                 refusals.push(refusal(&request));
                 continue;
             }
-            match request.rule.refusal(ENDED, &request.method, request.again) {
+            match request.refusal(ENDED) {
                 Some(error) => refusals.push(envelope::error_reply(Some(&request.id), &error).into()),
                 None => lost.entry(asked.thread).or_default().push(request),
             }

@@ -19,8 +19,8 @@ pub(crate) struct Relayed {
     pub(crate) again: Option<(ThreadId, Duration)>,
     /// A thread that the client has left, and to which it is subscribed now.
     pub(crate) unwanted: Option<ThreadId>,
-    /// A request for this server, whoever has its thread.
-    pub(crate) here: Option<PendingRequest>,
+    /// A fork of a thread whose server stops.
+    pub(crate) copy: Option<PendingRequest>,
 }
 
 /// The place from which the answer to a resume comes.

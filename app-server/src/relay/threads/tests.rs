@@ -318,6 +318,19 @@ fn a_fork_is_followed_where_its_thread_is() {
     assert_eq!(threads.lost(LINK).1, [THREAD, fork]);
 }
 
+/// The server that stops speaks for itself only.
+#[test]
+fn a_repeated_message_that_a_stopping_server_refuses_may_still_have_been_done_before() {
+    let mut threads = threads(true);
+    let turn = request::<m::TurnStart>(2, &json!({ "threadId": THREAD, "input": [] }));
+    threads.send((THREAD, LINK), turn, true);
+    let stops =
+        json!({ "id": 2, "error": { "code": -32001, "message": "", "data": { "reason": SERVER_STOPS } } });
+    threads.receive(LINK, frame(&stops), NOW);
+    let (_, requests) = threads.continuation(THREAD);
+    assert_eq!((requests[0].again, requests[0].not_done), (true, true));
+}
+
 /// The thread may stay with that server until its turn ends.
 #[test]
 fn a_fork_that_a_server_refuses_because_it_stops_is_made_by_the_server_of_the_client() {
@@ -326,8 +339,8 @@ fn a_fork_that_a_server_refuses_because_it_stops_is_made_by_the_server_of_the_cl
     let stops =
         json!({ "id": 2, "error": { "code": -32001, "message": "", "data": { "reason": SERVER_STOPS } } });
     let relayed = threads.receive(LINK, frame(&stops), NOW);
-    let here = relayed.here.map(|request| (request.id, request.not_done));
-    assert_eq!((here, relayed.to_client.len()), (Some((RequestId::Integer(2), true)), 0));
+    let copy = relayed.copy.map(|request| (request.id, request.not_done));
+    assert_eq!((copy, relayed.to_client.len()), (Some((RequestId::Integer(2), true)), 0));
     assert!(!threads.is_lost(THREAD), "the thread is still there");
     assert_eq!(threads.lost(LINK).0.len(), 0, "it has its answer from this server");
 }

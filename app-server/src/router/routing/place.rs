@@ -9,9 +9,10 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::ThreadStart;
 use skein_protocol::table::Method;
 
+use super::super::errors::RequestNames;
 use super::super::session::ClientSession;
 use super::super::{Route, Router, limits};
-use super::{ReadRequest, Routing, ThreadWay};
+use super::{ReadRequest, Routing, ThreadWay, UnroutedRequest};
 use crate::relay::asked::RequestKind;
 
 /// A request that loads a thread.
@@ -25,16 +26,20 @@ pub(in crate::router) struct LoadRequest {
     /// Whether it makes the thread: then nobody has it.
     #[serde(skip)]
     is_start: bool,
+    /// Whether it makes a copy: whoever has the thread keeps it.
+    #[serde(skip)]
+    is_copy: bool,
 }
 
 impl LoadRequest {
     /// Reads it. `None` if the request loads no thread.
     pub(super) fn read(text: &str) -> Option<Self> {
         let Ok(Incoming::Request { method, params, .. }) = envelope::parse(text) else { return None };
-        let read = |is_start| Some(Self { is_start, ..envelope::params(params).ok()? });
+        let read = |is_start, is_copy| Some(Self { is_start, is_copy, ..envelope::params(params).ok()? });
         match RequestKind::of(&method, params) {
-            RequestKind::Start => read(true),
-            RequestKind::Fork | RequestKind::Resume { observes: false, .. } => read(false),
+            RequestKind::Start => read(true, false),
+            RequestKind::Fork => read(false, true),
+            RequestKind::Resume { observes: false, .. } => read(false, false),
             RequestKind::Resume { observes: true, .. }
             | RequestKind::Initialize
             | RequestKind::Unsubscribe(_)
@@ -93,7 +98,8 @@ impl Router {
             },
         };
         let servers = routing.links.servers_with(&session.app.context, &session.folder_looks, &folder).await;
-        if servers.is_empty() || !load.is_start && !routing.links.is_free(thread).await {
+        let makes_one = load.is_start || load.is_copy;
+        if servers.is_empty() || !makes_one && !routing.links.is_free(thread).await {
             return ThreadWay::Here;
         }
         for server in servers {
@@ -104,6 +110,24 @@ impl Router {
             }
         }
         ThreadWay::Here
+    }
+
+    /// Makes a copy of a thread whose server stops, here or where its folder is.
+    pub(in crate::router) fn copy(self: &Arc<Self>, session: &Arc<ClientSession>, request: UnroutedRequest) {
+        let (router, client, ended) = (Arc::clone(self), Arc::clone(session), session.ended.clone());
+        let copy = async move {
+            let (Some(routing), Some(load)) = (&client.routing, LoadRequest::read(&request.text)) else {
+                return;
+            };
+            let Ok(Incoming::Request { params, .. }) = envelope::parse(&request.text) else { return };
+            let Some(thread) = RequestNames::of(params).thread_id else { return };
+            let way = router.to_folder(&client, routing, thread, load).await;
+            router.go(&client, routing, (thread, way), request).await;
+        };
+        let copy = async move {
+            ended.run_until_cancelled(copy).await;
+        };
+        session.app.tasks.spawn("copy of a thread of a server that stops", copy);
     }
 }
 
@@ -121,11 +145,12 @@ mod tests {
     fn starts_forks_and_resumes_load_a_thread_and_may_name_its_folder() {
         let id = r#""threadId": "00000000-0000-0000-0000-000000000001""#;
         let load = |cwd: Option<&str>, is_start| {
-            Some(LoadRequest { cwd: cwd.map(str::to_owned), ephemeral: None, is_start })
+            Some(LoadRequest { cwd: cwd.map(str::to_owned), ephemeral: None, is_start, is_copy: false })
         };
+        let copy = LoadRequest { is_copy: true, ..load(Some("/p"), false).unwrap() };
         assert_eq!(read::<ThreadStart>(r#"{"cwd": "/p"}"#), load(Some("/p"), true));
         assert_eq!(read::<ThreadStart>("{}"), load(None, true));
-        assert_eq!(read::<ThreadFork>(&format!(r#"{{{id}, "cwd": "/p"}}"#)), load(Some("/p"), false));
+        assert_eq!(read::<ThreadFork>(&format!(r#"{{{id}, "cwd": "/p"}}"#)), Some(copy));
         assert_eq!(read::<ThreadResume>(&format!("{{{id}}}")), load(None, false));
         assert_eq!(read::<ThreadResume>(&format!(r#"{{{id}, "skein": {{"observe": true}}}}"#)), None);
         assert_eq!(read::<ThreadRead>(&format!("{{{id}}}")), None);

@@ -93,7 +93,7 @@ impl Owner {
                 self.repair.fail(&error);
                 if let ThreadError::OwnerUnreachable { .. } = error {
                     // That server may have announced it during the load, when nobody was closed.
-                    self.services.subscribers.close_left(self.id, |_| true);
+                    self.services.subscribers.close_behind(self.id, |_| true);
                 }
                 self.step(Event::LoadFailed(error.to_wire()));
                 for command in deferred {

@@ -15,13 +15,14 @@ use skein_store::ownership::LoadDue;
 use skein_turn::Report;
 use tokio::time::Instant;
 
-use super::command::Command;
+use super::command::{Command, Edit};
 use super::dispatch;
 use super::error::ThreadError;
 use super::event::{Event, TurnKept};
-use super::machine::{Machine, Policy};
-use super::registry::OwnerSlot;
+use super::machine::{Machine, Phase, Policy};
+use super::registry::{GivenAnswer, OwnerSlot};
 use super::writer::Written;
+use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::Context;
 
@@ -292,15 +293,15 @@ impl Owner {
             self.step(if self.machine.is_loading() { Event::Shutdown } else { Event::Fenced });
         }
         for given in woken.answers {
-            self.parts().client_answers(given);
+            self.client_answers(given);
+        }
+        if interrupt.is_some() {
+            self.step(Event::Interrupt);
         }
         self.take_policy();
         // A limit may be higher by now, or the day another one.
         self.parts().look_at_budget();
         self.note_turn();
-        if interrupt.is_some() {
-            self.step(Event::Interrupt);
-        }
         // Behind the answers and the interrupt, which are acknowledged: the rollout takes nothing more when it closes.
         if woken.drain {
             self.turns.drain();
@@ -318,6 +319,16 @@ impl Owner {
                 tracing::info!(thread = %self.id, "evicted this thread, which is idle or waits for an answer");
             }
             self.step(Event::Evict);
+        }
+    }
+
+    /// Takes a client's answer to a question. One to a turn that was left to the next load, in the moment before, is for that load.
+    fn client_answers(&mut self, given: GivenAnswer) {
+        let is_left = self.machine.phase() == Phase::Unloading && self.turns.id().is_none();
+        if is_left && self.questions.turn_of(given.question).is_some() {
+            self.command(Command::Edit(Edit::Answer(Box::new(given), Reply::to_nobody())));
+        } else {
+            self.parts().client_answers(given);
         }
     }
 

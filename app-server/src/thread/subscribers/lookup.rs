@@ -121,7 +121,7 @@ impl Subscribers {
     }
 
     /// The connections of clients that have a thread which is not here, those of other servers included, and of this server's clients that have no
-    /// thread at all.
+    /// thread at all; not those with a request that would end with them.
     pub(crate) fn unserved(&self, is_here: impl Fn(ThreadId) -> bool) -> Vec<Outbox> {
         let of_client = |connection: &Connection| match &connection.receiver {
             Some(receiver) => !matches!(receiver.end, ReceiverEnd::Observer),
@@ -134,7 +134,8 @@ impl Subscribers {
         let clients = self.connections.iter().filter(|connection| of_client(connection));
         let clients: Vec<_> =
             clients.map(|it| (it.outbox.clone(), it.link.is_some(), threads(&it))).collect();
-        let clients = clients.into_iter().filter(|(outbox, ..)| outbox.closed().is_none());
+        let stay = |outbox: &Outbox| outbox.closed().is_some() || outbox.has_requests();
+        let clients = clients.into_iter().filter(|(outbox, ..)| !stay(outbox));
         let is_unserved = |is_link: bool, threads: &[ThreadId]| {
             threads.is_empty() && !is_link || threads.iter().any(|it| !is_here(*it))
         };

@@ -117,6 +117,18 @@ fn a_load_closes_the_listeners_that_lack_what_another_server_did_meanwhile() {
 }
 
 #[test]
+fn a_server_that_drains_keeps_clients_with_a_request_that_would_end_with_them() {
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
+    let outbox = connected(&subscribers, 1);
+    join(&subscribers, 1, Role::Subscriber);
+    let unserved = || subscribers.unserved(|_| false).len();
+    let request = outbox.begin_request();
+    assert_eq!(unserved(), 0);
+    drop(request);
+    assert_eq!(unserved(), 1);
+}
+
+#[test]
 fn an_unsubscribe_voids_a_resume_that_waits() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);

@@ -28,7 +28,7 @@ impl BridgeSession {
         let mut asked = self.asked.remove(at);
         if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
             // Not done; the next server is asked.
-            asked.is_not_done();
+            asked.not_done = true;
             return self.asked.insert(at, asked);
         }
         let text = match answer {

@@ -249,6 +249,20 @@ fn what_a_server_refuses_as_it_stops_is_asked_of_the_next() {
     assert!(world.answer_to(id).unwrap()["result"].is_object());
 }
 
+/// The next one may have done it before its end.
+#[test]
+fn what_a_stopping_server_has_not_done_is_asked_of_one_more_only() {
+    let mut world = world(false);
+    world.stop();
+    let id = world.ask(model::REFUSED_BY_WHO_STOPS, &json!({}));
+    world.settle();
+    world.lose(Link::ServerDied);
+    world.link();
+    world.until_done(id);
+    world.lose(Link::ServerDied);
+    assert_eq!(world.answer_to(id).unwrap()["error"]["data"]["reason"], "serverEnded");
+}
+
 #[test]
 fn the_answer_to_a_message_that_is_sent_again_comes_before_its_turn() {
     let mut world = world(false);

@@ -250,6 +250,13 @@ impl World {
         while self.send() || self.receive() {}
     }
 
+    /// Until the server has done a request. Its answer is on the way.
+    pub(super) fn until_done(&mut self, id: i64) {
+        while self.from_server.iter().all(|message| message["id"] != id) {
+            assert!(self.send() || self.receive(), "nobody asks it");
+        }
+    }
+
     /// The server forgets a thread.
     pub(super) fn forget(&mut self, thread: usize) {
         self.threads[thread].gone = true;

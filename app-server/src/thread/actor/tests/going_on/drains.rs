@@ -1,9 +1,11 @@
 //! A server that is about to stop: turns that the next one goes on with end what is under way, and begin nothing more.
 
+use skein_protocol::access::Access;
 use skein_provider::{Callee, ModelEvent, ToolCall};
 
 use super::*;
-use crate::thread::registry::ThreadHandle;
+use crate::thread::machine::Phase;
+use crate::thread::registry::{GivenAnswer, ThreadHandle};
 use crate::thread::subscribers::Role;
 
 /// How often the records have this kind.
@@ -259,4 +261,33 @@ async fn a_request_to_a_helper_may_end_before_its_thread_is_left() {
         bench.gone(thread).await;
         bench.finish().await;
     }
+}
+
+/// The answer is taken by the owner that has left the turn in the step before.
+#[tokio::test(start_paused = true)]
+async fn an_answer_behind_the_moment_of_the_stop_is_for_the_next_load() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread, question) = asking(&bench, &call(WRITES)).await;
+    let handle = bench.services.registry.handle(thread).unwrap();
+    bench.disk.hold_appends();
+    handle.evict();
+    bench.drained().await;
+    assert!(handle.seen(|seen| seen.phase == Phase::Unloading));
+    let before = bench.services.clock.now();
+    let raw = to_raw_value(&json!({ "action": "accept" })).unwrap();
+    handle.answer(GivenAnswer {
+        by: client.id(),
+        client: "test".to_owned(),
+        access: Access::Admin,
+        question,
+        answer: Ok(raw),
+    });
+    bench.drained().await;
+    bench.disk.release_appends();
+    let ended = client.notified::<TurnCompleted>().await.turn;
+    assert_eq!((ended.status, client.closed()), (TurnStatus::Completed, None));
+    assert!(bench.services.clock.now() - before < Duration::from_secs(1));
+    let kinds = bench.kinds(thread).await;
+    assert_eq!(times(&kinds, "question.answered"), 1, "{kinds:?}");
+    bench.finish().await;
 }
