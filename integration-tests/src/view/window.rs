@@ -202,7 +202,8 @@ impl Window {
     pub async fn until_one_is_given_up(&mut self, judge: &mut Client) -> anyhow::Result<()> {
         let until_given_up = async {
             while judge.status().await?.refusals.slow_clients == 0 {
-                let turn = self.start_turn("/stream 2000 500").await?;
+                // At full speed more may wait at the thread's server than any link may hold.
+                let turn = self.start_turn("/stream 2000 500 1000").await?;
                 self.until_turn_end(&turn).await?;
             }
             anyhow::Ok(())
