@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::credentials::bearer;
-use skein_integration_tests::home::{Exit, PATIENCE};
+use skein_integration_tests::home::{Exit, Home, PATIENCE};
 use skein_integration_tests::requests::turn_params;
 use skein_integration_tests::view::{Kind, Window};
 use skein_postgres::testing::TestCluster;
@@ -21,6 +21,13 @@ use super::texts;
 
 fn owner(shown: ThreadResumeResponse) -> Result<ThreadOwner> {
     shown.skein.and_then(|skein| skein.owner).context("no owner")
+}
+
+/// The first has ended by itself.
+async fn both_end(mut first: Home, second: Home) -> Result<()> {
+    assert_eq!(first.exited(PATIENCE).await?, Exit::Code(0));
+    first.finish().await?;
+    second.finish().await
 }
 
 #[tokio::test]
@@ -85,7 +92,7 @@ async fn a_server_that_drains_gives_idle_threads_away_at_once_and_ends_after_its
 #[tokio::test]
 async fn the_queue_of_a_thread_goes_on_at_another_server_while_the_first_still_drains() -> Result<()> {
     let database = TestCluster::shared().database().await;
-    let [(mut first, mut one), (second, mut other)] = linked(&database).await?;
+    let [(first, mut one), (second, mut other)] = linked(&database).await?;
     let (queued, busy) = (one.start_thread_with("queued").await?, one.start_thread_with("busy").await?);
     let turn = one.start_turn(busy, "/tool helper hang").await?;
     let before = one.start_turn(queued, "/stream 80 8 40").await?;
@@ -111,15 +118,13 @@ async fn the_queue_of_a_thread_goes_on_at_another_server_while_the_first_still_d
     assert_eq!(drained?.0, Some(0), "a signal ends the time for turns");
     until_last_turn(&mut other, busy, 2, TurnStatus::Interrupted).await?;
     ensure!(other.read_thread(busy).await?.turns[1].id == turn);
-    assert_eq!(first.exited(PATIENCE).await?, Exit::Code(0));
-    first.finish().await?;
-    second.finish().await
+    both_end(first, second).await
 }
 
 #[tokio::test]
 async fn a_turn_that_waits_for_an_answer_moves_while_its_server_still_drains() -> Result<()> {
     let database = TestCluster::shared().database().await;
-    let [(mut first, mut one), (second, mut other)] = linked(&database).await?;
+    let [(first, mut one), (second, mut other)] = linked(&database).await?;
     let (asks, busy) = (one.start_thread_with("asks").await?, one.start_thread_with("busy").await?);
     let hangs = one.start_turn(busy, "/tool helper hang").await?;
     let mut window = Window::open(Kind::Numbered, second.address(), asks).await?;
@@ -151,15 +156,13 @@ async fn a_turn_that_waits_for_an_answer_moves_while_its_server_still_drains() -
     let (drained, meanwhile) = tokio::join!(cluster(&["drain", "first"], &url), meanwhile);
     meanwhile?;
     assert_eq!(drained?.0, Some(0));
-    assert_eq!(first.exited(PATIENCE).await?, Exit::Code(0));
-    first.finish().await?;
-    second.finish().await
+    both_end(first, second).await
 }
 
 #[tokio::test]
 async fn a_token_that_is_revoked_while_its_server_drains_ends_its_connections() -> Result<()> {
     let database = TestCluster::shared().database().await;
-    let [(mut first, mut one), (second, _other)] = linked(&database).await?;
+    let [(first, mut one), (second, _other)] = linked(&database).await?;
     let token = first.token("guest", "chat").await?;
     let mut bystander = Client::numbered(first.address()).await?;
     let mut guest = bearer(first.address(), &token).await?;
@@ -177,7 +180,5 @@ async fn a_token_that_is_revoked_while_its_server_drains_ends_its_connections() 
     let (drained, meanwhile) = tokio::join!(cluster(&["drain", "first"], &url), meanwhile);
     meanwhile?;
     assert_eq!(drained?.0, Some(0));
-    assert_eq!(first.exited(PATIENCE).await?, Exit::Code(0));
-    first.finish().await?;
-    second.finish().await
+    both_end(first, second).await
 }
