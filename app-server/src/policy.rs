@@ -105,7 +105,8 @@ pub const SERVER_START: Duration = Duration::from_secs(60);
 pub const BROWSER_START: Duration = Duration::from_secs(3);
 /// The largest log of a background server, in bytes. Origin: some 70,000 lines; small beside any home.
 pub const SERVER_LOG_BYTES: u64 = 10 * 1000 * 1000;
-/// How long a server may take to read the wish that it drains. Origin: some beats; one of an earlier version never reads it.
+/// How long a server may take to read the wish that it drains, and to come back when it has lost the database meanwhile. Origin: some beats;
+/// one of an earlier version never reads it.
 pub const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// The pause between two looks at how far it is. Origin: guess; a person waits for a minute.
 pub const DRAIN_LOOK: Duration = Duration::from_millis(250);
@@ -199,9 +200,9 @@ pub(crate) const HEAD_BYTES: usize = 16 << 10;
 pub(crate) const REFUSAL_BYTES: usize = 512;
 /// Bytes of the body of a request to `/auth/`. Origin: a promise.
 pub(crate) const AUTH_BODY_BYTES: usize = 4 << 10;
-/// The wait before another try, which is told to a client while processes begin too fast to see whether it is a helper. Origin: the
-/// least that the header has; a look takes milliseconds.
-pub(crate) const UNSETTLED_WAIT: Duration = Duration::from_secs(1);
+/// The wait before another try, which is told to a client while nobody can say whether it may come in: processes begin too fast to see
+/// whether it is a helper, or its credential is unknown and the database away. Origin: the least that the header has.
+pub(crate) const UNDECIDED_WAIT: Duration = Duration::from_secs(1);
 /// Wrong credentials of one peer a minute that are answered with 401; further ones get 429. Origin: a promise.
 pub(crate) const WRONG_CREDENTIALS: u32 = 10;
 /// The time over which wrong credentials are counted. Origin: a promise.

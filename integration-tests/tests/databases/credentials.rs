@@ -9,7 +9,7 @@ use skein_integration_tests::paths::run_skein;
 use skein_postgres::testing::TestCluster;
 use tempfile::tempdir;
 
-use super::ends::one;
+use super::ends::{one, until_ready_is};
 use super::migrate::{migrate, place};
 use super::stored_in;
 
@@ -116,5 +116,26 @@ async fn the_first_start_with_a_database_brings_the_tokens_of_the_home() -> Resu
         assert!(!path.join("access.json").exists() && path.join("access-before-database.json").exists());
         home.stop().await?;
     }
+    home.finish().await
+}
+
+/// Another server may have made it. A page whose session is refused for good would ask its user for a new one.
+#[tokio::test]
+async fn a_credential_that_is_unknown_while_the_database_is_away_is_not_refused_for_good() -> Result<()> {
+    let cluster = TestCluster::start();
+    let database = cluster.database().await;
+    let home = stored_in(&database).start().await?;
+    let known = home.token("known", "chat").await?;
+    let unknown = format!("skein_{}", "A".repeat(43));
+    let wrong = (401, "unknown".to_owned());
+    assert_eq!(answer(&home, &unknown).await?, wrong);
+    cluster.stop();
+    let refused = Request::new("GET", "/auth/session").bearer(&unknown).send(home.address()).await?;
+    assert_eq!(refused.refusal(), (503, "storeUnavailable".to_owned()), "{refused:?}");
+    assert_eq!(refused.headers("retry-after"), ["1"]);
+    assert!(is_good(&home, &known).await?);
+    cluster.start_again();
+    until_ready_is(&home, 200).await?;
+    assert_eq!(answer(&home, &unknown).await?, wrong);
     home.finish().await
 }

@@ -85,7 +85,7 @@ async fn while_the_database_is_away_turns_wait_and_afterwards_all_goes_on() -> R
 }
 
 /// Waits until the server answers `/readyz` with this status, and returns its words.
-async fn until_ready_is(home: &Home, status: u16) -> Result<String> {
+pub(super) async fn until_ready_is(home: &Home, status: u16) -> Result<String> {
     let mut looks = tokio::time::interval(Duration::from_millis(50));
     let answered = async {
         loop {

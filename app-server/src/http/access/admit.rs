@@ -252,6 +252,9 @@ fn wrong(reason: RefusalReason) -> AccessRefusal {
     if let RefusalReason::Signed(refusal) = reason {
         return reason.refusal(refusal.to_string());
     }
+    if reason == RefusalReason::Unread {
+        return AccessRefusal::unread();
+    }
     let message = if reason == RefusalReason::Expired {
         "this credential has expired"
     } else if reason == RefusalReason::Revoked {

@@ -66,6 +66,7 @@ fn wrong(reason: CredentialRefusal) -> RefusalReason {
     match reason {
         CredentialRefusal::Malformed => RefusalReason::Malformed,
         CredentialRefusal::Unknown => RefusalReason::Unknown,
+        CredentialRefusal::Unread => RefusalReason::Unread,
         CredentialRefusal::Expired => RefusalReason::Expired,
         CredentialRefusal::Revoked => RefusalReason::Revoked,
         CredentialRefusal::Ticket => RefusalReason::Ticket,

@@ -72,6 +72,8 @@ pub(crate) enum RefusalReason {
     Busy,
     /// 503: too many connections are open, or begin.
     Full,
+    /// 503: a credential that is not known here, while the database that may know it does not answer.
+    Unread,
 }
 
 impl RefusalReason {
@@ -108,6 +110,7 @@ impl RefusalReason {
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "tooMany"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "full"),
+            Self::Unread => (StatusCode::SERVICE_UNAVAILABLE, "storeUnavailable"),
         }
     }
 
@@ -219,9 +222,16 @@ impl AccessRefusal {
 
     /// 503: nobody can say yet whether a helper connects.
     pub(crate) fn unsettled() -> Self {
-        let header = Some((header::RETRY_AFTER, policy::UNSETTLED_WAIT.as_secs().to_string()));
+        let header = Some((header::RETRY_AFTER, policy::UNDECIDED_WAIT.as_secs().to_string()));
         let text = "processes begin too fast here to see whether a helper connects; try again";
         Self { header, ..RefusalReason::Busy.refusal(text) }
+    }
+
+    /// 503: nobody can say yet whether the credential is good.
+    pub(crate) fn unread() -> Self {
+        let header = Some((header::RETRY_AFTER, policy::UNDECIDED_WAIT.as_secs().to_string()));
+        let text = "this credential is not known here, and the database does not answer; try again";
+        Self { header, ..RefusalReason::Unread.refusal(text) }
     }
 
     pub(crate) fn status(&self) -> StatusCode {

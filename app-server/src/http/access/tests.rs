@@ -74,6 +74,7 @@ fn grants() -> Vec<Option<Result<Grant, RefusalReason>>> {
     vec![
         None,
         Some(Err(RefusalReason::Unknown)),
+        Some(Err(RefusalReason::Unread)),
         Some(Err(RefusalReason::Expired)),
         grant(Access::Read, None, false),
         grant(Access::Admin, None, false),

@@ -103,6 +103,8 @@ pub enum CredentialRefusal {
     Malformed,
     /// Nobody knows it.
     Unknown,
+    /// It is not known here, and the store that may know it does not answer.
+    Unread,
     /// Its time is over.
     Expired,
     /// A user has revoked it.
@@ -307,10 +309,14 @@ impl Credentials {
             Err(CredentialRefusal::Unknown) => {}
             checked => return checked,
         }
-        if let Err(error) = self.receive().await {
-            tracing::debug!(%error, "an unknown credential cannot be looked for in the database");
+        let read = self.receive().await;
+        match (self.check(secret), read) {
+            (Err(CredentialRefusal::Unknown), Err(error)) => {
+                tracing::debug!(%error, "an unknown credential cannot be looked for in the database");
+                Err(CredentialRefusal::Unread)
+            }
+            (checked, _) => checked,
         }
-        self.check(secret)
     }
 
     /// Records a use of a credential, which extends a session.
