@@ -2,118 +2,14 @@
 
 Everything talks to loopback or to the database's socket, and ends with the script. A ratio is the median of the ratios of the rounds."""
 
-import argparse, json, multiprocessing, os, pathlib, random, re, select, statistics, subprocess, sys, tempfile, time
+import argparse, json, multiprocessing, random, re, select, statistics, sys, tempfile, time
 
-from served import RawClient, Server
+from cluster import Database, Servers
+from served import RawClient
 
 WORKERS, BYTES, RECEIVERS = 8, 1000, 50
 TEXT = "x" * BYTES
 INJECTED = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": TEXT}]}
-
-
-class Database:
-    """A PostgreSQL of this run."""
-
-    def __init__(self, skein, folder):
-        setup = '. scripts/lib/database && begin_database "$0" fsync=on shared_buffers=256MB max_connections=1000 && echo "$SKEIN_TEST_DATABASE $SKEIN_TEST_DATABASE_BIN" && read -r _'
-        self.shell = subprocess.Popen(["bash", "-c", setup, skein], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        line = self.shell.stdout.readline().split()
-        if len(line) != 2:
-            sys.exit("bench-cluster: the database does not start")
-        self.socket, self.programs = line
-        self.scratch, self.count = pathlib.Path(folder), 0
-        self.postmaster = int((pathlib.Path(self.socket) / "data/postmaster.pid").read_text().split()[0])
-
-    def run(self, program, *arguments, **options):
-        command = [f"{self.programs}/{program}", "-h", self.socket, "-U", "skein", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, **options)
-        if done.returncode:
-            sys.exit(f"bench-cluster: {program}: {done.stderr}")
-        return done.stdout
-
-    def create(self):
-        """A new database with Skein's tables: its name."""
-        self.count += 1
-        self.run("createdb", "-T", "skein_template", f"bench{self.count}")
-        return f"bench{self.count}"
-
-    def sql(self, name, sql):
-        return self.run("psql", "-qAt", "-v", "ON_ERROR_STOP=1", name, input=sql).strip()
-
-    def bench(self, name, sql, clients, seconds):
-        """This statement by `pgbench`: transactions in a second, and milliseconds of one."""
-        script = self.scratch / "statement.sql"
-        script.write_text(sql)
-        out = self.run("pgbench", "-n", "-c", str(clients), "-j", "2", "-T", str(seconds), "-f", str(script), name)
-        rate, latency = re.search(r"tps = ([\d.]+)", out), re.search(r"latency average = ([\d.]+)", out)
-        return float(rate.group(1)), float(latency.group(1))
-
-    def processor(self):
-        """Seconds of processor time of all its processes, those that have ended included."""
-        total = 0
-        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rsplit(")", 1)[1].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            own, waited = sum(map(int, fields[11:13])), sum(map(int, fields[13:15]))
-            if int(stat.parent.name) == self.postmaster:
-                total += own + waited
-            elif int(fields[1]) == self.postmaster:
-                total += own
-        return total / os.sysconf("SC_CLK_TCK")
-
-    def end(self):
-        self.shell.communicate()
-
-
-class Servers:
-    """Servers of one new database, and one with files of its own."""
-
-    def __init__(self, skein, database, folder, nodes, files=False):
-        self.database, self.name, self.nodes = database, database.create(), []
-        self.files = Server(skein, f"{folder}/{self.name}-files") if files else None
-        for number in range(nodes):
-            self.nodes.append(Server(skein, f"{folder}/{self.name}-{number}"))
-        store = f'[store]\nurl = "postgres://rows@/{self.name}?host={database.socket}"\n'
-        try:
-            if self.files:
-                self.files.serve()
-            for number, node in enumerate(self.nodes):
-                node.serve(store + f'[cluster]\nnode_name = "node-{number}"\n')
-            self.until_observed()
-        except BaseException:
-            self.end()
-            raise
-
-    def until_observed(self):
-        late = time.monotonic() + 60
-        for node in self.nodes:
-            client = RawClient(node.url)
-            while f'"observed":{len(self.nodes) - 1},'.encode() not in client.request("skein/status", {}):
-                if time.monotonic() > late:
-                    sys.exit("bench-cluster: the servers do not observe each other")
-                time.sleep(0.1)
-
-    def processor(self):
-        return sum(node.processor() for node in self.nodes) + self.database.processor()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.end()
-
-    def end(self):
-        servers = [server for server in (*self.nodes, self.files) if server and hasattr(server, "process")]
-        for server in servers:
-            server.process.terminate()
-        for server in servers:
-            try:
-                server.process.wait(30)
-            except subprocess.TimeoutExpired:
-                server.process.kill()
-                server.process.wait()
 
 
 def ratio(ones, others):
@@ -412,6 +308,54 @@ def beats(skein, database, folder, given):
                 yield f"{count} idle servers: {name}, for each server", 1000 * seconds / took, "ms of processor/s", None
 
 
+def news(skein, database, folder, given):
+    """What the turns of one server cost the others, each of which reads the rows that have changed."""
+    turns, costs = 400, {}
+    for count in sorted({1, given.servers}):
+        with Servers(skein, database, folder, count) as servers:
+            clients = [RawClient(servers.nodes[0].url) for _ in range(WORKERS)]
+            threads = [client.new_thread() for client in clients]
+            used = lambda: (database.processor(), sum(node.processor() for node in servers.nodes[1:]))
+            first, began = used(), time.perf_counter()
+            for number in range(turns):
+                answered(drained_at_once(clients[number % WORKERS]), threads[number % WORKERS])
+            played = used()
+            # As long without a turn: what the servers cost at rest is taken off.
+            time.sleep(time.perf_counter() - began)
+            rest = used()
+            costs[count] = [1000 * (2 * played - first - rest) / turns for first, played, rest in zip(first, played, rest)]
+    (alone, _), (database_used, servers_used) = costs[1], costs[given.servers]
+    others = given.servers - 1
+    yield "a turn of one server alone: the database", alone, "ms of a processor", None
+    yield f"a turn beside {others} idle servers: the database, for each of them", (database_used - alone) / others, "ms of a processor", None
+    yield f"a turn beside {others} idle servers: one of them", servers_used / others, "ms of a processor", None
+
+
+def failover(skein, database, folder, given):
+    """From a `kill -9` of a server with running turns until another one has closed them all."""
+    with Servers(skein, database, folder, 2) as servers:
+        owner, other = servers.nodes
+        client = RawClient(owner.url)
+        for _ in range(given.open):
+            client.request("turn/start", {"threadId": client.new_thread(), "input": [{"type": "text", "text": "/stream 1000 8 60000"}]})
+        # As the other server sees them: each has begun.
+        left = lambda: int(database.sql(servers.name, "select count(*) from heads where open"))
+        if left() != given.open:
+            sys.exit(f"bench-cluster: {left()} of {given.open} turns run")
+        before, began = other.processor(), time.perf_counter()
+        owner.process.kill()
+        owner.process.wait()
+        while left() == given.open:
+            time.sleep(0.05)
+        first = time.perf_counter() - began
+        while left():
+            time.sleep(0.05)
+        took = time.perf_counter() - began
+        yield "after a kill -9: the first of its turns is closed", first, "s", None
+        yield f"after that: the other {given.open - 1:,}", took - first, "s", None
+        yield "one of them", 1000 * (other.processor() - before) / given.open, "ms of a processor of the other server", None
+
+
 SIZES = """select sum(pg_table_size(c.oid)) filter (where {which}) || ' ' || sum(pg_indexes_size(c.oid)) filter (where {which}) || ' '
   || pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace"""
 
@@ -441,7 +385,7 @@ def sizes(skein, database, folder, given):
                 yield f"{name}, bytes in {part}", figure, "bytes", None
 
 
-FIGURES = [appends, answers, lists, resume, deltas, turns, idle, beats, sizes]
+FIGURES = [appends, answers, lists, resume, deltas, turns, idle, beats, news, failover, sizes]
 
 
 def main():
@@ -452,6 +396,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1_000_000)
     parser.add_argument("--large", type=int, default=256)
     parser.add_argument("--servers", type=int, default=16)
+    parser.add_argument("--open", type=int, default=2000)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("binary")
     given = parser.parse_args()
