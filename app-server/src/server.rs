@@ -176,10 +176,6 @@ impl Server {
         let dedicated = DedicatedRuntime::start(policy::DEDICATED_THREADS).map_err(StartError::Threads)?;
         let (tasks, stop_index) = (dedicated.tasks(), CancellationToken::new());
         let mut storage = Storage::open(&config, &home, &tasks, stop_index.clone()).await?;
-        if let Some(url) = &config.store.url {
-            home.note_database(&url.to_string())?;
-            home.set_credentials_aside()?;
-        }
         let cluster = storage.cluster.take();
         let credentials = credentials(&config, &home, &storage).await?;
         let parts = (storage, credentials, cluster.as_ref());

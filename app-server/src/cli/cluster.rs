@@ -12,7 +12,7 @@ use skein_config::{Flags, STORE_VARIABLE, ServerConfig};
 use skein_postgres::address::DbAddress;
 use skein_postgres::drain::{DrainProgress, DrainingNode};
 use skein_postgres::presence::PresenceError;
-use skein_postgres::schema::{self, InitOutcome, NodeReport};
+use skein_postgres::schema::{self, InitOutcome, NodeReport, SchemaError};
 use tokio::time::sleep;
 
 use super::database::NamedDatabase;
@@ -90,12 +90,12 @@ impl ClusterArgs {
 impl ClusterInit {
     async fn run(self) -> anyhow::Result<()> {
         let (url, address) = self.at.named()?;
-        let outcome =
-            schema::init(&address).await.with_context(|| format!("no tables were made in {url}"))?;
+        let outcome = schema::init(&address)
+            .await
+            .map_err(|error| undone(error, &url, &format!("no tables were made in {url}")))?;
         if let Some(role) = &self.role {
-            schema::allow(&address, role)
-                .await
-                .with_context(|| format!("{url} has its tables, and the role {role:?} got no rights"))?;
+            let what = format!("{url} has its tables, and the role {role:?} got no rights");
+            schema::allow(&address, role).await.map_err(|error| undone(error, &url, &what))?;
         }
         let words = ("has tables for threads now", "had its tables already; nothing was changed");
         self.at.print_tables(&url, outcome, words)?;
@@ -115,19 +115,27 @@ impl ClusterDrain {
         let began = Clock.now();
         let mut draining = DrainingNode::ask(&address, &node).await.with_context(|| url.to_string())?;
         let waiting = Waiting::of(&format!("waiting for {node}"), at.json);
+        // Since when the server has neither begun nor gone on.
+        let mut stands = began;
         loop {
-            match draining.progress().await.with_context(|| url.to_string())? {
-                DrainProgress::Ended => break,
-                DrainProgress::Begun { threads } => {
+            let progress = draining.progress().await;
+            let is_over = Clock.now().saturating_duration_since(stands) >= DRAIN_PATIENCE;
+            match progress {
+                Ok(DrainProgress::Ended) => break,
+                Ok(DrainProgress::Begun { threads }) => {
+                    stands = Clock.now();
                     waiting.now(&format!("{node} lets its turns end; threads left: {threads}"));
                 }
-                DrainProgress::Asked => anyhow::ensure!(
-                    Clock.now().saturating_duration_since(began) < DRAIN_PATIENCE,
+                Ok(DrainProgress::Asked) => anyhow::ensure!(
+                    !is_over,
                     "{node} does not begin to drain, as one of an earlier version: stop its process (SIGTERM)"
                 ),
-                DrainProgress::Died => anyhow::bail!(
+                Ok(DrainProgress::Died) => anyhow::ensure!(
+                    !is_over,
                     "{node} has ended before it had given up its threads; the other servers take them"
                 ),
+                Err(error) if is_over => return Err(error).with_context(|| url.clone()),
+                Err(error) => waiting.now(&format!("{node} is not seen: {error}")),
             }
             sleep(DRAIN_LOOK).await;
         }
@@ -213,15 +221,15 @@ impl ClusterPlace {
 
     async fn upgrade(self) -> anyhow::Result<()> {
         let (url, address) = self.named()?;
-        let outcome =
-            schema::upgrade(&address).await.with_context(|| format!("{url} was not brought up to date"))?;
+        let what = format!("{url} was not brought up to date");
+        let outcome = schema::upgrade(&address).await.map_err(|error| undone(error, &url, &what))?;
         self.print_tables(&url, outcome, ("is up to date now", "was up to date; nothing was changed"))
     }
 
     async fn restored(self) -> anyhow::Result<()> {
         let (url, address) = self.named()?;
-        let cluster =
-            schema::restored(&address).await.with_context(|| format!("{url} keeps its cluster id"))?;
+        let what = format!("{url} keeps its cluster id");
+        let cluster = schema::restored(&address).await.map_err(|error| undone(error, &url, &what))?;
         if self.json {
             return print_json(&RestoredClusterOutcome {
                 url: url.to_string(),
@@ -233,6 +241,12 @@ impl ClusterPlace {
             cluster.id
         ))
     }
+}
+
+/// The error of a change, which says what was not done if that is known.
+fn undone(error: SchemaError, url: &str, what: &str) -> anyhow::Error {
+    let context = if matches!(error, SchemaError::Unknown(_)) { url } else { what }.to_owned();
+    anyhow::Error::new(error).context(context)
 }
 
 fn line_of(node: &NodeReport) -> NodeLine<'_> {

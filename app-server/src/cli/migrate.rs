@@ -71,7 +71,7 @@ impl FromStr for ThreadPlace {
 /// Whether an address has a password before its host, or among its parameters.
 fn has_password(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return false };
-    let user = rest.split('?').next().and_then(|authority| authority.rsplit_once('@'));
+    let user = rest.split_once('@');
     user.is_some_and(|(user, _)| user.contains(':')) || rest.contains("password=")
 }
 
@@ -87,7 +87,8 @@ impl Migrate {
             Ok(home) => home,
             Err(error) => return home_alone::refused(error, self.json),
         };
-        let database = OpenDatabase::open(&rules, &url, &home).await.with_context(|| url.to_string())?;
+        let database =
+            OpenDatabase::open(&rules, &url, (&home, direction)).await.with_context(|| url.to_string())?;
         let done = tokio::select! {
             biased;
             () = database.lost.cancelled() => Err(taken_over()),
@@ -132,7 +133,7 @@ impl Migrate {
         let files = FileLines::open(home.paths())?;
         let mut shown = ProgressDisplay::of("threads", self.json);
         let at = |done, total| shown.at(done, total);
-        let place = format!("home:{}", home.paths().root().display());
+        let place = place_of(&home);
         let goes_on = database.goes_on(&place).await?;
         match direction {
             Direction::ToDatabase => {
@@ -154,11 +155,10 @@ impl Migrate {
                     home.expect_threads(&url.to_string())?;
                 }
                 let done = migrate::run(&database.lines, &files, before(goes_on), at).await?;
+                // From here on nobody serves either place, until the home has received all.
+                still_ours(database.database.note_moved(&place, database.node).await?)?;
                 carry(&database.credentials(), &database.credentials_of(&home)).await?;
                 home.receive_threads(done.term)?;
-                still_ours(database.database.note_moved(&place, database.node).await?)?;
-                // Somebody may have changed one until a moment ago.
-                carry(&database.credentials(), &database.credentials_of(&home)).await?;
                 Ok((done, url.to_string()))
             }
         }
@@ -190,6 +190,11 @@ impl Migrate {
         let before = if there > 0 { format!(", {there} were there already") } else { String::new() };
         print_line(&format!("{moved} threads moved{before}; the originals are in {left}"))
     }
+}
+
+/// A home, as the notes of a move name it.
+fn place_of(home: &Home) -> String {
+    format!("home:{}", home.paths().root().display())
 }
 
 /// The state of the target, of which an earlier run may have been cut off.
@@ -229,13 +234,25 @@ struct OpenDatabase {
 }
 
 impl OpenDatabase {
-    async fn open(rules: &StoreRules, url: &StoreUrl, home: &Home) -> anyhow::Result<Self> {
-        let database = Arc::new(Database::open(database::address(rules, &url.expose())?).await?);
+    async fn open(
+        rules: &StoreRules,
+        url: &StoreUrl,
+        (home, direction): (&Home, Direction),
+    ) -> anyhow::Result<Self> {
+        let (address, place) = (database::address(rules, &url.expose())?, place_of(home));
+        let ends = matches!(direction, Direction::ToHome) && home.expects_threads()?;
+        let database = if ends {
+            // An earlier run may have been cut off behind the note that the threads are in the home.
+            Database::open_for_move(address, &place).await?
+        } else {
+            Database::open(address).await?
+        };
+        let database = Arc::new(database);
         let name = format!("skein migrate (process {})", std::process::id());
         let node = Clock.new_id();
         let (taken, tag) = (Arc::clone(&database), home.tag()?);
         let profile = NodeProfile { name, home: tag, company: NodeCompany::Alone, link: None };
-        let (presence, events) = NodePresence::take_for_migration(taken, profile, node).await?;
+        let (presence, events) = NodePresence::take_for_migration(taken, profile, node, &place).await?;
         let lost = events.displaced;
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
         let beat = tasks.spawn("presence", presence.beat(stop.clone()));

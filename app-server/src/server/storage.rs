@@ -4,13 +4,14 @@ use std::io;
 use std::sync::Arc;
 
 use nix::unistd::gethostname;
-use skein_base::tasks::Tasks;
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_config::access::{AccessError, CredentialFile, CredentialStore, carry};
 use skein_config::{ClusterRules, ServerConfig, StorePasswordError, StoreUrl};
 use skein_postgres::address::{AddressError, DbAddress};
 use skein_postgres::credentials::{CredentialBeats, CredentialRows};
 use skein_postgres::database::Database;
 use skein_postgres::index::PgIndex;
+use skein_postgres::instance::DbInstance;
 use skein_postgres::news::RowNews;
 use skein_postgres::node::{LinkPlace, NodeCompany, NodeProfile};
 use skein_postgres::ownership::PgOwnership;
@@ -19,7 +20,7 @@ use skein_postgres::rows::ThreadRows;
 use skein_postgres::schema::SchemaError;
 use skein_postgres::standing::NodePlace;
 use skein_postgres::store::PgStore;
-use skein_store::home::Home;
+use skein_store::home::{DatabaseNote, Home, HomeError};
 use skein_store::index::changes::Changes;
 use skein_store::index::sled::SledIndex;
 use skein_store::index::{IndexError, ThreadIndex};
@@ -27,6 +28,7 @@ use skein_store::ownership::{HomeOwnership, Ownership};
 use skein_store::rollout::RolloutStore;
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
@@ -104,6 +106,9 @@ pub enum DatabaseError {
     /// The lists cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// The note of the home about it cannot be read or written.
+    #[error(transparent)]
+    Home(#[from] Box<HomeError>),
     /// The sessions and tokens of the home do not come into it.
     #[error(transparent)]
     Credentials(#[from] AccessError),
@@ -155,7 +160,8 @@ impl Storage {
     ) -> Result<Self, DatabaseError> {
         let password = config.store.password()?;
         let address = DbAddress::parse(&url.expose(), password.as_deref().map(String::as_str))?;
-        let database = Arc::new(Database::open(address).await?);
+        let before = home.database_instance().map_err(Box::new)?.as_ref().and_then(DbInstance::from_json);
+        let database = Arc::new(Database::open_after(address, before.as_ref()).await?);
         let profile = profile(&config.cluster, home, door.as_ref())?;
         let questions = QuestionNumbers::beside_others(database.take_questions().await?);
         let taken = NodePresence::take(Arc::clone(&database), profile, home.start_id()).await?;
@@ -171,6 +177,10 @@ impl Storage {
             door,
         });
         let store = Arc::new(PgStore::open(Arc::clone(&database), rows, node.clone(), tasks.clone()).await?);
+        let (note, mut instance) = (home.database_note(url.to_string()), database.instance());
+        note.write(instance.borrow_and_update().to_json()).map_err(Box::new)?;
+        home.set_credentials_aside().map_err(Box::new)?;
+        tasks.spawn("instance", keep(note, instance, (tasks.clone(), stop.clone())));
         tasks.spawn("presence", beats.beat(stop.clone()));
         tasks.spawn("store", close(Arc::clone(&store), stop.clone()));
         let ownership = Arc::new(PgOwnership::new(&database, node, Arc::clone(&store), (tasks, stop)));
@@ -193,6 +203,22 @@ fn link_door(rules: &ClusterRules) -> Result<Option<(Arc<LinkKey>, LinkDoor)>, S
 async fn close(store: Arc<PgStore>, stop: CancellationToken) {
     stop.cancelled().await;
     store.close();
+}
+
+/// Keeps each later instance of the database in the home, so that the next start refuses an earlier one.
+async fn keep(
+    note: DatabaseNote,
+    mut instance: watch::Receiver<DbInstance>,
+    (tasks, stop): (Tasks, CancellationToken),
+) {
+    let note = Arc::new(note);
+    while let Some(Ok(())) = stop.run_until_cancelled(instance.changed()).await {
+        let (note, found) = (Arc::clone(&note), instance.borrow_and_update().to_json());
+        let written = tasks.blocking("instance", BlockingPool::Sync, move || note.write(found)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the home does not have the new instance of the database: its next start takes an earlier one, too");
+        }
+    }
 }
 
 /// The sessions and tokens in the database, with those of the home's time without it.

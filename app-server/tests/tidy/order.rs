@@ -83,7 +83,7 @@ const POSTGRES: &[&str] = &[
     "pool",
     // Which cluster is there, and whether it may serve.
     "connector",
-    "schema",
+    "instance schema",
     "connection",
     "node",
     "address failure numbers turns",

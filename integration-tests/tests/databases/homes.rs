@@ -1,15 +1,17 @@
 //! Servers, homes and databases that do not fit.
 
 use std::process::Output;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use skein_integration_tests::home::Home;
+use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::paths::run_skein;
-use skein_postgres::testing::TestCluster;
+use skein_postgres::testing::{CuttingProxy, TestCluster};
 use skein_protocol::methods::{ThreadFork, ThreadResume};
-use skein_protocol::thread::{ThreadForkParams, ThreadResumeParams};
+use skein_protocol::thread::{ThreadForkParams, ThreadListParams, ThreadResumeParams};
 use tempfile::tempdir;
+use tokio::time::timeout;
 
 use super::ends::one;
 use super::stored_in;
@@ -192,4 +194,42 @@ async fn no_password_is_on_the_command_line_or_in_an_error() -> Result<()> {
     let says = stderr(&refused);
     assert!(says.contains("postgres://skein@127.0.0.1:1/skein") && !says.contains("hush"), "{says}");
     Ok(())
+}
+
+/// As when somebody starts the machine of the old primary again, and the address leads there.
+#[tokio::test]
+async fn a_server_that_starts_refuses_a_primary_that_another_has_replaced() -> Result<()> {
+    let cluster = TestCluster::start();
+    let database = cluster.database().await;
+    cluster.stand_by().await;
+    let way = CuttingProxy::alone(&database);
+    let setup = Home::setup().set("store.url", way.url(&database));
+    let (mut home, mut client) = setup.start_with_client().await?;
+    client.start_thread_with("words").await?;
+    let note = home.path().join("store.json");
+    let first = std::fs::read_to_string(&note)?;
+    cluster.promote();
+    way.lead_to(&cluster.socket());
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    let kept = async {
+        while std::fs::read_to_string(&note)? == first {
+            looks.tick().await;
+        }
+        anyhow::Ok(())
+    };
+    timeout(PATIENCE, kept).await.context("the home keeps no new instance")??;
+    home.kill().await?;
+
+    cluster.start_old_primary();
+    way.lead_to(&cluster.first_socket());
+    let refused = timeout(PATIENCE, serve(&home.path(), &way.url(&database))).await??;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("leads to an old primary"), "{}", stderr(&refused));
+
+    way.lead_to(&cluster.socket());
+    cluster.stop_old_primary();
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    assert_eq!(client.list_all(ThreadListParams::default()).await?.len(), 1);
+    home.finish().await
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
 use skein_integration_tests::paths::{run_skein, skein};
@@ -98,6 +98,11 @@ async fn threads_go_to_a_database_and_come_back_with_every_byte() -> Result<()> 
     let (code, outcome, error) = migrate(&database.url(), &place(&it.home)).await?;
     assert_eq!((code, &outcome["moved"]), (Some(0), &3.into()), "{error}");
     ensure!(it.lines()?.starts_with(&before), "earlier lines have the same bytes");
+    // A run that was cut off behind the note that the threads are in the home.
+    let note = json!({ "url": database.url(), "arriving": true });
+    fs::write(it.home.path().join("store.json"), note.to_string())?;
+    let (code, outcome, error) = migrate(&database.url(), &place(&it.home)).await?;
+    assert_eq!((code, &outcome["moved"], &outcome["there"]), (Some(0), &0.into(), &3.into()), "{error}");
     let trash = fs::read_dir(it.home.path().join("trash"))?.next().context("the deleted thread")??;
     ensure!(trash.file_name().to_string_lossy().starts_with(&it.deleted.to_string()));
     it.home.start_again().await?;

@@ -19,7 +19,7 @@ pub const STORE_VARIABLE: &str = "SKEIN_STORE";
 
 const FLAG: &str = "--store";
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
-const REMEDY: &str = "write an address such as \"postgres://skein@127.0.0.1/skein\", or \"postgres:///skein?host=/run/postgresql\" for a socket";
+const REMEDY: &str = "write an address such as \"postgres://skein@127.0.0.1/skein\", or \"postgres:///skein?host=/run/postgresql\" for a socket; a user or password has %2F for /, %3F for ?, and %40 for @";
 const SECRETS: &str = "name the password's file in store.password_file, its variable in store.password_env, or give the address in $SKEIN_STORE";
 
 /// Where the threads are.
@@ -66,6 +66,12 @@ impl StoreUrl {
     fn parse(text: &str) -> Option<Self> {
         let scheme = SCHEMES.into_iter().find(|scheme| text.starts_with(scheme))?;
         let rest = text.get(scheme.len()..)?;
+        // The driver reads everything before the first @ as the user and the password.
+        let is_ambiguous =
+            rest.split_once('@').is_some_and(|(user, host)| user.contains(['/', '?']) || host.contains('@'));
+        if is_ambiguous {
+            return None;
+        }
         let (authority, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let parameters = behind.split_once('?').map_or("", |(_, parameters)| parameters);
         let mut names = parameters.split('&').filter_map(|parameter| parameter.split('=').next());
@@ -74,7 +80,7 @@ impl StoreUrl {
         if text.contains(char::is_whitespace) || has_secret {
             return None;
         }
-        let (user, password, host) = match authority.rsplit_once('@') {
+        let (user, password, host) = match authority.split_once('@') {
             Some((user, host)) => match user.split_once(':') {
                 Some((user, password)) => (Some(user), Some(Zeroizing::new(password.to_owned())), host),
                 None => (Some(user), None, host),
@@ -199,6 +205,10 @@ mod tests {
             "postgres://h/d?password=x",
             "postgres://h/d?a=b&sslpassword=x",
             "postgres:/h",
+            "postgres://u:a/b@h/d",
+            "postgres://u:a?b@h/d",
+            "postgres://u:a@b@h/d",
+            "postgres://h/d?application_name=a@b",
         ] {
             assert!(StoreUrl::parse(bad).is_none(), "{bad}");
         }

@@ -7,76 +7,45 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skein_base::clock::Clock;
-use skein_store::rollout::blob::BlobName;
+use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::address::DbAddress;
 use crate::connection::{Link, LinkLife};
 use crate::failure::DbFailure;
+use crate::instance::{DbInstance, instance, old_primary};
 use crate::policy;
 use crate::schema::{self, Cluster, SchemaError};
-
-/// The control data names the old timeline until the first checkpoint after a promotion; the log's position is right at
-/// once.
-const INSTANCE: &str =
-    "select c.id, s.system_identifier::text, left(pg_walfile_name(pg_current_wal_lsn()), 8), c.sysid, false
-  from cluster c, pg_control_system() s";
-
-/// Where a service allows neither: each start of the instance counts as another life. A standby has no position to write at.
-const INSTANCE_BY_START: &str =
-    "select c.id, pg_postmaster_start_time()::text, null, null, pg_is_in_recovery() from cluster c";
 
 /// The address of one cluster, and what is known of the instance behind it.
 #[derive(Debug)]
 pub(crate) struct Connector {
     address: DbAddress,
     cluster: Cluster,
-    seen: Mutex<DbInstance>,
+    /// The newest instance.
+    seen: watch::Sender<DbInstance>,
     /// Counts the lives.
     lives: Arc<AtomicU64>,
     /// A failure that took long, and its time. Others need not wait for the same.
     failed: Mutex<Option<(Instant, DbFailure)>>,
 }
 
-/// The instance behind a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct DbInstance {
-    /// The id of the system, or the time of its start.
-    system: String,
-    /// `None` if the database does not say.
-    timeline: Option<u32>,
-}
-
-impl DbInstance {
-    fn of(row: &Row) -> Self {
-        let timeline: Option<String> = row.get(2);
-        let timeline = timeline.and_then(|digits| u32::from_str_radix(&digits, 16).ok());
-        Self { system: row.get(1), timeline }
-    }
-
-    /// Whether this is `before` at an earlier time.
-    fn is_older_than(&self, before: &Self) -> bool {
-        self.system == before.system && self.timeline < before.timeline
-    }
-
-    fn life(&self, cluster: Uuid) -> Uuid {
-        let timeline = self.timeline.map_or(String::new(), |timeline| timeline.to_string());
-        let name = BlobName::of(format!("{cluster}/{}/{timeline}", self.system).as_bytes());
-        let mut id = [0; 16];
-        id.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = *from);
-        Uuid::from_bytes(id)
-    }
-}
-
 impl Connector {
-    /// Connects once, and checks the tables.
-    pub(crate) async fn open(address: DbAddress) -> Result<Self, SchemaError> {
+    /// Connects once, and checks the tables. `before` is the instance that was used last; threads that were moved to `place` do no harm.
+    pub(crate) async fn open(
+        address: DbAddress,
+        before: Option<&DbInstance>,
+        place: Option<&str>,
+    ) -> Result<Self, SchemaError> {
         let mut link = Link::connect(&address).await?;
-        let cluster = schema::find(&mut link).await?;
-        let (_, seen) = instance(&mut link).await?;
-        Ok(Self { address, cluster, seen: Mutex::new(seen), lives: Arc::default(), failed: Mutex::default() })
+        let cluster = schema::find_beside(&mut link, place).await?;
+        let found = instance(&mut link).await?;
+        if before.is_some_and(|before| found.is_older_than(before)) {
+            return Err(old_primary().into());
+        }
+        let seen = watch::Sender::new(found);
+        Ok(Self { address, cluster, seen, lives: Arc::default(), failed: Mutex::default() })
     }
 
     /// The cluster.
@@ -86,11 +55,12 @@ impl Connector {
 
     /// The life of the database, as of the newest connection.
     pub(crate) fn life(&self) -> Uuid {
-        self.seen().life(self.cluster.id)
+        self.seen.borrow().life()
     }
 
-    fn seen(&self) -> MutexGuard<'_, DbInstance> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The newest instance.
+    pub(crate) fn seen(&self) -> watch::Receiver<DbInstance> {
+        self.seen.subscribe()
     }
 
     fn failed(&self) -> MutexGuard<'_, Option<(Instant, DbFailure)>> {
@@ -116,18 +86,29 @@ impl Connector {
 
     async fn connect_now(&self) -> Result<Link, DbFailure> {
         let mut link = Link::connect(&self.address).await?;
-        let (cluster, found) = instance(&mut link).await?;
-        if cluster != self.cluster.id {
+        let found = instance(&mut link).await?;
+        if found.cluster != self.cluster.id {
             return Err(DbFailure::refused(format!(
-                "the address leads to another cluster ({cluster}, not {}); correct it, or start again",
-                self.cluster.id
+                "the address leads to another cluster ({}, not {}); correct it, or start again",
+                found.cluster, self.cluster.id
             )));
         }
-        let mut seen = self.seen();
-        if found.is_older_than(&seen) {
-            return Err(DbFailure::refused(
-                "the address leads to an old primary, which another has replaced; stop it, or correct the address",
-            ));
+        let mut own = Err(old_primary());
+        self.seen.send_if_modified(|seen| {
+            own = self.meet(seen, &found);
+            let is_new = own.is_ok() && *seen != found;
+            if is_new {
+                *seen = found;
+            }
+            is_new
+        });
+        Ok(link.of(LinkLife { newest: Arc::clone(&self.lives), own: own? }))
+    }
+
+    /// The number of the life that a connection to `found` belongs to.
+    fn meet(&self, seen: &DbInstance, found: &DbInstance) -> Result<u64, DbFailure> {
+        if found.is_older_than(seen) {
+            return Err(old_primary());
         }
         if seen.timeline.is_some() && found.timeline.is_none() {
             return Err(DbFailure::refused(
@@ -135,38 +116,12 @@ impl Connector {
                  start Skein again",
             ));
         }
-        if *seen != found {
-            tracing::warn!(before = ?*seen, now = ?found, "the database has another life");
-            *seen = found;
-            self.lives.fetch_add(1, Ordering::AcqRel);
+        if seen != found {
+            tracing::warn!(before = ?seen, now = ?found, "the database has another life");
+            return Ok(self.lives.fetch_add(1, Ordering::AcqRel) + 1);
         }
-        let own = self.lives.load(Ordering::Acquire);
-        drop(seen);
-        Ok(link.of(LinkLife { newest: Arc::clone(&self.lives), own }))
+        Ok(self.lives.load(Ordering::Acquire))
     }
-}
-
-async fn instance(link: &mut Link) -> Result<(Uuid, DbInstance), DbFailure> {
-    let rows = match link.read(INSTANCE, &[]).await {
-        Err(DbFailure::Refused { .. }) => link.read(INSTANCE_BY_START, &[]).await?,
-        answer => answer?,
-    };
-    let row = rows
-        .first()
-        .ok_or_else(|| DbFailure::refused("the database has lost its cluster's row; restore it"))?;
-    if row.get(4) {
-        return Err(DbFailure::refused(
-            "the address leads to a standby; wait until it is promoted, or correct the address",
-        ));
-    }
-    let found = DbInstance::of(row);
-    if row.get::<_, Option<&str>>(3).is_some_and(|made_in| made_in != found.system) {
-        return Err(DbFailure::refused(
-            "the database is a copy from another instance, as after a restore or a new major version of PostgreSQL; if the \
-             original no longer serves, make the copy the cluster (`skein cluster restored`)",
-        ));
-    }
-    Ok((row.get(0), found))
 }
 
 #[cfg(test)]
@@ -174,46 +129,28 @@ mod tests {
     use tokio_postgres::Config;
 
     use super::*;
+    use crate::instance::instance_of;
     use crate::testing::TestCluster;
 
-    fn at(system: &str, timeline: Option<u32>) -> DbInstance {
-        DbInstance { system: system.to_owned(), timeline }
-    }
-
-    #[test]
-    fn each_timeline_and_each_system_is_another_life() {
-        let cluster = Uuid::from_u128(1);
-        let lives = [at("7", Some(1)), at("7", Some(2)), at("8", Some(1)), at("8", None)];
-        for (one, other) in lives.iter().zip(lives.iter().skip(1)) {
-            assert_ne!(one.life(cluster), other.life(cluster));
-        }
-        assert_eq!(at("7", Some(1)).life(cluster), at("7", Some(1)).life(cluster));
-        assert_ne!(at("7", Some(1)).life(cluster), at("7", Some(1)).life(Uuid::from_u128(2)));
-    }
-
-    #[test]
-    fn only_a_lower_timeline_of_the_same_system_is_an_old_primary() {
-        assert!(at("7", Some(1)).is_older_than(&at("7", Some(2))));
-        for newer in [at("7", Some(2)), at("7", Some(3)), at("8", Some(1)), at("later", None)] {
-            assert!(!newer.is_older_than(&at("7", Some(2))), "{newer:?}");
-        }
+    async fn open(address: &DbAddress) -> Result<Connector, SchemaError> {
+        Connector::open(address.clone(), None, None).await
     }
 
     #[tokio::test]
     async fn a_database_that_names_no_timeline_has_a_life_of_each_start() {
         let cluster = TestCluster::start();
         let at = cluster.database().await;
-        let named = Connector::open(at.address.clone()).await.unwrap();
-        assert_eq!(named.seen().timeline, Some(1));
-        assert_eq!(Connector::open(at.address.clone()).await.unwrap().life(), named.life());
+        let named = open(&at.address).await.unwrap();
+        assert_eq!(named.seen().borrow().timeline, Some(1));
+        assert_eq!(open(&at.address).await.unwrap().life(), named.life());
         let sql = "create role guest login; grant select on cluster to guest;
           revoke execute on function pg_control_system() from public";
         cluster.run(&at.name, sql).await;
         let mut guest = at.address.clone();
         guest.config.user("guest");
-        let by_start = Connector::open(guest.clone()).await.unwrap();
-        assert_eq!(by_start.seen().timeline, None);
-        assert_eq!(Connector::open(guest).await.unwrap().life(), by_start.life());
+        let by_start = open(&guest).await.unwrap();
+        assert_eq!(by_start.seen().borrow().timeline, None);
+        assert_eq!(open(&guest).await.unwrap().life(), by_start.life());
         assert_ne!(by_start.life(), named.life());
     }
 
@@ -221,7 +158,7 @@ mod tests {
     async fn an_address_that_comes_to_lead_to_another_cluster_is_refused() {
         let cluster = TestCluster::shared();
         let at = cluster.database().await;
-        let database = Connector::open(at.address.clone()).await.unwrap();
+        let database = open(&at.address).await.unwrap();
         cluster.run(&at.name, "update cluster set id = gen_random_uuid()").await;
         let refused = database.connect().await.map(drop).unwrap_err();
         assert!(refused.reason().contains("leads to another cluster"), "{}", refused.reason());
@@ -230,18 +167,21 @@ mod tests {
     #[tokio::test]
     async fn an_old_primary_is_refused() {
         let at = TestCluster::shared().database().await;
-        let database = Connector::open(at.address.clone()).await.unwrap();
-        database.seen().timeline = Some(2);
+        let database = open(&at.address).await.unwrap();
+        database.seen.send_modify(|seen| seen.timeline = Some(2));
         let refused = database.connect().await.map(drop).unwrap_err();
         assert!(refused.reason().contains("an old primary"), "{}", refused.reason());
+        let before = database.seen().borrow().clone();
+        let refused = Connector::open(at.address.clone(), Some(&before), None).await.unwrap_err();
+        assert!(refused.to_string().contains("an old primary"), "{refused}");
     }
 
     #[tokio::test]
     async fn a_connection_to_an_old_primary_is_not_used_again() {
         let at = TestCluster::shared().database().await;
-        let database = Connector::open(at.address.clone()).await.unwrap();
+        let database = open(&at.address).await.unwrap();
         let link = database.connect().await.unwrap().usable().expect("of this life");
-        database.seen().timeline = Some(0);
+        database.seen.send_modify(|seen| seen.timeline = Some(0));
         let later = database.connect().await.unwrap();
         assert!(link.usable().is_none(), "it answers, and nobody asks");
         assert!(later.usable().is_some());
@@ -251,7 +191,7 @@ mod tests {
     async fn a_standby_is_refused_and_is_no_other_life() {
         let cluster = TestCluster::start();
         let at = cluster.database().await;
-        let database = Connector::open(at.address.clone()).await.unwrap();
+        let database = open(&at.address).await.unwrap();
         cluster.stand_by().await;
         let mut standby = at.address.clone();
         standby.config = Config::new();
@@ -271,7 +211,7 @@ mod tests {
         let mut guest = at.address.clone();
         guest.config.user("guest");
         cluster.run(&at.name, "create role guest login; grant select on cluster to guest").await;
-        let database = Connector::open(guest).await.unwrap();
+        let database = open(&guest).await.unwrap();
         cluster.run(&at.name, "revoke execute on function pg_control_system() from public").await;
         let refused = database.connect().await.map(drop).unwrap_err();
         assert!(refused.reason().contains("which instance it is"), "{}", refused.reason());
@@ -285,7 +225,8 @@ mod tests {
         let mut config = Config::new();
         config.host_path(folder.path()).user("skein");
         let address = DbAddress::without_tls(config).unwrap();
-        let (cluster, seen) = (Cluster { id: Uuid::nil(), schema: 1 }, Mutex::new(at("7", Some(1))));
+        let (cluster, seen) =
+            (Cluster { id: Uuid::nil(), schema: 1 }, watch::Sender::new(instance_of("7", Some(1))));
         let connector = Connector { address, cluster, seen, lives: Arc::default(), failed: Mutex::default() };
         for waits in [true, false, false] {
             let began = Clock.now();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -10,9 +11,10 @@ use crate::address::DbAddress;
 use crate::connection::Link;
 use crate::connector::Connector;
 use crate::failure::DbFailure;
+use crate::instance::DbInstance;
 use crate::policy;
 use crate::pool::Pool;
-use crate::schema::{Cluster, SchemaError};
+use crate::schema::{self, Cluster, SchemaError};
 
 /// One cluster's database, with the connections for its reads.
 pub struct Database {
@@ -42,7 +44,31 @@ impl Database {
     /// # Errors
     /// [`SchemaError`]
     pub async fn open(address: DbAddress) -> Result<Self, SchemaError> {
-        let connector = Arc::new(Connector::open(address).await?);
+        Self::open_with(address, None, None).await
+    }
+
+    /// Does the same, and refuses a primary that `before`, the instance that was used last, has replaced.
+    ///
+    /// # Errors
+    /// [`SchemaError`]
+    pub async fn open_after(address: DbAddress, before: Option<&DbInstance>) -> Result<Self, SchemaError> {
+        Self::open_with(address, before, None).await
+    }
+
+    /// Does the same for a move of the threads to `place`, which may have been cut off at its end.
+    ///
+    /// # Errors
+    /// [`SchemaError`]
+    pub async fn open_for_move(address: DbAddress, place: &str) -> Result<Self, SchemaError> {
+        Self::open_with(address, None, Some(place)).await
+    }
+
+    async fn open_with(
+        address: DbAddress,
+        before: Option<&DbInstance>,
+        place: Option<&str>,
+    ) -> Result<Self, SchemaError> {
+        let connector = Arc::new(Connector::open(address, before, place).await?);
         let pool = Arc::new(Pool::new(Arc::clone(&connector), policy::READERS));
         Ok(Self { connector, pool })
     }
@@ -55,6 +81,11 @@ impl Database {
     /// The life of the database, as of the newest connection.
     pub fn life(&self) -> Uuid {
         self.connector.life()
+    }
+
+    /// The instance behind its newest connection.
+    pub fn instance(&self) -> watch::Receiver<DbInstance> {
+        self.connector.seen()
     }
 
     /// Notes that the threads were moved to another place, if `node` still has the database. Returns whether it has. From here on
@@ -111,6 +142,23 @@ impl Database {
         let rows = self.pool.read(DURABILITY, &[]).await?;
         let kept = rows.first().map(|row| DbDurability { syncs: row.get(0), unconfirming: row.get(1) });
         kept.ok_or_else(|| SchemaError::Away("the database does not say how it keeps commits".to_owned()))
+    }
+
+    /// Checks that the role may write to the tables, and that the database takes writes at all.
+    ///
+    /// # Errors
+    /// [`SchemaError::Away`]
+    pub async fn takes_writes(&self) -> Result<(), SchemaError> {
+        let rows = self.pool.read(&schema::MAY_WRITE, &[]).await?;
+        let (takes, may) = rows.first().map_or((false, false), |row| (row.get(0), row.get(1)));
+        let missing = if !takes {
+            "the database takes no writes; point the store at the primary, or end its read-only mode"
+        } else if !may {
+            "the role of the store has too few rights; give them with `skein cluster init --role`"
+        } else {
+            return Ok(());
+        };
+        Err(SchemaError::Away(missing.to_owned()))
     }
 
     /// The database as it is now, for reads only, without later writes of others. It ends with its last user, and until

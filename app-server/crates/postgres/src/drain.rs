@@ -25,6 +25,10 @@ const ASK: &str = "update nodes set drain = coalesce(drain, $2)
 const LOOK: &str = "select state, expires > now() - $3::float8 * interval '1 second', drain = $2,
   (select count(*) from heads where owner = node) from nodes where node = $1";
 
+/// The row under which a server goes on that has lost its own. It takes the wish over.
+const GOES_ON: &str = "select node from nodes
+  where state = 'live' and drain is not null and name = (select name from nodes where node = $1)";
+
 /// Why a server cannot be drained.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
@@ -66,13 +70,16 @@ pub enum DrainProgress {
     },
     /// It has stopped, and has given up its threads.
     Ended,
-    /// Its row has died, so others take its threads: it was killed, or has lost the database.
+    /// Its row has died, so others take its threads: it was killed, or has lost the database. If it goes on under another row, the next
+    /// look is at that.
     Died,
 }
 
 /// A server that is asked to drain.
 pub struct DrainingNode {
-    link: Link,
+    address: DbAddress,
+    /// `None` after a failure.
+    link: Option<Link>,
     node: Uuid,
 }
 
@@ -93,7 +100,7 @@ impl DrainingNode {
         let params = &[(&name as &(dyn ToSql + Sync), Type::TEXT), (&ASKED, Type::TEXT)];
         let asked = link.write(ASK, params, policy::WRITE_DEADLINE).await?;
         if let Some(row) = asked.first() {
-            return Ok(Self { node: row.get(0), link });
+            return Ok(Self { address: address.clone(), node: row.get(0), link: Some(link) });
         }
         let sql = "select name from nodes where state = 'live' and expires > now() and link_addr is not null order by name";
         let live = link.read(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
@@ -103,12 +110,22 @@ impl DrainingNode {
     /// Looks how far it is.
     ///
     /// # Errors
-    /// [`DrainError::Schema`] if the database does not answer.
+    /// [`DrainError::Schema`] if the database does not answer; the next call may be answered.
     pub async fn progress(&mut self) -> Result<DrainProgress, DrainError> {
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => Link::connect(&self.address).await?,
+        };
+        let progress = self.look(&mut link).await?;
+        self.link = Some(link);
+        Ok(progress)
+    }
+
+    async fn look(&mut self, link: &mut Link) -> Result<DrainProgress, DbFailure> {
         let late = policy::PRESENCE.as_secs_f64();
         let params =
             &[(&self.node as &(dyn ToSql + Sync), Type::UUID), (&BEGUN, Type::TEXT), (&late, Type::FLOAT8)];
-        let rows = self.link.read_much(LOOK, params).await?;
+        let rows = link.read_much(LOOK, params).await?;
         // The rows of a day ago are removed.
         let Some(row) = rows.first() else { return Ok(DrainProgress::Ended) };
         Ok(match (row.get(0), row.get(1)) {
@@ -117,7 +134,11 @@ impl DrainingNode {
                 DrainProgress::Begun { threads: number(row.get(3)) }
             }
             ("live", true) => DrainProgress::Asked,
-            _ => DrainProgress::Died,
+            _ => {
+                let next = link.read(GOES_ON, &[(&self.node, Type::UUID)]).await?;
+                self.node = next.first().map_or(self.node, |row| row.get(0));
+                DrainProgress::Died
+            }
         })
     }
 }

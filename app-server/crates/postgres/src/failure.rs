@@ -83,6 +83,11 @@ impl DbFailure {
         }
     }
 
+    /// Whether another transaction holds what the statement waited for.
+    pub(crate) fn is_of_held_row(&self) -> bool {
+        matches!(self, Self::Refused { cause: Cause::HeldRow, .. })
+    }
+
     /// The sentence for a person.
     pub(crate) fn reason(&self) -> &str {
         match self {

@@ -11,6 +11,7 @@ pub mod drain;
 mod failure;
 mod handover;
 pub mod index;
+pub mod instance;
 pub mod lines;
 pub mod news;
 pub mod node;

@@ -29,7 +29,7 @@ use crate::node::{NodeCompany, NodeId, NodeProfile};
 use crate::policy;
 use crate::standing::{Beats, NodePlace};
 
-use self::entry::enter;
+use self::entry::{NewRow, enter};
 use self::left_open::LeftOpen;
 
 pub(crate) mod entry;
@@ -65,9 +65,28 @@ pub enum PresenceError {
         /// The other place.
         from: String,
     },
+    /// Its threads were moved.
+    #[error("the threads of this database were moved to {to}; use that, or another database")]
+    Moved {
+        /// The other place.
+        to: String,
+    },
+    /// It has got another id.
+    #[error("the database has become another cluster (`skein cluster restored`); start this server again")]
+    OtherCluster,
     /// The database does not answer.
     #[error("{0}")]
     Away(String),
+}
+
+impl PresenceError {
+    /// Whether the row of another server is the cause, which may have ended.
+    fn is_of_another(&self) -> bool {
+        match self {
+            Self::Held { .. } | Self::SameName { .. } => true,
+            Self::Arriving { .. } | Self::Moved { .. } | Self::OtherCluster | Self::Away(_) => false,
+        }
+    }
 }
 
 impl From<DbFailure> for PresenceError {
@@ -128,25 +147,17 @@ impl NodePresence {
     /// moment for the end of the row of another server that was killed.
     ///
     /// # Errors
-    /// [`PresenceError::Held`] if another server lives that does not share, [`PresenceError::Arriving`] if threads are on their way into
-    /// the database.
+    /// [`PresenceError`], such as [`PresenceError::Held`] if another server lives that does not share.
     pub async fn take(
         database: Arc<Database>,
         profile: NodeProfile,
         node: Uuid,
     ) -> Result<(Self, PresenceEvents), PresenceError> {
-        let (taken, events) = Self::take_for_migration(database, profile, node).await?;
-        let arriving = taken.database.arriving_from().await;
-        match arriving.map_err(|error| PresenceError::Away(error.to_string()))? {
-            None => Ok((taken, events)),
-            Some(from) => {
-                taken.retire(&mut None).await?;
-                Err(PresenceError::Arriving { from })
-            }
-        }
+        Self::take_with(database, profile, node, None).await
     }
 
-    /// Takes the database for a move of threads, as [`NodePresence::take`] for a server. An earlier move may have been cut off.
+    /// Takes the database for a move of threads from or to `home`, as [`NodePresence::take`] for a server. An earlier move may have been
+    /// cut off.
     ///
     /// # Errors
     /// [`PresenceError::Held`] if a server lives.
@@ -154,17 +165,34 @@ impl NodePresence {
         database: Arc<Database>,
         profile: NodeProfile,
         node: Uuid,
+        home: &str,
+    ) -> Result<(Self, PresenceEvents), PresenceError> {
+        Self::take_with(database, profile, node, Some(home)).await
+    }
+
+    async fn take_with(
+        database: Arc<Database>,
+        profile: NodeProfile,
+        node: Uuid,
+        moves: Option<&str>,
     ) -> Result<(Self, PresenceEvents), PresenceError> {
         let mut link = database.connect().await?;
+        let row = NewRow { profile: &profile, node, before: None, cluster: database.cluster().id, moves };
         // A dead row lives at most this long, and a server that lives prolongs its row meanwhile.
-        for _ in 0..=policy::PRESENCE.as_secs() + 1 {
+        let mut pauses = policy::PRESENCE.as_secs() + 1;
+        let sent = loop {
             let sent = Clock.now();
-            if enter(&mut link, &profile, node, None).await? {
-                return Ok(Self::new(database, profile, node, sent));
+            if enter(&mut link, &row).await? {
+                break sent;
             }
+            let refusal = entry::refusal(&mut link, &row).await?;
+            if pauses == 0 || !refusal.is_of_another() {
+                return Err(refusal);
+            }
+            pauses -= 1;
             tokio::time::sleep(policy::BEAT).await;
-        }
-        Err(entry::refusal(&mut link, &profile).await?)
+        };
+        Ok(Self::new(database, profile, node, sent))
     }
 
     /// The row that was made with a statement that was sent at `sent`.
@@ -308,34 +336,26 @@ impl NodePresence {
 
     /// Goes on after the death of the row: under another row, without threads. Returns whether the server may. The log says why not.
     async fn go_on(&self, link: &mut Option<Link>) -> bool {
-        const STOPS: &str = "another server has taken the database; this one stops";
         if self.profile.company == NodeCompany::Alone {
-            tracing::error!(STOPS);
+            tracing::error!("another server has taken the database; this one stops");
             return false;
         }
         if self.beats.borrow().trusted_until().is_some() {
             self.lose("another server has set the row of this one to dead").await;
         }
         let (node, sent) = (Clock.new_id(), Clock.now());
-        let entering = async {
-            let link = self.connected(link).await?;
-            self.beats.send_modify(|beats| {
-                beats.try_at(Clock.now());
-            });
-            enter(link, &self.profile, node, Some(self.node.id())).await
-        };
         let late = || DbFailure::refused("the database has not taken the row of the server in time");
-        let entered = tokio::time::timeout(policy::WRITE_DEADLINE, entering).await;
+        let entered = tokio::time::timeout(policy::WRITE_DEADLINE, self.enter_as(node, link)).await;
         let entered = entered.unwrap_or_else(|_| Err(late()));
         match entered {
-            Ok(true) => {
+            Ok(None) => {
                 self.node.enter(node);
                 self.beats.send_modify(|beats| beats.confirm(sent, Clock.now(), Vec::new()));
                 tracing::info!(%node, "the server has a row again, and takes threads");
                 true
             }
-            Ok(false) => {
-                tracing::error!(STOPS);
+            Ok(Some(refusal)) => {
+                tracing::error!(%refusal, "the server gets no row in the database; it stops");
                 false
             }
             // The next beat finds the dead row again.
@@ -345,6 +365,24 @@ impl NodePresence {
                 *link = None;
                 true
             }
+        }
+    }
+
+    /// Makes another row. Returns the reason if there is none.
+    async fn enter_as(
+        &self,
+        node: Uuid,
+        link: &mut Option<Link>,
+    ) -> Result<Option<PresenceError>, DbFailure> {
+        let (before, cluster) = (Some(self.node.id()), self.database.cluster().id);
+        let row = NewRow { profile: &self.profile, node, before, cluster, moves: None };
+        let link = self.connected(link).await?;
+        self.beats.send_modify(|beats| {
+            beats.try_at(Clock.now());
+        });
+        match enter(link, &row).await? {
+            true => Ok(None),
+            false => entry::refusal(link, &row).await.map(Some),
         }
     }
 

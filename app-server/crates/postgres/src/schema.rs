@@ -3,6 +3,7 @@
 //! A line of a rollout is kept as its bytes, so that exports and checksums are exact. A row of a list is `json`, not
 //! `jsonb`, which refuses `\u0000`. Keys of orders compare bytes (`collate "C"`), as the order in memory does.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use skein_base::clock::Clock;
@@ -122,6 +123,14 @@ end;
 /// Whether a role has the rights on the threads.
 const GIVEN: &str = "select bool_and(has_table_privilege($1::name, 'heads', p)) from unnest(array['select', 'insert', 'update', 'delete']) as p";
 
+/// Whether the database takes writes, and this role has the rights of a server.
+pub(crate) static MAY_WRITE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "select current_setting('transaction_read_only') = 'off', bool_and(has_table_privilege(t, p))
+  from unnest(string_to_array('{NAMES}', ', ')) as t, unnest(array['select', 'insert', 'update', 'delete']) as p"
+    )
+});
+
 /// Two callers at once: the second waits for the end of the first.
 const ALONE: &str = "select pg_advisory_xact_lock(7307218);";
 
@@ -150,11 +159,26 @@ pub enum SchemaError {
     /// The database does not serve.
     #[error("{0}")]
     Away(String),
+    /// A change of the tables has no answer.
+    #[error("{0}; the change may be made all the same, now or in a moment: run this again")]
+    Unknown(String),
 }
 
 impl From<DbFailure> for SchemaError {
     fn from(failure: DbFailure) -> Self {
         Self::Away(failure.reason().to_owned())
+    }
+}
+
+/// Why a change of the tables has failed.
+fn of_change(failure: DbFailure) -> SchemaError {
+    match failure {
+        DbFailure::Unknown(reason) => SchemaError::Unknown(reason),
+        held if held.is_of_held_row() => SchemaError::Away(
+            "a transaction holds the tables, such as that of pg_dump; run this again once it has ended"
+                .to_owned(),
+        ),
+        refused @ DbFailure::Refused { .. } => refused.into(),
     }
 }
 
@@ -197,7 +221,7 @@ insert into cluster (id, schema, oldest_schema) values ('{id}', {SCHEMA}, {FIRST
 end if; end $skein$; commit;",
         partitions = partitions(),
     );
-    link.batch(&sql).await?;
+    link.batch(&sql).await.map_err(of_change)?;
     let cluster = find(&mut link).await?;
     Ok(if cluster.id == id { InitOutcome::Made(cluster) } else { InitOutcome::Already(cluster) })
 }
@@ -221,7 +245,8 @@ pub async fn upgrade(address: &DbAddress) -> Result<InitOutcome, SchemaError> {
         Err(SchemaError::OtherForm { found, .. }) if (FIRST..SCHEMA).contains(&found) => {}
         found => return found.map(InitOutcome::Already),
     }
-    let mut sql = format!("begin; {ALONE}\n");
+    // Servers wait behind a change of a table that waits.
+    let mut sql = format!("begin; {ALONE} set local lock_timeout = {};\n", policy::LOCK_WAIT_MS);
     for (form, added) in ADDED {
         let step = format!(
             "do $skein$ begin if (select schema from cluster) < {form} then
@@ -233,7 +258,7 @@ end if; end $skein$;\n"
         sql.push_str(&step);
     }
     sql.push_str("commit;");
-    link.batch(&sql).await?;
+    link.batch(&sql).await.map_err(of_change)?;
     find(&mut link).await.map(InitOutcome::Made)
 }
 
@@ -248,7 +273,7 @@ pub async fn allow(address: &DbAddress, role: &str) -> Result<(), SchemaError> {
     let known = link.read("select 1 from pg_roles where rolname = $1", &[(&role, Type::TEXT)]).await?;
     let make = if known.is_empty() { format!("create role \"{name}\" login;") } else { String::new() };
     let grant = format!("grant select, insert, update, delete on {NAMES} to \"{name}\";");
-    link.batch(&format!("begin; {ALONE} {make} {grant} commit;")).await?;
+    link.batch(&format!("begin; {ALONE} {make} {grant} commit;")).await.map_err(of_change)?;
     // The database only warns if the caller has no right to give.
     let given = link.read(GIVEN, &[(&role, Type::TEXT)]).await?;
     if given.first().is_some_and(|row| row.get(0)) {
@@ -282,7 +307,8 @@ do $skein$ {NOTE_SYSTEM} $skein$;
 update nodes set state = 'dead' where state = 'live';
 commit;"
     ))
-    .await?;
+    .await
+    .map_err(of_change)?;
     find(&mut link).await
 }
 
@@ -354,6 +380,11 @@ pub async fn report(address: &DbAddress) -> Result<ClusterReport, SchemaError> {
 
 /// The cluster in a database whose tables this version serves.
 pub(crate) async fn find(link: &mut Link) -> Result<Cluster, SchemaError> {
+    find_beside(link, None).await
+}
+
+/// Does the same, also if its threads were moved to this place.
+pub(crate) async fn find_beside(link: &mut Link, place: Option<&str>) -> Result<Cluster, SchemaError> {
     let there = link.read("select to_regclass('cluster') is not null", &[]).await?;
     if !there.first().is_some_and(|row| row.get(0)) {
         return Err(SchemaError::Absent);
@@ -364,7 +395,9 @@ pub(crate) async fn find(link: &mut Link) -> Result<Cluster, SchemaError> {
     let row = rows.first().ok_or(SchemaError::Absent)?;
     let (id, schema, oldest): (Uuid, i32, i32) = (row.get(0), row.get(1), row.get(2));
     let other = |way_out| SchemaError::OtherForm { found: schema, known: SCHEMA, way_out };
-    if let Some(to) = row.get::<_, Option<String>>(3) {
+    if let Some(to) = row.get::<_, Option<String>>(3)
+        && place != Some(to.as_str())
+    {
         return Err(SchemaError::Moved(to));
     }
     if schema < SCHEMA {

@@ -2,16 +2,20 @@
 
 use skein_config::{Flags, ServerConfig, StoreRules, StoreUrl};
 use skein_postgres::database::{Database, DbDurability};
+use skein_postgres::instance::DbInstance;
 use skein_postgres::presence::PresenceError;
+use skein_store::home::HomePaths;
+use skein_store::home::database_note::instance_of;
 
 use super::DoctorFinding;
 
 /// Whether the database of the settings can be used, and keeps what it acknowledges. `None` without one.
 pub(super) async fn finding(flags: &Flags) -> Option<DoctorFinding> {
-    let rules = ServerConfig::load(flags).ok()?.store;
+    let config = ServerConfig::load(flags).ok()?;
+    let rules = config.store;
     let url = rules.url.clone()?;
     let name = "store";
-    let found = match look(&url, &rules).await {
+    let found = match look(&url, &rules, &HomePaths::new(&config.home)).await {
         Err(error) => {
             let way_out = "the server does not start with it; docs/postgresql.md has the set-up";
             return Some(DoctorFinding::error(name, format!("{url}: {error:#}"), way_out));
@@ -37,9 +41,12 @@ pub(super) async fn finding(flags: &Flags) -> Option<DoctorFinding> {
     })
 }
 
-async fn look(url: &StoreUrl, rules: &StoreRules) -> anyhow::Result<DbDurability> {
+/// Does what a start does, but changes nothing.
+async fn look(url: &StoreUrl, rules: &StoreRules, home: &HomePaths) -> anyhow::Result<DbDurability> {
     let address = super::super::database::address(rules, &url.expose())?;
-    let database = Database::open(address).await?;
+    let before = instance_of(home)?.as_ref().and_then(DbInstance::from_json);
+    let database = Database::open_after(address, before.as_ref()).await?;
+    database.takes_writes().await?;
     match database.arriving_from().await? {
         Some(from) => Err(PresenceError::Arriving { from }.into()),
         None => Ok(database.durability().await?),

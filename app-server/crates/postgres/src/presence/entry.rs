@@ -70,15 +70,27 @@ const LEFT_OPEN: &str = "select thread from heads h where h.open and h.seq > 0 a
     or h.owner is not null and not exists (select from nodes n where n.node = h.owner and n.state = 'live'))
   order by (h.owner is null and h.written = '-infinity') desc, h.written desc limit $1";
 
-/// Makes the row of a server, unless another one lives that does not share, or has its name. Returns whether it is there. Two servers at
-/// once: the second sees the first. Rows of servers are locked before that of the cluster, as by a beat. The wish that the server drains
-/// is taken over from the row that it had `before`.
-pub(super) async fn enter(
-    link: &mut Link,
-    profile: &NodeProfile,
-    node: Uuid,
-    before: Option<Uuid>,
-) -> Result<bool, DbFailure> {
+/// A row that is to be made.
+pub(super) struct NewRow<'a> {
+    pub(super) profile: &'a NodeProfile,
+    pub(super) node: Uuid,
+    /// The row that the server had before. The wish that the server drains is taken over from it.
+    pub(super) before: Option<Uuid>,
+    /// The cluster that the server has found.
+    pub(super) cluster: Uuid,
+    /// The home of a move of threads from here or to here; `None` for a server.
+    pub(super) moves: Option<&'a str>,
+}
+
+/// Makes the row of a server, unless another one lives that does not share, or has its name, or the threads are elsewhere. Returns whether
+/// it is there. Two servers at once: the second sees the first. Rows of servers are locked before that of the cluster, as by a beat.
+pub(super) async fn enter(link: &mut Link, row: &NewRow<'_>) -> Result<bool, DbFailure> {
+    let NewRow { profile, node, before, cluster, moves } = row;
+    // A row is made in the state that the transaction has locked: a move may have ended, or begun, since the server has looked.
+    let is_whole = match moves {
+        None => "moved_to is null and arriving_from is null".to_owned(),
+        Some(home) => format!("coalesce(moved_to = {}, true)", literal(home)),
+    };
     let before = before.map_or_else(|| "null".to_owned(), |before| literal(&before.to_string()));
     let (reached, may_die, seconds) = (&*REACHED, &*MAY_DIE, policy::PRESENCE.as_secs());
     let (home, speaks, name) = (profile.home.number(), profile.company.speaks(), literal(&profile.name));
@@ -94,17 +106,30 @@ update nodes set state = 'dead' where state = 'live' and (addr = '{home}' or exp
 insert into nodes (node, name, addr, key_sha256, speaks, state, expires, link_addr, drain)
   select '{node}', {name}, '{home}', '\\x{key}', '{speaks}', 'live', now() + interval '{seconds} seconds', {address},
     (select drain from nodes where node = {before})
-  where not exists (select from nodes where state = 'live' and (not speaks && '{speaks}'::int4range or name = {name}));
+  where exists (select from cluster where id = '{cluster}' and {is_whole})
+    and not exists (select from nodes where state = 'live' and (not speaks && '{speaks}'::int4range or name = {name}));
 delete from nodes where state <> 'live' and expires < now() - interval '1 day';
 commit;"
     ))
     .await?;
     let there = "select 1 from nodes where node = $1 and state = 'live'";
-    Ok(!link.read(there, &[(&node, Type::UUID)]).await?.is_empty())
+    Ok(!link.read(there, &[(node, Type::UUID)]).await?.is_empty())
 }
 
 /// Why a server did not enter.
-pub(super) async fn refusal(link: &mut Link, profile: &NodeProfile) -> Result<PresenceError, DbFailure> {
+pub(super) async fn refusal(link: &mut Link, row: &NewRow<'_>) -> Result<PresenceError, DbFailure> {
+    let NewRow { profile, cluster, moves, .. } = row;
+    let found = link.read("select id, moved_to, arriving_from from cluster", &[]).await?;
+    if let Some(found) = found.first() {
+        let (id, to, from): (Uuid, Option<String>, Option<String>) =
+            (found.get(0), found.get(1), found.get(2));
+        match (to, from) {
+            _ if id != *cluster => return Ok(PresenceError::OtherCluster),
+            (Some(to), _) if *moves != Some(to.as_str()) => return Ok(PresenceError::Moved { to }),
+            (_, Some(from)) if moves.is_none() => return Ok(PresenceError::Arriving { from }),
+            _ => {}
+        }
+    }
     let (speaks, name) = (profile.company.speaks(), profile.name.as_str());
     let rows = link.read(HOLDER, &[(&speaks, Type::TEXT), (&name, Type::TEXT)]).await?;
     Ok(match rows.first() {

@@ -42,7 +42,7 @@ impl Fixture {
     /// The state of each row, in the order of their names.
     async fn states(&self) -> Vec<(String, String)> {
         let sql = "select name, state from nodes order by name, state";
-        let rows = self.database.pool().read(sql, &[]).await.unwrap();
+        let rows = Link::connect(&self.at.address).await.unwrap().read(sql, &[]).await.unwrap();
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 }
@@ -109,7 +109,7 @@ async fn a_database_with_a_part_of_the_threads_is_for_their_move_alone() {
     let it = Fixture::new().await;
     let database = &it.database;
     let node = Uuid::from_u128;
-    let moved = |n| NodePresence::take_for_migration(Arc::clone(database), alone("home"), node(n));
+    let moved = |n| NodePresence::take_for_migration(Arc::clone(database), alone("home"), node(n), "home:/a");
     let first = moved(1).await.unwrap();
     assert!(database.note_arriving(Some("home:/a"), node(1)).await.unwrap());
     let refused = it.take(alone("home"), 2).await.unwrap_err();
@@ -193,6 +193,38 @@ async fn a_server_whose_row_is_dead_ends_its_threads_and_comes_back_under_anothe
     assert_ne!(one.place.counts(Clock.now()).node, Uuid::from_u128(1).to_string());
     assert!(!one.events.displaced.is_cancelled());
     one.finish().await;
+}
+
+/// As one that was paused during a move of the threads.
+#[tokio::test]
+async fn a_server_whose_row_is_dead_gets_no_other_row_where_the_threads_have_gone() {
+    for state in ["moved_to = 'home:/a'", "arriving_from = 'home:/a'", "id = gen_random_uuid()"] {
+        let it = Fixture::new().await;
+        let mut one = Beating::of(it.take(member("one"), 1).await.unwrap());
+        one.until_members(1).await;
+        it.run(&format!("update nodes set state = 'dead'; update cluster set {state}")).await;
+        drop(tokio::time::timeout(LIMIT, one.events.losses.recv()).await.unwrap().unwrap());
+        let stops = tokio::time::timeout(LIMIT, one.events.displaced.cancelled()).await;
+        assert!(stops.is_ok(), "it serves on: {state}");
+        assert_eq!(it.states().await, states(&[("one", "dead")]));
+        one.finish().await;
+    }
+}
+
+/// They may have moved since it has connected.
+#[tokio::test]
+async fn a_server_that_starts_gets_no_row_where_the_threads_have_gone_and_the_move_does() {
+    let it = Fixture::new().await;
+    it.run("update cluster set moved_to = 'home:/a'").await;
+    let refused = it.take(alone("home"), 1).await.unwrap_err();
+    assert!(matches!(&refused, PresenceError::Moved { to } if to == "home:/a"), "{refused}");
+    let moves = async |home, node| {
+        let (taken, node) = (Arc::clone(&it.database), Uuid::from_u128(node));
+        NodePresence::take_for_migration(taken, alone("home"), node, home).await
+    };
+    let refused = moves("home:/b", 2).await.unwrap_err();
+    assert!(matches!(&refused, PresenceError::Moved { to } if to == "home:/a"), "{refused}");
+    moves("home:/a", 3).await.unwrap();
 }
 
 #[tokio::test]
@@ -305,6 +337,33 @@ async fn a_server_reads_the_wish_that_it_drains_with_a_beat_and_shows_how_far_it
     assert!(!of_two.drained.is_cancelled());
     it.run("update nodes set state = 'dead' where name = 'two'").await;
     assert_eq!(drain.progress().await.unwrap(), DrainProgress::Died);
+    // The server was cut off, and goes on.
+    it.run(
+        "insert into nodes (node, name, addr, key_sha256, speaks, state, expires, drain)
+          select gen_random_uuid(), name, addr, key_sha256, speaks, 'live', 'infinity', 'begun' from nodes where name = 'two'",
+    )
+    .await;
+    assert_eq!(drain.progress().await.unwrap(), DrainProgress::Died, "it is looked for");
+    assert_eq!(drain.progress().await.unwrap(), DrainProgress::Begun { threads: 0 });
+}
+
+#[tokio::test]
+async fn a_look_at_a_server_that_drains_may_fail_while_the_database_is_away() {
+    let cluster = TestCluster::start();
+    let at = cluster.database().await;
+    let database = Arc::new(Database::open(at.address.clone()).await.unwrap());
+    let link = LinkPlace { address: "127.0.0.1:1".to_owned(), key: [7; 32] };
+    let profile = NodeProfile { link: Some(link), ..member("one") };
+    let _one = NodePresence::take(database, profile, Uuid::from_u128(1)).await.unwrap();
+    let mut drain = DrainingNode::ask(&at.address, "one").await.unwrap();
+    cluster.stop();
+    for _ in 0..2 {
+        drain.progress().await.unwrap_err();
+    }
+    cluster.start_again();
+    let sql = "update nodes set expires = 'infinity'";
+    cluster.run(&at.name, sql).await;
+    assert_eq!(drain.progress().await.unwrap(), DrainProgress::Asked);
 }
 
 #[tokio::test]

@@ -86,6 +86,20 @@ async fn tables_of_the_first_form_are_brought_up_to_date_with_the_rights_of_thei
     assert_eq!(Database::open(at.address).await.unwrap().cluster(), after);
 }
 
+/// While it waited, every beat of a server would wait behind it.
+#[tokio::test]
+async fn tables_that_a_transaction_holds_are_not_brought_up_to_date_and_hold_nobody_up() {
+    let cluster = TestCluster::shared();
+    let at = of_first_form(cluster).await;
+    let mut dump = Link::connect(&at.address).await.unwrap();
+    dump.batch("begin; select count(*) from cluster").await.unwrap();
+    let refused = upgrade(&at.address).await.unwrap_err().to_string();
+    assert!(refused.contains("such as that of pg_dump"), "{refused}");
+    cluster.run(&at.name, "update cluster set last_beat = now()").await;
+    dump.batch("commit").await.unwrap();
+    assert!(matches!(upgrade(&at.address).await, Ok(InitOutcome::Made(_))));
+}
+
 #[tokio::test]
 async fn a_role_may_read_and_write_rows_and_nothing_else() {
     let cluster = TestCluster::shared();
@@ -95,6 +109,18 @@ async fn a_role_may_read_and_write_rows_and_nothing_else() {
         allow(&at.address, role).await.unwrap();
     }
     let mut link = Link::connect(&as_role(&at, role)).await.unwrap();
+    let served = Database::open(as_role(&at, role)).await.unwrap();
+    served.takes_writes().await.unwrap();
+    cluster.run(&at.name, "create role reader login; grant select on cluster to reader").await;
+    let reads = Database::open(as_role(&at, "reader")).await.unwrap();
+    let refused = reads.takes_writes().await.unwrap_err().to_string();
+    assert!(refused.contains("too few rights"), "{refused}");
+    cluster
+        .run(&at.name, &format!("alter database {} set default_transaction_read_only = on", at.name))
+        .await;
+    let refused = Database::open(as_role(&at, role)).await.unwrap().takes_writes().await.unwrap_err();
+    assert!(refused.to_string().contains("takes no writes"), "{refused}");
+    cluster.run("postgres", &format!("alter database {} reset default_transaction_read_only", at.name)).await;
     for table in NAMES.split(", ") {
         link.read(&format!("select * from {table}"), &[]).await.unwrap();
         link.batch(&format!("delete from {table} where false")).await.unwrap();

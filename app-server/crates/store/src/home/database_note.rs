@@ -5,6 +5,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{HomeError, HomePaths, Location, durable, fault, read_regular};
 
@@ -16,6 +17,30 @@ struct StoreJson {
     /// The threads are on their way from the database into files, and some may be here already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     arriving: bool,
+    /// The instance of the database that served last, in a form of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance: Option<Value>,
+}
+
+/// The note of a home whose threads are in a database, for the server of the home.
+#[derive(Debug)]
+pub struct DatabaseNote {
+    paths: HomePaths,
+    url: String,
+}
+
+impl DatabaseNote {
+    pub(super) fn of(paths: &HomePaths, url: String) -> Self {
+        Self { paths: paths.clone(), url }
+    }
+
+    /// Notes the database, and the instance of it that serves. From here on the home has no files of threads.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`]
+    pub fn write(&self, instance: Value) -> Result<(), HomeError> {
+        replace(&self.paths, &StoreJson { url: self.url.clone(), arriving: false, instance: Some(instance) })
+    }
 }
 
 /// The address of the database with the home's threads; `None` where they are files.
@@ -24,6 +49,14 @@ struct StoreJson {
 /// [`HomeError::Io`] if the note cannot be read or parsed.
 pub fn database_of(paths: &HomePaths) -> Result<Option<String>, HomeError> {
     Ok(read(paths)?.map(|note| note.url))
+}
+
+/// The instance of that database that has served the home last, if one has.
+///
+/// # Errors
+/// As [`database_of`].
+pub fn instance_of(paths: &HomePaths) -> Result<Option<Value>, HomeError> {
+    Ok(read(paths)?.and_then(|note| note.instance))
 }
 
 /// Whether the home has a part of the threads of its database, which are on their way into files.
@@ -47,6 +80,9 @@ fn read(paths: &HomePaths) -> Result<Option<StoreJson>, HomeError> {
 pub(crate) fn refuse(paths: &HomePaths) -> Result<(), HomeError> {
     refuse_arriving(paths)?;
     match database_of(paths)? {
+        Some(store) if has_threads(paths)? => {
+            Err(HomeError::Leaving { home: paths.root().to_owned(), store })
+        }
         Some(store) => Err(HomeError::InDatabase { home: paths.root().to_owned(), store }),
         None => Ok(()),
     }
@@ -55,7 +91,7 @@ pub(crate) fn refuse(paths: &HomePaths) -> Result<(), HomeError> {
 /// Refuses a home with a part of the threads of a database.
 fn refuse_arriving(paths: &HomePaths) -> Result<(), HomeError> {
     match read(paths)? {
-        Some(StoreJson { url: store, arriving: true }) => {
+        Some(StoreJson { url: store, arriving: true, .. }) => {
             Err(HomeError::Arriving { home: paths.root().to_owned(), store })
         }
         Some(_) | None => Ok(()),
@@ -65,13 +101,24 @@ fn refuse_arriving(paths: &HomePaths) -> Result<(), HomeError> {
 /// Refuses a home with threads of its own, which nobody would see beside those of a database.
 pub(super) fn refuse_threads(paths: &HomePaths) -> Result<(), HomeError> {
     refuse_arriving(paths)?;
-    if has_threads(paths)? { Err(HomeError::HasThreads(paths.root().to_owned())) } else { Ok(()) }
+    if !has_threads(paths)? {
+        return Ok(());
+    }
+    let home = paths.root().to_owned();
+    Err(match database_of(paths)? {
+        Some(store) => HomeError::Leaving { home, store },
+        None => HomeError::HasThreads(home),
+    })
 }
 
 /// Notes that the home's threads are in this database, or, `arriving`, on their way from it.
 pub(super) fn write(paths: &HomePaths, url: &str, arriving: bool) -> Result<(), HomeError> {
+    replace(paths, &StoreJson { url: url.to_owned(), arriving, instance: None })
+}
+
+fn replace(paths: &HomePaths, note: &StoreJson) -> Result<(), HomeError> {
     let path = paths.store_json();
-    let text = serde_json::to_vec(&StoreJson { url: url.to_owned(), arriving }).map_err(io::Error::other);
+    let text = serde_json::to_vec(note).map_err(io::Error::other);
     text.and_then(|text| durable::replace(&path, &text)).map_err(|source| fault(&path, source))
 }
 
@@ -118,9 +165,10 @@ mod tests {
         assert_eq!(database_of(&HomePaths::new(&root)).unwrap(), None, "it is as before");
 
         fs::remove_file(&rollout).unwrap();
-        for _ in 0..2 {
+        for before in [None, Some(Value::from("first"))] {
             let home = Home::open_for_database(&root).unwrap();
-            home.note_database(URL).unwrap();
+            assert_eq!(home.database_instance().unwrap(), before);
+            home.database_note(URL.to_owned()).write("first".into()).unwrap();
         }
         assert_eq!(database_of(&HomePaths::new(&root)).unwrap().as_deref(), Some(URL));
         for refused in
@@ -146,5 +194,20 @@ mod tests {
 
         fs::write(root.join("store.json"), "{").unwrap();
         assert!(matches!(Home::open(&root), Err(HomeError::Io { .. })), "a damaged note is no missing one");
+    }
+
+    #[test]
+    fn a_move_into_a_database_that_is_cut_off_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("home");
+        Home::open_for_database(&root).unwrap().database_note(URL.to_owned()).write("first".into()).unwrap();
+        let rollout = root.join("threads/0a/x.jsonl");
+        fs::create_dir_all(rollout.parent().unwrap()).unwrap();
+        fs::write(&rollout, "").unwrap();
+        for refused in [Home::open(&root), Home::open_for_database(&root)] {
+            let error = refused.map(drop).unwrap_err();
+            assert!(matches!(&error, HomeError::Leaving { store, .. } if store == URL), "{error}");
+        }
+        drop(Home::take_for_migration(&root, URL).unwrap());
     }
 }

@@ -45,7 +45,7 @@ impl Home {
     pub fn set_threads_aside(&self, url: &str) -> Result<PathBuf, HomeError> {
         let paths = self.paths();
         let aside = folder_aside(paths)?;
-        self.note_database(url)?;
+        database_note::write(paths, url, false)?;
         let (threads, archived) = (paths.threads(), paths.archived());
         let files = [threads, archived, paths.trash(), paths.blobs(), paths.secrets(), paths.open_markers()];
         for from in files {

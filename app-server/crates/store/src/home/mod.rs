@@ -12,6 +12,7 @@ use std::time::UNIX_EPOCH;
 
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use uuid::Uuid;
 
 use skein_base::clock::Clock;
@@ -31,6 +32,7 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use database_note::DatabaseNote;
 pub use lock::{Holder, Idle, RESTORE, SERVE, STDIO, UNIX, holder, listens, read_term};
 pub use paths::{HomePaths, Location, codex_home, default_home};
 
@@ -99,6 +101,18 @@ pub enum HomeError {
         home.display()
     )]
     Arriving {
+        /// The home.
+        home: PathBuf,
+        /// The address of the database, without a password.
+        store: String,
+    },
+    /// Some of its threads are in files still, and all of them in a database.
+    #[error(
+        "the move of the threads of {} into {store} was cut off; bring it to its end: skein migrate --from home:{} --to {store}",
+        home.display(),
+        home.display()
+    )]
+    Leaving {
         /// The home.
         home: PathBuf,
         /// The address of the database, without a password.
@@ -176,13 +190,17 @@ impl Home {
         Self::take_with(root, SERVE, database_note::refuse_threads)
     }
 
-    /// Notes that the home's threads are in the database at `url`, an address without a password. From here on the home has no files
-    /// of threads.
+    /// The note that the home's threads are in the database at `url`, an address without a password; nobody has written it yet.
+    pub fn database_note(&self, url: String) -> DatabaseNote {
+        DatabaseNote::of(&self.paths, url)
+    }
+
+    /// The instance of its database that has served the home last, as [`DatabaseNote::write`] got it.
     ///
     /// # Errors
-    /// [`HomeError::Io`]
-    pub fn note_database(&self, url: &str) -> Result<(), HomeError> {
-        database_note::write(&self.paths, url, false)
+    /// [`HomeError::Io`] if the note cannot be read or parsed.
+    pub fn database_instance(&self) -> Result<Option<Value>, HomeError> {
+        database_note::instance_of(&self.paths)
     }
 
     fn take_with(
