@@ -12,6 +12,7 @@ use skein_protocol::extension::{RepairCounts, RepairState, SkeinRepairUpdatedNot
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::notifications::SkeinRepairUpdated;
 use skein_protocol::table::Recipients;
+use skein_store::index::rebuild;
 use skein_store::rollout::OpenMarker;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -117,6 +118,7 @@ pub(crate) async fn run(
         let name = format!("repair/{thread}");
         let repaired = context.tasks.contain_async(name, dispatch::repair(&context, thread)).await;
         let repaired = repaired.unwrap_or_else(|| Repaired::Failed("the repair broke off".to_owned()));
+        let repaired = unlisted(&context, thread, repaired).await;
         if stop.is_cancelled() && matches!(repaired, Repaired::Failed(_)) {
             // The stop may have refused it: the open marker stays in any case.
             return;
@@ -127,6 +129,18 @@ pub(crate) async fn run(
     let RepairCounts { total, mended, failed, .. } = repair.counts();
     if total > 0 {
         tracing::info!(total, mended, failed, "threads that the end of a server left open were looked at");
+    }
+}
+
+/// Takes a thread without a rollout out of the lists. Its server may have ended between a deletion and that; the index of files looks for
+/// such threads itself.
+async fn unlisted(context: &Context, thread: ThreadId, repaired: Repaired) -> Repaired {
+    if !matches!(repaired, Repaired::Missing) || context.config().store.url.is_none() {
+        return repaired;
+    }
+    match rebuild::compare(&*context.store, &*context.index, thread).await {
+        Ok(()) => repaired,
+        Err(error) => Repaired::Failed(error.to_string()),
     }
 }
 

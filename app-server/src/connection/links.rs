@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::ThreadStatus;
+use skein_store::home::Term;
 
 use crate::links::folders;
 use crate::links::frames::{HelloEnd, ObserverOpening, ObserverPlace, PeerAnswer, PeerQuestion};
@@ -35,7 +36,8 @@ pub(super) fn introduce(session: &ClientSession, hello: HelloEnd) {
                 // One that is saved meanwhile is announced behind this.
                 let (new, loaded) = (loaded(context, Materialised::No), loaded(context, Materialised::Yes));
                 let new = if cfg!(feature = "earlier") { Vec::new() } else { new };
-                let opening = ObserverOpening { missed: since(after), epoch, loaded, new };
+                let opening =
+                    ObserverOpening { missed: since(after), epoch, loaded, new, terms: terms(context) };
                 Frame::from(json!([newest, opening]).to_string())
             };
             subscribers.initialise_link(session.id(), ClientWishes::default(), (RelayKind::Observer, opened));
@@ -92,6 +94,12 @@ fn loaded(context: &Context, wanted: Materialised) -> Vec<(ThreadId, ThreadStatu
         (is_wanted && status != ThreadStatus::NotLoaded).then(|| (handle.id(), status))
     });
     shown.collect()
+}
+
+/// The terms of the loaded threads.
+fn terms(context: &Context) -> Vec<(ThreadId, Term)> {
+    let handles = context.registry.handles().into_iter();
+    handles.filter_map(|handle| Some((handle.id(), handle.seen(|seen| seen.term)?))).collect()
 }
 
 #[cfg(test)]

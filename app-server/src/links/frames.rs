@@ -16,6 +16,7 @@ use skein_config::access::Admission;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::server::InitializeParams;
 use skein_protocol::thread::ThreadStatus;
+use skein_store::home::Term;
 use uuid::Uuid;
 
 use crate::thread::questions::PastAnswer;
@@ -74,6 +75,9 @@ pub(crate) struct ObserverOpening {
     /// The loaded threads that are new.
     #[serde(default)]
     pub(crate) new: Vec<(ThreadId, ThreadStatus)>,
+    /// The terms of the loaded threads.
+    #[serde(default)]
+    pub(crate) terms: Vec<(ThreadId, Term)>,
 }
 
 /// A question of an observer.

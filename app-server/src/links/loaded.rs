@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skein_protocol::event::{ThreadStartedNotification, ThreadStatusChangedNotification};
 use skein_protocol::ids::ThreadId;
-use skein_protocol::notifications::{ThreadStarted, ThreadStatusChanged};
+use skein_protocol::notifications::{ThreadClosed, ThreadStarted, ThreadStatusChanged};
 use skein_protocol::table::Notification;
 use skein_protocol::thread::ThreadStatus;
+use skein_store::home::Term;
 use uuid::Uuid;
 
 use crate::thread::catalog::RelayedChange;
@@ -24,11 +25,13 @@ struct ObservedServers {
 
 /// A thread that another server has loaded.
 #[derive(Debug, Clone)]
-struct OtherThread {
-    node: Uuid,
-    status: ThreadStatus,
+pub(super) struct OtherThread {
+    pub(super) node: Uuid,
+    pub(super) status: ThreadStatus,
     /// Whether it is saved, and not new.
-    is_saved: bool,
+    pub(super) is_saved: bool,
+    /// The term of its owner, if that is known.
+    pub(super) term: Option<Term>,
 }
 
 /// A thread as `thread/loaded/list` shows it.
@@ -76,15 +79,12 @@ impl LoadedByOthers {
         &self,
         node: Uuid,
         name: &str,
-        threads: impl IntoIterator<Item = (ThreadId, ThreadStatus, bool)>,
+        threads: impl IntoIterator<Item = (ThreadId, OtherThread)>,
     ) -> Vec<ThreadId> {
         let mut observed = self.lock();
         observed.forget(node);
         observed.names.insert(node, name.into());
-        let noted = threads.into_iter().filter_map(|(thread, status, is_saved)| {
-            observed.note(thread, OtherThread { node, status, is_saved })
-        });
-        noted.collect()
+        threads.into_iter().filter_map(|(thread, other)| observed.note(thread, other)).collect()
     }
 
     /// The server has ended, or nothing is known of it.
@@ -97,7 +97,27 @@ impl LoadedByOthers {
         let (thread, status, is_saved) = status_in(change)?;
         let mut observed = self.lock();
         let is_saved = is_saved.unwrap_or_else(|| observed.is_saved(node, thread, &status));
-        observed.note(thread, OtherThread { node, status, is_saved })
+        observed.note(thread, OtherThread { node, status, is_saved, term: change.term })
+    }
+
+    /// Whether an announcement of a server only says how its owner of a thread left or had it, while a later owner has the thread: another
+    /// server, or this one, in the term `own`. That server does not have the thread then.
+    pub(super) fn is_past(&self, node: Uuid, change: &RelayedChange, own: Option<Term>) -> bool {
+        let is_of_load = [ThreadStatusChanged::INFO.wire, ThreadClosed::INFO.wire].contains(&&*change.method);
+        if !is_of_load || change.term.is_none() {
+            return false;
+        }
+        let mut observed = self.lock();
+        let (there, elsewhere) = match observed.threads.get(&change.thread) {
+            Some(known) if known.node == node => (Some(known.term), None),
+            Some(known) => (None, known.term),
+            None => (None, None),
+        };
+        let is_past = own.max(elsewhere) > change.term;
+        if is_past && there.is_some_and(|term| term <= change.term) {
+            observed.threads.remove(&change.thread);
+        }
+        is_past
     }
 
     /// The thread that a server had loaded when it announced this.
@@ -134,6 +154,10 @@ fn status_in(change: &RelayedChange) -> Option<(ThreadId, ThreadStatus, Option<b
         let is_saved = started.thread.forked_from_id.is_some();
         return Some((started.thread.id, started.thread.status, Some(is_saved)));
     }
+    // One that waits for an answer keeps its status when it is unloaded.
+    if change.method == ThreadClosed::INFO.wire {
+        return Some((change.thread, ThreadStatus::NotLoaded, None));
+    }
     None
 }
 
@@ -152,6 +176,10 @@ impl ObservedServers {
     /// Notes a thread at a server. Returns it if it is new there.
     fn note(&mut self, thread: ThreadId, other: OtherThread) -> Option<ThreadId> {
         let node = other.node;
+        let known = self.threads.get(&thread);
+        if other.term.is_some() && known.is_some_and(|known| known.term > other.term) {
+            return None;
+        }
         if other.status != ThreadStatus::NotLoaded {
             let before = self.threads.insert(thread, other);
             return before.is_none_or(|before| before.node != node).then_some(thread);
@@ -173,13 +201,62 @@ mod tests {
     const T: ThreadId = ThreadId::new(Uuid::from_u128(3));
 
     fn at(node: Uuid, status: ThreadStatus) -> OtherThread {
-        OtherThread { node, status, is_saved: true }
+        OtherThread { node, status, is_saved: true, term: None }
+    }
+
+    fn change<N: Notification>(params: serde_json::Value, term: u64) -> RelayedChange {
+        let audience = if N::INFO.wire == ThreadClosed::INFO.wire { "unsubscribed" } else { "all" };
+        let change = serde_json::json!({
+            "thread": T, "audience": audience, "method": N::INFO.wire, "params": params, "at": 1, "number": null,
+            "term": term,
+        });
+        serde_json::from_value(change).unwrap()
+    }
+
+    fn status(kind: &str, term: u64) -> RelayedChange {
+        let status = serde_json::json!({ "type": kind, "activeFlags": [] });
+        change::<ThreadStatusChanged>(serde_json::json!({ "threadId": T, "status": status }), term)
+    }
+
+    fn closed(term: u64) -> RelayedChange {
+        change::<ThreadClosed>(serde_json::json!({ "threadId": T }), term)
+    }
+
+    /// It waits for an answer, so its status does not change.
+    #[test]
+    fn a_thread_that_is_unloaded_while_it_waits_is_loaded_no_more() {
+        let loaded = LoadedByOthers::default();
+        loaded.set(ONE, "one", []);
+        assert_eq!(loaded.take_in(ONE, &status("active", 1)), Some(T));
+        assert_eq!(loaded.take_in(TWO, &closed(1)), None);
+        assert_eq!(loaded.server(T), Some(ONE), "another server has closed it");
+        assert_eq!(loaded.take_in(ONE, &closed(1)), None);
+        assert_eq!(loaded.server(T), None);
+    }
+
+    #[test]
+    fn announcements_of_an_earlier_owner_are_of_the_past() {
+        let loaded = LoadedByOthers::default();
+        loaded.set(ONE, "one", [(T, OtherThread { term: Some(Term(3)), ..at(ONE, ThreadStatus::Idle) })]);
+        assert!(!loaded.is_past(ONE, &status("active", 3), None));
+        // The next owner is first.
+        assert_eq!(loaded.take_in(TWO, &status("active", 4)), Some(T));
+        for late in [status("idle", 3), status("notLoaded", 3), closed(3)] {
+            assert!(loaded.is_past(ONE, &late, None), "{late:?}");
+            assert_eq!(loaded.take_in(ONE, &late), None);
+            assert_eq!(loaded.server(T), Some(TWO));
+        }
+        // Here is the next one.
+        assert!(loaded.is_past(TWO, &status("idle", 4), Some(Term(5))));
+        assert_eq!(loaded.server(T), None);
+        let started = change::<ThreadStarted>(serde_json::json!({}), 1);
+        assert!(!loaded.is_past(ONE, &started, Some(Term(5))), "nobody else announces it");
     }
 
     #[test]
     fn a_thread_is_where_it_was_loaded_last() {
         let loaded = LoadedByOthers::default();
-        assert_eq!(loaded.set(ONE, "one", [(T, ThreadStatus::Idle, true)]), [T]);
+        assert_eq!(loaded.set(ONE, "one", [(T, at(ONE, ThreadStatus::Idle))]), [T]);
         assert_eq!(loaded.lock().note(T, at(ONE, ThreadStatus::Idle)), None);
         assert_eq!((loaded.status(T), loaded.count(ONE)), (Some(ThreadStatus::Idle), 1));
         assert_eq!(loaded.set(TWO, "two", []), []);
@@ -197,7 +274,7 @@ mod tests {
     #[test]
     fn the_first_turn_saves_a_new_thread() {
         let loaded = LoadedByOthers::default();
-        loaded.set(ONE, "one", [(T, ThreadStatus::Idle, false)]);
+        loaded.set(ONE, "one", [(T, OtherThread { is_saved: false, ..at(ONE, ThreadStatus::Idle) })]);
         let active = ThreadStatus::Active { active_flags: Vec::new() };
         let observed = loaded.lock();
         assert!(!observed.is_saved(ONE, T, &ThreadStatus::Idle));

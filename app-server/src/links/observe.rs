@@ -6,7 +6,12 @@ use std::sync::Arc;
 use futures_util::{SinkExt, StreamExt};
 use skein_base::clock::Clock;
 use skein_postgres::standing::Neighbour;
+use skein_protocol::event::ThreadStatusChangedNotification;
 use skein_protocol::ids::ThreadId;
+use skein_protocol::notifications::ThreadStatusChanged;
+use skein_protocol::table::Recipients;
+use skein_protocol::thread::ThreadStatus;
+use skein_store::home::Term;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
@@ -16,12 +21,13 @@ use uuid::Uuid;
 use super::Links;
 use super::dial::{self, LinkError, PeerSocket};
 use super::frames::{self, HelloEnd, ObserverOpening, ObserverPlace, PeerAnswer};
-use super::loaded::LoadedByOthers;
+use super::loaded::{LoadedByOthers, OtherThread};
 use super::peers::{AskedPeer, UnansweredQuestions};
 use crate::outbox::CloseReason;
 use crate::policy;
 use crate::thread::Context;
 use crate::thread::catalog::RelayedChange;
+use crate::thread::outgoing::Notice;
 use crate::thread::subscribers::RelayedNumber;
 
 /// Observes every other server that lives, until `stop`.
@@ -112,24 +118,40 @@ impl Observer {
         tracing::info!(name = self.neighbour.name, "another server is observed");
         self.links.note_reached(self.neighbour.node);
         let start: Uuid = opening.epoch.parse().map_err(|_| LinkError::Ended)?;
-        let with = |is_saved| move |(thread, status)| (thread, status, is_saved);
-        // One that was saved meanwhile is among both.
-        let threads =
-            opening.new.into_iter().map(with(false)).chain(opening.loaded.into_iter().map(with(true)));
-        let loaded = self.links.loaded.set(self.neighbour.node, &self.neighbour.name, threads);
-        self.close_listeners_of(loaded);
-        match opening.missed {
-            Some(missed) => {
-                for (number, change) in missed {
-                    // It may be unloaded there by now.
-                    self.close_listeners_of(LoadedByOthers::loaded_in(&change));
-                    self.announce(start, number, change);
-                }
-            }
-            None => self.context.subscribers.forget_catalog(),
+        let epoch = opening.epoch.clone();
+        self.take_opening(start, opening);
+        self.links.see(&epoch, newest);
+        self.follow(&mut socket, (&epoch, start), questions).await
+    }
+
+    fn take_opening(&self, start: Uuid, mut opening: ObserverOpening) {
+        let missed = opening.missed.take();
+        let node = self.neighbour.node;
+        let loaded = self.links.loaded.set(node, &self.neighbour.name, threads_of(node, opening));
+        self.close_listeners_of(loaded.iter().copied());
+        let Some(missed) = missed else { return self.context.subscribers.forget_catalog() };
+        for (number, change) in missed {
+            // It may be unloaded there by now.
+            self.close_listeners_of(LoadedByOthers::loaded_in(&change));
+            self.announce(start, number, change);
         }
-        self.links.see(&opening.epoch, newest);
-        self.follow(&mut socket, (&opening.epoch, start), questions).await
+        for thread in loaded {
+            self.announce_status(thread);
+        }
+    }
+
+    /// Tells the clients of this server that a thread works at the other one: they may have listed it before that was known here.
+    fn announce_status(&self, thread: ThreadId) {
+        let status = match self.links.loaded.status(thread) {
+            Some(status @ (ThreadStatus::Active { .. } | ThreadStatus::SystemError)) => status,
+            Some(ThreadStatus::Idle | ThreadStatus::NotLoaded) | None => return,
+        };
+        if self.context.registry.handle(thread).is_none() {
+            let params = ThreadStatusChangedNotification { status, thread_id: thread, skein: None };
+            let now = self.context.clock.wall();
+            let notice = Notice::new::<ThreadStatusChanged>(Recipients::All, &params, now, None);
+            self.context.subscribers.announce_here(thread, &notice.broadcast);
+        }
     }
 
     /// Takes in what the other server announces and answers, and asks it these questions, until the link ends.
@@ -159,7 +181,9 @@ impl Observer {
             }
             let (number, change) = frames::numbered::<RelayedChange>(&text).map_err(std::io::Error::from)?;
             if let Some(change) = change {
-                self.close_listeners_of(self.links.loaded.take_in(self.neighbour.node, &change));
+                if !self.is_past(&change) {
+                    self.close_listeners_of(self.links.loaded.take_in(self.neighbour.node, &change));
+                }
                 self.announce(start, number, change);
             }
             self.links.see(epoch, number);
@@ -178,8 +202,29 @@ impl Observer {
 
     fn announce(&self, start: Uuid, number: u64, change: RelayedChange) {
         let from = RelayedNumber { start, number };
-        self.context.subscribers.announce_relayed(from, change);
+        match self.is_past(&change) {
+            true => self.context.subscribers.leave_out(from),
+            false => self.context.subscribers.announce_relayed(from, change),
+        }
     }
+
+    /// Whether a later owner has the thread whose state this change says. The other server may have stood still, or its link.
+    fn is_past(&self, change: &RelayedChange) -> bool {
+        let own =
+            self.context.registry.handle(change.thread).and_then(|handle| handle.seen(|seen| seen.term));
+        self.links.loaded.is_past(self.neighbour.node, change, own)
+    }
+}
+
+/// The threads of a server, as it has them at the opening of its link. One that was saved meanwhile is among both.
+fn threads_of(node: Uuid, opening: ObserverOpening) -> impl Iterator<Item = (ThreadId, OtherThread)> {
+    let ObserverOpening { new, loaded, terms, .. } = opening;
+    let terms: HashMap<ThreadId, Term> = terms.into_iter().collect();
+    let new = new.into_iter().map(|(thread, status)| (thread, status, false));
+    let loaded = loaded.into_iter().map(|(thread, status)| (thread, status, true));
+    new.chain(loaded).map(move |(thread, status, is_saved)| {
+        (thread, OtherThread { node, status, is_saved, term: terms.get(&thread).copied() })
+    })
 }
 
 /// The next message, or `None` at the end of the link, which is broken at this moment unless something comes before.

@@ -18,6 +18,7 @@ use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::notifications::{NOTIFICATIONS, ThreadStatusChanged};
 use skein_protocol::question::NeedsYou;
 use skein_protocol::table::{EventKind, Notification};
+use skein_store::home::Term;
 use uuid::Uuid;
 
 use crate::outbox::Frame;
@@ -41,10 +42,24 @@ pub(crate) enum AnnouncedTo {
     Unsubscribed,
 }
 
+/// The thread of an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AnnouncedThread {
+    pub(crate) id: ThreadId,
+    /// The term of the owner that announces; `None` if it has none.
+    pub(crate) term: Option<Term>,
+}
+
+impl From<ThreadId> for AnnouncedThread {
+    fn from(id: ThreadId) -> Self {
+        Self { id, term: None }
+    }
+}
+
 /// The thread of an announcement, and its receivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AnnouncedOf {
-    pub(crate) thread: ThreadId,
+    pub(crate) thread: AnnouncedThread,
     pub(crate) audience: AnnouncedTo,
     /// Whether this server has made it, and not another one.
     pub(crate) is_own: bool,
@@ -61,17 +76,20 @@ pub(crate) struct RelayedChange {
     pub(crate) at: WallMs,
     /// The number in the thread's history, for a client that gets the thread's events.
     pub(crate) number: Option<(EventSeq, Epoch)>,
+    /// The term of the owner that announces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) term: Option<Term>,
+}
+
+/// Whether a client that follows the thread gets an announcement with the thread's events: also if a link breaks, by the next resume.
+pub(crate) fn comes_with_events(audience: AnnouncedTo, method: &str) -> bool {
+    let mut durable = NOTIFICATIONS.iter().filter(|known| known.kind == EventKind::Durable);
+    audience == AnnouncedTo::Unsubscribed
+        || method == ThreadStatusChanged::INFO.wire
+        || durable.any(|known| known.wire == method)
 }
 
 impl RelayedChange {
-    /// Whether a client that follows the thread gets it with the thread's events: also if a link breaks, by the next resume.
-    pub(crate) fn comes_with_events(&self) -> bool {
-        let mut durable = NOTIFICATIONS.iter().filter(|known| known.kind == EventKind::Durable);
-        self.audience == AnnouncedTo::Unsubscribed
-            || self.method == ThreadStatusChanged::INFO.wire
-            || durable.any(|known| known.wire == self.method)
-    }
-
     /// The change as this server announces it. `None` if this version does not know the method.
     pub(crate) fn announcement(self) -> Option<Announcement> {
         let known = NOTIFICATIONS.iter().find(|known| known.wire == self.method)?;
@@ -125,12 +143,14 @@ pub(crate) struct Catalog {
     last: u64,
     kept: VecDeque<Change>,
     bytes: usize,
+    /// The number of the newest change of this server that other servers may miss and the catalog has dropped.
+    dropped: u64,
 }
 
 impl Catalog {
     /// An empty catalog of this start of the server.
     pub(crate) fn new(start: Uuid, limits: CatalogLimits) -> Self {
-        Self { epoch: start.to_string(), limits, last: 0, kept: VecDeque::new(), bytes: 0 }
+        Self { epoch: start.to_string(), limits, last: 0, kept: VecDeque::new(), bytes: 0, dropped: 0 }
     }
 
     /// The number of the newest change.
@@ -157,25 +177,43 @@ impl Catalog {
 
     /// Drops all changes. A client that comes back lists its threads again.
     pub(crate) fn forget(&mut self) {
+        while self.drop_oldest() {}
         self.last += 1;
-        (self.kept, self.bytes) = (VecDeque::new(), 0);
     }
 
     /// The changes of this server behind a number, for another one. `None` if some were dropped.
     pub(crate) fn relayed_since(&self, after: u64) -> Option<Vec<(u64, RelayedChange)>> {
-        let missed = usize::try_from(self.last.checked_sub(after)?).ok()?;
-        let from = self.kept.len().checked_sub(missed)?;
-        let numbered = (after + 1..).zip(self.kept.range(from..));
+        if after < self.dropped || after > self.last {
+            return None;
+        }
+        let numbered = (self.oldest()..).zip(&self.kept).filter(|(number, _)| *number > after);
         Some(numbered.filter_map(|(number, change)| Some((number, change.relayed()?))).collect())
+    }
+
+    /// The number of the oldest change that is kept.
+    fn oldest(&self) -> u64 {
+        self.last + 1 - u64::try_from(self.kept.len()).unwrap_or_default()
     }
 
     fn keep(&mut self, change: Change) {
         self.bytes += change.params.get().len();
         self.kept.push_back(change);
         while self.kept.len() > self.limits.changes || self.bytes > self.limits.bytes {
-            let Some(oldest) = self.kept.pop_front() else { return };
-            self.bytes -= oldest.params.get().len();
+            if !self.drop_oldest() {
+                return;
+            }
         }
+    }
+
+    /// Returns whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let number = self.oldest();
+        let Some(oldest) = self.kept.pop_front() else { return false };
+        self.bytes -= oldest.params.get().len();
+        if oldest.is_relayed() {
+            self.dropped = number;
+        }
+        true
     }
 
     /// The changes behind a number, or that the catalog has dropped them.
@@ -203,16 +241,26 @@ pub(crate) fn placed(params: &JsonObject, place: &CatalogPlace) -> Option<JsonOb
 }
 
 impl Change {
-    /// The change without its place. `None` for one of another server, and for one that each server announces by itself.
+    /// Whether other servers get it: not one of another server, and not one that each server announces by itself.
+    fn is_relayed(&self) -> bool {
+        self.of.is_own && self.of.audience != AnnouncedTo::Listening
+    }
+
+    /// The change without its place. `None` for one that other servers do not get.
     fn relayed(&self) -> Option<RelayedChange> {
-        let Self { of: AnnouncedOf { thread, audience, is_own }, method, params, at } = self;
-        if !is_own || *audience == AnnouncedTo::Listening {
+        if !self.is_relayed() {
             return None;
         }
+        let Self {
+            of: AnnouncedOf { thread: AnnouncedThread { id, term }, audience, .. },
+            method,
+            params,
+            at,
+        } = self;
         let mut params: JsonObject = serde_json::from_str(params.get()).ok()?;
         params.remove(PLACE);
-        let (thread, audience, method) = (*thread, *audience, (*method).to_owned());
-        Some(RelayedChange { thread, audience, method, params, at: *at, number: None })
+        let (thread, term, audience, method) = (*id, *term, *audience, (*method).to_owned());
+        Some(RelayedChange { thread, audience, method, params, at: *at, number: None, term })
     }
 
     fn to_wire(&self) -> CatalogChange {

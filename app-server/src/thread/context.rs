@@ -102,6 +102,11 @@ impl Context {
         self.settings.now()
     }
 
+    /// Whether other servers may have the threads of this one.
+    pub(crate) fn is_among_others(&self) -> bool {
+        self.config().cluster.node_name.is_some()
+    }
+
     /// This server as the owner of a thread in this term, where it is one of several.
     pub(crate) fn owner(&self, term: Term) -> Option<ThreadOwner> {
         let node = self.config().cluster.node_name.clone()?;

@@ -9,12 +9,15 @@ use skein_protocol::notifications::SkeinQuestionsChanged;
 use skein_protocol::question::{QuestionSummary, SkeinQuestionsChangedNotification};
 use skein_protocol::table::Recipients;
 use skein_store::history::WaitingQuestion;
+use skein_store::index::IndexError;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::catalog::AnnouncedTo;
 use super::outgoing::Notice;
+use crate::policy;
 
 /// The threads whose questions have changed. Shared.
 #[derive(Debug, Default)]
@@ -44,13 +47,16 @@ impl QuestionFeed {
 /// Publishes changes until `stop`.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     while let Some(thread) = stop.run_until_cancelled(context.question_feed.next()).await {
-        publish(&context, thread).await;
+        if let Err(IndexError::Away(_)) = publish(&context, thread).await {
+            context.question_feed.note(thread);
+            stop.run_until_cancelled(sleep(policy::NEWS_PAUSE)).await;
+        }
     }
 }
 
-async fn publish(context: &Context, thread: ThreadId) {
-    // Without a list no client can keep one; the next list says what waits.
-    let Ok(row) = context.index.get(thread).await else { return };
+/// Without a list no client can keep one; the next list says what waits.
+async fn publish(context: &Context, thread: ThreadId) -> Result<(), IndexError> {
+    let row = context.index.get(thread).await?;
     let policy = context.config().questions;
     let open = |waiting: WaitingQuestion| QuestionSummary {
         id: waiting.id,
@@ -66,4 +72,5 @@ async fn publish(context: &Context, thread: ThreadId) {
     };
     let notice = Notice::new::<SkeinQuestionsChanged>(Recipients::All, &params, context.clock.wall(), None);
     context.subscribers.announce(thread, &notice.broadcast, AnnouncedTo::Listening);
+    Ok(())
 }

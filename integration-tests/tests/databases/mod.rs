@@ -10,6 +10,7 @@ mod homes;
 mod links;
 mod migrate;
 mod nodes;
+mod observers;
 mod slow;
 mod taken;
 mod takeovers;

@@ -86,8 +86,13 @@ impl Owner {
         self.services.subscribers.end_thread(self.id);
     }
 
+    /// Whether clients may know that the thread was loaded. Those of other servers know it of the server whose end is repaired.
+    pub(super) fn is_seen_to_end(&self) -> bool {
+        !self.repair.is_alone() || self.services.is_among_others()
+    }
+
     fn announce_closed(&mut self) {
-        if !self.repair.is_alone() {
+        if self.is_seen_to_end() {
             announce_closed(&self.services, &self.log);
         }
         self.close_listeners_of_lost();
@@ -309,7 +314,7 @@ pub(super) fn announce_closed(services: &Context, log: &Log) {
     let notice = Notice::new::<ThreadClosed>(Recipients::All, &params, log.wall(), None);
     match log.persistence() {
         Persistence::Durable => {
-            services.subscribers.announce(log.id(), &notice.broadcast, AnnouncedTo::Unsubscribed)
+            services.subscribers.announce(log.announced(), &notice.broadcast, AnnouncedTo::Unsubscribed)
         }
         Persistence::Ephemeral => {}
     }

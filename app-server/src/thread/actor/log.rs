@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::outbox::reply::Reply;
 use crate::policy;
-use crate::thread::catalog::AnnouncedTo;
+use crate::thread::catalog::{AnnouncedThread, AnnouncedTo};
 use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
 use crate::thread::journal::{Journal, Saved, reach};
@@ -124,6 +124,11 @@ impl Log {
     /// The right to write to the thread, once the log is open.
     pub(super) fn lease(&self) -> Option<Lease> {
         self.journal.as_ref().map(Journal::lease)
+    }
+
+    /// The thread as announcements name it, also behind the end of the log.
+    pub(super) fn announced(&self) -> AnnouncedThread {
+        AnnouncedThread { id: self.thread, term: self.snapshot.borrow().term }
     }
 
     /// This server, once the log is open and where it is one of several.
@@ -406,7 +411,9 @@ impl Log {
             Saved::No => notice.into_unsaved(),
         };
         match scope {
-            Recipients::All => self.services.subscribers.announce(self.thread, &broadcast, AnnouncedTo::All),
+            Recipients::All => {
+                self.services.subscribers.announce(self.announced(), &broadcast, AnnouncedTo::All)
+            }
             Recipients::Subscribers => self.services.subscribers.publish(self.thread, &broadcast),
         }
     }

@@ -161,7 +161,9 @@ pub(super) fn announce_move(services: &Context, log: &Log, to: Destination) {
         }
     };
     match log.persistence() {
-        Persistence::Durable => services.subscribers.announce(thread_id, &notice.broadcast, AnnouncedTo::All),
+        Persistence::Durable => {
+            services.subscribers.announce(log.announced(), &notice.broadcast, AnnouncedTo::All)
+        }
         Persistence::Ephemeral => services.subscribers.publish(thread_id, &notice.broadcast),
     }
 }

@@ -3,8 +3,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const OF: AnnouncedOf =
-    AnnouncedOf { thread: ThreadId::new(Uuid::nil()), audience: AnnouncedTo::All, is_own: true };
+const OF: AnnouncedOf = AnnouncedOf {
+    thread: AnnouncedThread { id: ThreadId::new(Uuid::nil()), term: None },
+    audience: AnnouncedTo::All,
+    is_own: true,
+};
 const START: Uuid = Uuid::from_u128(7);
 
 fn catalog(changes: usize, bytes: usize) -> Catalog {
@@ -84,4 +87,28 @@ proptest! {
             prop_assert_eq!(announced, texts.iter().skip(skipped).map(String::as_str).collect::<Vec<_>>());
         }
     }
+}
+
+/// A quiet server keeps many changes of others, of which its neighbours miss none.
+#[test]
+fn another_server_misses_nothing_if_only_changes_of_others_were_dropped() {
+    let (mut catalog, other) = (catalog(3, 1_000), AnnouncedOf { is_own: false, ..OF });
+    let numbers = |catalog: &Catalog, after| {
+        let since = catalog.relayed_since(after)?;
+        Some(since.into_iter().map(|(number, _)| number).collect::<Vec<_>>())
+    };
+    for of in [OF, other, other] {
+        catalog.add(&announcement("x", None), of).unwrap();
+    }
+    assert_eq!(numbers(&catalog, 0), Some(vec![1]));
+    for _ in 0..4 {
+        catalog.add(&announcement("x", None), other).unwrap();
+    }
+    assert_eq!(numbers(&catalog, 0), None, "the first is dropped");
+    assert_eq!(numbers(&catalog, 1), Some(vec![]));
+    catalog.add(&announcement("x", None), OF).unwrap();
+    assert_eq!((numbers(&catalog, 1), numbers(&catalog, 8)), (Some(vec![8]), Some(vec![])));
+    catalog.forget();
+    assert_eq!((numbers(&catalog, 1), numbers(&catalog, 8)), (None, Some(vec![])));
+    assert_eq!((numbers(&catalog, 10), since(&catalog, 8), catalog.bytes), (None, None, 0));
 }

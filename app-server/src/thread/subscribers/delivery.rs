@@ -19,7 +19,9 @@ use super::relay::passages::{self, Passages};
 use super::{Connection, Delivery, Listener, Ordering, Subscribers, Ticket};
 use crate::outbox::{Frame, LateWakes, Outbox, TextDelta};
 use crate::policy;
-use crate::thread::catalog::{Announced, AnnouncedOf, AnnouncedTo, Announcement, Catalog};
+use crate::thread::catalog::{
+    Announced, AnnouncedOf, AnnouncedThread, AnnouncedTo, Announcement, Catalog, comes_with_events,
+};
 use crate::thread::questions::Askable;
 #[cfg(all(test, feature = "races"))]
 use crate::thread::tests::shim::MutexGuard;
@@ -262,9 +264,26 @@ impl Subscribers {
     }
 
     /// Sends a notification about a thread to this audience, with a number of the catalog.
-    pub(crate) fn announce(&self, thread: ThreadId, broadcast: &Broadcast, audience: AnnouncedTo) {
+    pub(crate) fn announce(
+        &self,
+        about: impl Into<AnnouncedThread>,
+        broadcast: &Broadcast,
+        audience: AnnouncedTo,
+    ) {
+        self.announce_of(AnnouncedOf { thread: about.into(), audience, is_own: true }, broadcast);
+    }
+
+    /// Tells the clients of this server the status of a thread at another one, which that has announced before this server observed it.
+    pub(crate) fn announce_here(&self, thread: ThreadId, broadcast: &Broadcast) {
+        let of = AnnouncedOf { thread: thread.into(), audience: AnnouncedTo::All, is_own: false };
+        self.announce_of(of, broadcast);
+    }
+
+    fn announce_of(&self, of: AnnouncedOf, broadcast: &Broadcast) {
+        let (thread, audience) = (of.thread.id, of.audience);
+        // A client that follows the thread by a link gets it from there, or resumes the thread.
+        let with_events = comes_with_events(audience, broadcast.method);
         self.walk(|| {
-            let of = AnnouncedOf { thread, audience, is_own: true };
             let mut catalog = self.catalog();
             let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change, of));
             self.newest.store(catalog.last(), Ordering::Release);
@@ -274,9 +293,13 @@ impl Subscribers {
                 let is_for = connection.is_in(audience, thread) && receiver.wants(broadcast.method);
                 let receives = connection.receives(thread);
                 let frame = match &receiver.end {
-                    ReceiverEnd::Client(passages) => is_for.then(|| {
-                        announced_form((receiver, passages), broadcast, announced.as_ref(), receives)
-                    }),
+                    ReceiverEnd::Client(passages) => {
+                        let is_for = is_for && !(with_events && passages::lock(passages).follows(thread));
+                        is_for.then(|| {
+                            announced_form((receiver, passages), broadcast, announced.as_ref(), receives)
+                        })
+                    }
+                    ReceiverEnd::Link | ReceiverEnd::Observer if !of.is_own => None,
                     ReceiverEnd::Link => relay.to_link(is_for, receives && receiver.wishes.numbered),
                     ReceiverEnd::Observer => relay.to_observer(),
                 };

@@ -81,12 +81,13 @@ impl<'b> Relay<'b> {
         let change = self.broadcast.announcement.as_ref()?;
         let print = || {
             let change = RelayedChange {
-                thread: self.of.thread,
+                thread: self.of.thread.id,
                 audience: self.of.audience,
                 method: change.method.to_owned(),
                 params: change.params.clone(),
                 at: change.at,
                 number: change.number.filter(|_| with_number),
+                term: self.of.thread.term,
             };
             Frame::from(json!([self.number, change]).to_string())
         };
@@ -167,7 +168,7 @@ impl Subscribers {
 
     /// Announces a change of another server to the clients of this one that have no link there.
     pub(crate) fn announce_relayed(&self, from: RelayedNumber, change: RelayedChange) {
-        let of = AnnouncedOf { thread: change.thread, audience: change.audience, is_own: false };
+        let of = AnnouncedOf { thread: change.thread.into(), audience: change.audience, is_own: false };
         let relayed = change.clone();
         let Some(announcement) = change.announcement() else { return };
         self.walk(|| {
@@ -185,13 +186,20 @@ impl Subscribers {
                 if passages.note(from, &relayed) {
                     return None;
                 }
-                let is_for = connection.is_in(of.audience, of.thread) && receiver.wants(announcement.method);
+                let is_for =
+                    connection.is_in(of.audience, of.thread.id) && receiver.wants(announcement.method);
                 let is_placed = receiver.wishes.numbered && passages.are_complete();
                 let frame =
                     is_for.then(|| if is_placed { Some(announced.plain.clone()) } else { unplaced() });
                 frame.flatten().map(|frame| (receiver, frame))
             });
         });
+    }
+
+    /// Leaves out a change of another server, which is of the past: the thread has another owner.
+    pub(crate) fn leave_out(&self, from: RelayedNumber) {
+        let _catalog = self.catalog();
+        self.relayed.insert(from.start, from.number);
     }
 
     /// Gives a client a change that has come by its link. Nothing of that server before this number is on its way to it. Returns

@@ -344,6 +344,7 @@ fn relayed(number: u64) -> (RelayedNumber, RelayedChange) {
         params: serde_json::Map::new(),
         at: WallMs(1),
         number: None,
+        term: None,
     };
     (RelayedNumber { start: OTHER, number }, change)
 }

@@ -64,8 +64,10 @@ pub(super) const RETIRE: &str = "update nodes set state = 'gone' where node = $1
 const HOLDER: &str = "select name, speaks && $1::text::int4range from nodes
   where state = 'live' and (not speaks && $1::text::int4range or name = $2) order by 2 limit 1";
 
-/// Threads that are open, and that a server has which no longer lives, or nobody since a while, as after a load that failed.
-const LEFT_OPEN: &str = "select thread from heads h where h.open and h.seq > 0 and h.trashed_at is null and (
+/// Threads that are open, and that a server has which no longer lives, or nobody since a while, as after a load that failed. A deleted one
+/// counts while lists show it.
+const LEFT_OPEN: &str = "select thread from heads h where h.open and h.seq > 0
+  and (h.trashed_at is null or exists (select from threads t where t.thread = h.thread and t.\"row\" is not null)) and (
     h.owner is null and h.written < now() - $2::float8 * interval '1 second'
     or h.owner is not null and not exists (select from nodes n where n.node = h.owner and n.state = 'live'))
   order by (h.owner is null and h.written = '-infinity') desc, h.written desc limit $1";

@@ -136,7 +136,9 @@ pub async fn put_row(
                 set = Some(location);
             }
             Err(ReadError::Missing(_)) => return index.remove(row.id, as_of).await,
-            Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })) => {
+            // The caller tries again, or leaves that to the next start.
+            Err(ReadError::Away { why, .. }) => return Err(IndexError::Away(why)),
+            Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
                 tracing::warn!(thread = %row.id, %error, "the location of a thread is unknown; lists may show it wrongly");
                 return Ok(());
             }
@@ -152,9 +154,7 @@ pub async fn compare(
 ) -> Result<(), IndexError> {
     match (index.get(thread).await?, store.location(thread).await) {
         (Some((_, as_of)), Err(ReadError::Missing(_))) => index.remove(thread, as_of).await,
-        (None, _)
-        | (_, Ok(_) | Err(ReadError::Unreadable { .. } | ReadError::Disk { .. } | ReadError::Away { .. })) => {
-            Ok(())
-        }
+        (Some(_), Err(ReadError::Away { why, .. })) => Err(IndexError::Away(why)),
+        (None, _) | (_, Ok(_) | Err(ReadError::Unreadable { .. } | ReadError::Disk { .. })) => Ok(()),
     }
 }

@@ -41,15 +41,16 @@ impl Log {
 
     /// Publishes a status, if it has changed.
     pub(in crate::thread::actor) fn show_status(&mut self, status: ThreadStatus) {
-        let changed = self.snapshot.send_if_modified(|snapshot| {
-            let changed = snapshot.status != status;
-            snapshot.status = status.clone();
-            changed
-        });
-        if changed {
-            let params = ThreadStatusChangedNotification { status, thread_id: self.thread, skein: None };
-            self.notify::<ThreadStatusChanged>(&params, None);
+        if self.snapshot.borrow().status != status {
+            self.announce_status(status);
         }
+    }
+
+    /// Publishes a status, also if it has not changed.
+    pub(in crate::thread::actor) fn announce_status(&mut self, status: ThreadStatus) {
+        self.snapshot.send_modify(|snapshot| snapshot.status = status.clone());
+        let params = ThreadStatusChangedNotification { status, thread_id: self.thread, skein: None };
+        self.notify::<ThreadStatusChanged>(&params, None);
     }
 
     /// Shows the end of the history and the state derived from it.

@@ -7,7 +7,7 @@ use skein_protocol::ids::ThreadId;
 use uuid::Uuid;
 
 use super::RelayedNumber;
-use crate::thread::catalog::RelayedChange;
+use crate::thread::catalog::{RelayedChange, comes_with_events};
 
 /// The links of one client, and the changes in the catalog that have not come by them yet.
 #[derive(Debug, Default)]
@@ -66,9 +66,14 @@ impl Passages {
         self.followed = threads;
     }
 
+    /// Whether the client gets the events of this thread by a link.
+    pub(in crate::thread::subscribers) fn follows(&self, thread: ThreadId) -> bool {
+        self.followed.contains(&thread)
+    }
+
     /// Whether this change of the catalog comes by a link, or has come. If it has not come yet, it is owed.
     pub(super) fn note(&mut self, from: RelayedNumber, change: &RelayedChange) -> bool {
-        if change.comes_with_events() && self.followed.contains(&change.thread) {
+        if comes_with_events(change.audience, &change.method) && self.follows(change.thread) {
             return true;
         }
         let Some(link) = self.links.get_mut(&from.start) else { return false };
