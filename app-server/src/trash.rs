@@ -1,7 +1,7 @@
 //! Purges threads deleted long ago. Touches only the trash.
 //!
-//! A purge cannot be undone, so a clock that is far ahead of all known times is not trusted: the times in the home, or that of the
-//! database, at the start, and later the elapsed time.
+//! A purge cannot be undone, so a clock that is far ahead of all known times is not trusted: the times in the home at
+//! the start, and later the elapsed time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,16 @@ pub(crate) async fn run(
     clock: Clock,
     stop: CancellationToken,
 ) {
-    let mut known = None;
+    let mut known = match store.last_change().await {
+        Ok(last) => Some(KnownTime { at: last.unwrap_or(clock.wall()), seen: clock.now() }),
+        Err(error) => {
+            tracing::warn!(%error, "the trash is not emptied: the folders of the home cannot be read");
+            None
+        }
+    };
     loop {
         // Read each time: the settings may change.
         let keep = settings.now().trash.keep;
-        if known.is_none() {
-            known = known_time(store.as_ref(), clock).await;
-        }
         let now = clock.wall();
         if let Some(known) = &mut known {
             match known.believes(now, clock.now(), keep) {
@@ -40,17 +43,6 @@ pub(crate) async fn run(
         tokio::select! {
             () = tokio::time::sleep(pause(keep)) => {}
             () = stop.cancelled() => return,
-        }
-    }
-}
-
-/// The time that the storage knows, or that of the clock where it knows none.
-async fn known_time(store: &dyn RolloutStore, clock: Clock) -> Option<KnownTime> {
-    match store.last_change().await {
-        Ok(last) => Some(KnownTime { at: last.unwrap_or(clock.wall()), seen: clock.now() }),
-        Err(error) => {
-            tracing::warn!(%error, "the trash is not emptied now: its storage cannot be read");
-            None
         }
     }
 }

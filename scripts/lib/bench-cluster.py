@@ -310,8 +310,8 @@ def beats(skein, database, folder, given):
 
 def news(skein, database, folder, given):
     """What the turns of one server cost the others, each of which reads the rows that have changed."""
-    turns, costs = 400, {}
-    for count in sorted({1, given.servers}):
+    turns, costs, most = 400, {}, max(2, given.servers)
+    for count in (1, most):
         with Servers(skein, database, folder, count) as servers:
             clients = [RawClient(servers.nodes[0].url) for _ in range(WORKERS)]
             threads = [client.new_thread() for client in clients]
@@ -324,8 +324,8 @@ def news(skein, database, folder, given):
             time.sleep(time.perf_counter() - began)
             rest = used()
             costs[count] = [1000 * (2 * played - first - rest) / turns for first, played, rest in zip(first, played, rest)]
-    (alone, _), (database_used, servers_used) = costs[1], costs[given.servers]
-    others = given.servers - 1
+    (alone, _), (database_used, servers_used) = costs[1], costs[most]
+    others = most - 1
     yield "a turn of one server alone: the database", alone, "ms of a processor", None
     yield f"a turn beside {others} idle servers: the database, for each of them", (database_used - alone) / others, "ms of a processor", None
     yield f"a turn beside {others} idle servers: one of them", servers_used / others, "ms of a processor", None
@@ -335,22 +335,29 @@ def failover(skein, database, folder, given):
     """From a `kill -9` of a server with running turns until another one has closed them all."""
     with Servers(skein, database, folder, 2) as servers:
         owner, other = servers.nodes
-        client = RawClient(owner.url)
-        for _ in range(given.open):
-            client.request("turn/start", {"threadId": client.new_thread(), "input": [{"type": "text", "text": "/stream 1000 8 60000"}]})
-        # As the other server sees them: each has begun.
+        # A connection has a limit of subscriptions.
+        clients = [RawClient(owner.url) for _ in range(WORKERS)]
+        for number in range(given.open):
+            client = clients[number % WORKERS]
+            # One piece a second, for longer than the measurement.
+            text = [{"type": "text", "text": "/stream 100000 8 1"}]
+            client.request("turn/start", {"threadId": client.new_thread(), "input": text})
         left = lambda: int(database.sql(servers.name, "select count(*) from heads where open"))
-        if left() != given.open:
-            sys.exit(f"bench-cluster: {left()} of {given.open} turns run")
+        running = len(re.findall(rb'"type":"active"', RawClient(owner.url).request("thread/loaded/list", {"limit": given.open})))
+        if (left(), running) != (given.open, given.open):
+            sys.exit(f"bench-cluster: {running} of {given.open} turns run, and {left()} threads are open")
         before, began = other.processor(), time.perf_counter()
+        late = began + 300
         owner.process.kill()
         owner.process.wait()
-        while left() == given.open:
-            time.sleep(0.05)
-        first = time.perf_counter() - began
-        while left():
+        first = None
+        while (now := left()) and time.perf_counter() < late:
+            first = first or (time.perf_counter() - began if now < given.open else None)
             time.sleep(0.05)
         took = time.perf_counter() - began
+        if now:
+            sys.exit(f"bench-cluster: {now} of {given.open} threads are open after {took:.0f} s")
+        first = first or took
         yield "after a kill -9: the first of its turns is closed", first, "s", None
         yield f"after that: the other {given.open - 1:,}", took - first, "s", None
         yield "one of them", 1000 * (other.processor() - before) / given.open, "ms of a processor of the other server", None

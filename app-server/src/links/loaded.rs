@@ -113,7 +113,8 @@ impl LoadedByOthers {
             Some(known) => (None, known.term),
             None => (None, None),
         };
-        let is_past = own.max(elsewhere) > change.term;
+        // Two servers have a new thread in the same term if it was started anew.
+        let is_past = own.is_some_and(|own| Some(own) >= change.term) || elsewhere > change.term;
         if is_past && there.is_some_and(|term| term <= change.term) {
             observed.threads.remove(&change.thread);
         }
@@ -143,6 +144,10 @@ impl LoadedByOthers {
 
 /// The thread and the status that an announcement names, and whether the thread is saved, if that is known by it.
 fn status_in(change: &RelayedChange) -> Option<(ThreadId, ThreadStatus, Option<bool>)> {
+    // One that waits for an answer may be active without an owner, and keep that status when it is unloaded.
+    if change.is_left || change.method == ThreadClosed::INFO.wire {
+        return Some((change.thread, ThreadStatus::NotLoaded, None));
+    }
     let params = || serde_json::Value::Object(change.params.clone());
     if change.method == ThreadStatusChanged::INFO.wire {
         let changed: ThreadStatusChangedNotification = serde_json::from_value(params()).ok()?;
@@ -153,10 +158,6 @@ fn status_in(change: &RelayedChange) -> Option<(ThreadId, ThreadStatus, Option<b
         // A copy is saved before it is announced.
         let is_saved = started.thread.forked_from_id.is_some();
         return Some((started.thread.id, started.thread.status, Some(is_saved)));
-    }
-    // One that waits for an answer keeps its status when it is unloaded.
-    if change.method == ThreadClosed::INFO.wire {
-        return Some((change.thread, ThreadStatus::NotLoaded, None));
     }
     None
 }
@@ -184,8 +185,8 @@ impl ObservedServers {
             let before = self.threads.insert(thread, other);
             return before.is_none_or(|before| before.node != node).then_some(thread);
         }
-        if self.threads.get(&thread).is_some_and(|other| other.node == node) {
-            // Another server may have loaded it meanwhile, and said so first.
+        // Another server may have loaded it meanwhile, and said so first. A later owner says that an earlier one has lost it.
+        if known.is_some_and(|known| known.node == node || known.term < other.term) {
             self.threads.remove(&thread);
         }
         None
@@ -232,6 +233,10 @@ mod tests {
         assert_eq!(loaded.server(T), Some(ONE), "another server has closed it");
         assert_eq!(loaded.take_in(ONE, &closed(1)), None);
         assert_eq!(loaded.server(T), None);
+        // The server has ended, and another one repairs the thread.
+        assert_eq!(loaded.take_in(ONE, &status("active", 1)), Some(T));
+        let repaired = RelayedChange { is_left: true, ..status("active", 2) };
+        assert_eq!((loaded.take_in(TWO, &repaired), loaded.server(T)), (None, None));
     }
 
     #[test]
@@ -249,6 +254,7 @@ mod tests {
         // Here is the next one.
         assert!(loaded.is_past(TWO, &status("idle", 4), Some(Term(5))));
         assert_eq!(loaded.server(T), None);
+        assert!(loaded.is_past(TWO, &status("notLoaded", 5), Some(Term(5))), "it was started anew here");
         let started = change::<ThreadStarted>(serde_json::json!({}), 1);
         assert!(!loaded.is_past(ONE, &started, Some(Term(5))), "nobody else announces it");
     }

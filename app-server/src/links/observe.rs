@@ -136,12 +136,12 @@ impl Observer {
             self.announce(start, number, change);
         }
         for thread in loaded {
-            self.announce_status(thread);
+            self.announce_status(start, thread);
         }
     }
 
     /// Tells the clients of this server that a thread works at the other one: they may have listed it before that was known here.
-    fn announce_status(&self, thread: ThreadId) {
+    fn announce_status(&self, start: Uuid, thread: ThreadId) {
         let status = match self.links.loaded.status(thread) {
             Some(status @ (ThreadStatus::Active { .. } | ThreadStatus::SystemError)) => status,
             Some(ThreadStatus::Idle | ThreadStatus::NotLoaded) | None => return,
@@ -150,7 +150,7 @@ impl Observer {
             let params = ThreadStatusChangedNotification { status, thread_id: thread, skein: None };
             let now = self.context.clock.wall();
             let notice = Notice::new::<ThreadStatusChanged>(Recipients::All, &params, now, None);
-            self.context.subscribers.announce_here(thread, &notice.broadcast);
+            self.context.subscribers.announce_here(thread, start, &notice.broadcast);
         }
     }
 

@@ -48,11 +48,13 @@ pub(crate) struct AnnouncedThread {
     pub(crate) id: ThreadId,
     /// The term of the owner that announces; `None` if it has none.
     pub(crate) term: Option<Term>,
+    /// Whether that owner has ended, whatever the status of the thread is.
+    pub(crate) is_left: bool,
 }
 
 impl From<ThreadId> for AnnouncedThread {
     fn from(id: ThreadId) -> Self {
-        Self { id, term: None }
+        Self { id, term: None, is_left: false }
     }
 }
 
@@ -79,6 +81,9 @@ pub(crate) struct RelayedChange {
     /// The term of the owner that announces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) term: Option<Term>,
+    /// Whether that owner has ended. A thread that waits for an answer may be active all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_left: bool,
 }
 
 /// Whether a client that follows the thread gets an announcement with the thread's events: also if a link breaks, by the next resume.
@@ -251,16 +256,12 @@ impl Change {
         if !self.is_relayed() {
             return None;
         }
-        let Self {
-            of: AnnouncedOf { thread: AnnouncedThread { id, term }, audience, .. },
-            method,
-            params,
-            at,
-        } = self;
+        let Self { of, method, params, at } = self;
+        let AnnouncedThread { id: thread, term, is_left } = of.thread;
         let mut params: JsonObject = serde_json::from_str(params.get()).ok()?;
         params.remove(PLACE);
-        let (thread, term, audience, method) = (*id, *term, *audience, (*method).to_owned());
-        Some(RelayedChange { thread, audience, method, params, at: *at, number: None, term })
+        let (audience, method) = (of.audience, (*method).to_owned());
+        Some(RelayedChange { thread, audience, method, params, at: *at, number: None, term, is_left })
     }
 
     fn to_wire(&self) -> CatalogChange {

@@ -72,7 +72,6 @@ async fn clients_of_other_servers_learn_that_no_turn_of_a_killed_server_runs() -
     other.take_all();
     first.kill().await?;
     other.next::<ThreadStatusChanged>(rests(thread)).await?;
-    other.next::<ThreadClosed>(|closed| closed.thread_id == thread).await?;
     let listed = other.list_all(ThreadListParams::default()).await?;
     assert_eq!(listed[0].status, ThreadStatus::NotLoaded);
     first.finish().await?;

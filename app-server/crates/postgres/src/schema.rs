@@ -182,6 +182,11 @@ fn of_change(failure: DbFailure) -> SchemaError {
     }
 }
 
+/// The cluster behind a change of it, which was made.
+async fn found_behind(link: &mut Link) -> Result<Cluster, SchemaError> {
+    find(link).await.map_err(|error| SchemaError::Unknown(error.to_string()))
+}
+
 /// A cluster, as its database names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cluster {
@@ -222,7 +227,7 @@ end if; end $skein$; commit;",
         partitions = partitions(),
     );
     link.batch(&sql).await.map_err(of_change)?;
-    let cluster = find(&mut link).await?;
+    let cluster = found_behind(&mut link).await?;
     Ok(if cluster.id == id { InitOutcome::Made(cluster) } else { InitOutcome::Already(cluster) })
 }
 
@@ -259,7 +264,7 @@ end if; end $skein$;\n"
     }
     sql.push_str("commit;");
     link.batch(&sql).await.map_err(of_change)?;
-    find(&mut link).await.map(InitOutcome::Made)
+    found_behind(&mut link).await.map(InitOutcome::Made)
 }
 
 /// Lets a role read and write rows and nothing else, and makes the role if it is missing.
@@ -309,7 +314,7 @@ commit;"
     ))
     .await
     .map_err(of_change)?;
-    find(&mut link).await
+    found_behind(&mut link).await
 }
 
 /// Whether another instance has made the cluster. An instance that does not name itself counts as the same.

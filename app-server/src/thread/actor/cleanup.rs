@@ -46,7 +46,7 @@ impl Owner {
         show(&self.log, Phase::Gone);
         self.parts().show_unloaded();
         self.send(Send::All);
-        if self.is_seen_to_end() {
+        if !self.repair.is_alone() {
             announce_closed(&self.services, &self.log);
         }
         // An owner that panics behind its last step has counted the unload there.

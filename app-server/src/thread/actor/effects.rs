@@ -86,13 +86,8 @@ impl Owner {
         self.services.subscribers.end_thread(self.id);
     }
 
-    /// Whether clients may know that the thread was loaded. Those of other servers know it of the server whose end is repaired.
-    pub(super) fn is_seen_to_end(&self) -> bool {
-        !self.repair.is_alone() || self.services.is_among_others()
-    }
-
     fn announce_closed(&mut self) {
-        if self.is_seen_to_end() {
+        if !self.repair.is_alone() {
             announce_closed(&self.services, &self.log);
         }
         self.close_listeners_of_lost();

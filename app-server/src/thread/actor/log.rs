@@ -44,6 +44,8 @@ pub(super) struct Log {
     checkpoint_at: Option<Instant>,
     /// Records were abandoned, and listeners may know them.
     has_lost: bool,
+    /// Its owner ends, or has ended.
+    is_left: bool,
 }
 
 /// Which part of the publish queue is sent.
@@ -77,6 +79,7 @@ impl Log {
             written,
             checkpoint_at: None,
             has_lost: false,
+            is_left: false,
         }
     }
 
@@ -118,7 +121,13 @@ impl Log {
         let (services, written) = (Arc::clone(&self.services), self.written.0.clone());
         let (at, kind) = ((at.seq, at.epoch), (self.persistence, materialised));
         self.show(|snapshot| snapshot.term = Some(lease.term));
+        self.is_left = false;
         self.journal = Some(Journal::new(services, lease, history, at, kind, written));
+    }
+
+    /// Notes that the owner ends. Announcements from here on say so to other servers.
+    pub(super) fn leave(&mut self) {
+        self.is_left = true;
     }
 
     /// The right to write to the thread, once the log is open.
@@ -128,7 +137,7 @@ impl Log {
 
     /// The thread as announcements name it, also behind the end of the log.
     pub(super) fn announced(&self) -> AnnouncedThread {
-        AnnouncedThread { id: self.thread, term: self.snapshot.borrow().term }
+        AnnouncedThread { id: self.thread, term: self.snapshot.borrow().term, is_left: self.is_left }
     }
 
     /// This server, once the log is open and where it is one of several.

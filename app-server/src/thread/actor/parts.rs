@@ -63,6 +63,7 @@ impl ThreadParts<'_> {
     pub(super) fn show_unloaded(&mut self) {
         let row = self.log.history().map(History::row);
         let waiting = row.map(|row| row.waiting).unwrap_or_default();
+        self.log.leave();
         let status = views::unloaded_status(&waiting, self.services.config().restart.turns);
         if self.repair.is_alone() && self.services.is_among_others() {
             // The clients of other servers know the last status of the server that has ended.

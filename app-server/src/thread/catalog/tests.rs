@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 
 const OF: AnnouncedOf = AnnouncedOf {
-    thread: AnnouncedThread { id: ThreadId::new(Uuid::nil()), term: None },
+    thread: AnnouncedThread { id: ThreadId::new(Uuid::nil()), term: None, is_left: false },
     audience: AnnouncedTo::All,
     is_own: true,
 };

@@ -13,15 +13,14 @@ use skein_protocol::extension::{
 };
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::server::{InitializeCapabilities, InitializeParams};
+use uuid::Uuid;
 
 use super::relay::Relay;
 use super::relay::passages::{self, Passages};
 use super::{Connection, Delivery, Listener, Ordering, Subscribers, Ticket};
 use crate::outbox::{Frame, LateWakes, Outbox, TextDelta};
 use crate::policy;
-use crate::thread::catalog::{
-    Announced, AnnouncedOf, AnnouncedThread, AnnouncedTo, Announcement, Catalog, comes_with_events,
-};
+use crate::thread::catalog::{Announced, AnnouncedOf, AnnouncedThread, AnnouncedTo, Announcement, Catalog};
 use crate::thread::questions::Askable;
 #[cfg(all(test, feature = "races"))]
 use crate::thread::tests::shim::MutexGuard;
@@ -270,19 +269,19 @@ impl Subscribers {
         broadcast: &Broadcast,
         audience: AnnouncedTo,
     ) {
-        self.announce_of(AnnouncedOf { thread: about.into(), audience, is_own: true }, broadcast);
+        let of = AnnouncedOf { thread: about.into(), audience, is_own: true };
+        self.announce_of(of, broadcast, |_| true);
     }
 
     /// Tells the clients of this server the status of a thread at another one, which that has announced before this server observed it.
-    pub(crate) fn announce_here(&self, thread: ThreadId, broadcast: &Broadcast) {
+    /// `start` is the other server's: a client with a link there gets its announcements by that.
+    pub(crate) fn announce_here(&self, thread: ThreadId, start: Uuid, broadcast: &Broadcast) {
         let of = AnnouncedOf { thread: thread.into(), audience: AnnouncedTo::All, is_own: false };
-        self.announce_of(of, broadcast);
+        self.announce_of(of, broadcast, |passages| !passages.follows(thread) && !passages.lead_to(start));
     }
 
-    fn announce_of(&self, of: AnnouncedOf, broadcast: &Broadcast) {
+    fn announce_of(&self, of: AnnouncedOf, broadcast: &Broadcast, is_for: impl Fn(&Passages) -> bool) {
         let (thread, audience) = (of.thread.id, of.audience);
-        // A client that follows the thread by a link gets it from there, or resumes the thread.
-        let with_events = comes_with_events(audience, broadcast.method);
         self.walk(|| {
             let mut catalog = self.catalog();
             let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change, of));
@@ -290,17 +289,17 @@ impl Subscribers {
             let relay = Relay::of(of, broadcast, catalog.last());
             self.give_to_all(|connection| {
                 let receiver = connection.receiver.as_ref()?;
-                let is_for = connection.is_in(audience, thread) && receiver.wants(broadcast.method);
+                let is_in = connection.is_in(audience, thread) && receiver.wants(broadcast.method);
                 let receives = connection.receives(thread);
                 let frame = match &receiver.end {
                     ReceiverEnd::Client(passages) => {
-                        let is_for = is_for && !(with_events && passages::lock(passages).follows(thread));
-                        is_for.then(|| {
+                        let is_given = is_in && is_for(&passages::lock(passages));
+                        is_given.then(|| {
                             announced_form((receiver, passages), broadcast, announced.as_ref(), receives)
                         })
                     }
                     ReceiverEnd::Link | ReceiverEnd::Observer if !of.is_own => None,
-                    ReceiverEnd::Link => relay.to_link(is_for, receives && receiver.wishes.numbered),
+                    ReceiverEnd::Link => relay.to_link(is_in, receives && receiver.wishes.numbered),
                     ReceiverEnd::Observer => relay.to_observer(),
                 };
                 frame.map(|frame| (receiver, frame))

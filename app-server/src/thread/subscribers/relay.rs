@@ -88,6 +88,7 @@ impl<'b> Relay<'b> {
                 at: change.at,
                 number: change.number.filter(|_| with_number),
                 term: self.of.thread.term,
+                is_left: self.of.thread.is_left,
             };
             Frame::from(json!([self.number, change]).to_string())
         };
@@ -216,8 +217,11 @@ impl Subscribers {
         self.with_passages(id, |receiver, passages| {
             let is_new = passages.arrive(from);
             is_given = is_new;
-            let Some(mut announcement) = change.filter(|_| is_new).and_then(RelayedChange::announcement)
-            else {
+            // Not that a thread is closed which the client follows by another link.
+            let is_for = |change: &RelayedChange| {
+                is_new && !(change.audience == AnnouncedTo::Unsubscribed && passages.follows(change.thread))
+            };
+            let Some(mut announcement) = change.filter(is_for).and_then(RelayedChange::announcement) else {
                 return;
             };
             announcement.number = announcement.number.filter(|_| receiver.wishes.numbered);

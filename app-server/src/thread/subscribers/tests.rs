@@ -345,6 +345,7 @@ fn relayed(number: u64) -> (RelayedNumber, RelayedChange) {
         at: WallMs(1),
         number: None,
         term: None,
+        is_left: false,
     };
     (RelayedNumber { start: OTHER, number }, change)
 }

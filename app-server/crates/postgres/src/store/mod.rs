@@ -245,13 +245,6 @@ impl RolloutStore for PgStore {
         Ok(self.remove_trashed(before).await.map_err(|failure| self.failed(failure))?)
     }
 
-    /// The database's time: a server with a wrong clock must not purge the threads of all.
-    async fn last_change(&self) -> io::Result<Option<WallMs>> {
-        let sql = "select (extract(epoch from now()) * 1000)::int8";
-        let rows = self.pool.read(sql, &[]).await.map_err(|failure| self.failed(failure))?;
-        Ok(rows.first().map(|row| WallMs(row.get(0))))
-    }
-
     async fn archived(&self) -> io::Result<Vec<ThreadId>> {
         self.ids("select thread from heads where shelf = 1 and seq > 0 and trashed_at is null").await
     }

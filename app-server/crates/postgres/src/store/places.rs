@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use skein_base::clock::WallMs;
+use skein_base::clock::{Clock, WallMs};
 use skein_protocol::ids::ThreadId;
 use skein_store::home::Term;
 use skein_store::rollout::{Lease, Location, MoveError, OpenMarker, ReadError};
@@ -96,7 +96,13 @@ impl PgStore {
         Err(ReadError::Missing(thread).into())
     }
 
+    /// `before` is a time of this server's clock. If that is ahead of the database's, it goes back by as much: a server with a wrong clock
+    /// must not purge the threads of all.
     pub(super) async fn remove_trashed(&self, before: WallMs) -> Result<usize, DbFailure> {
+        let sql = "select greatest(0, $1 - (extract(epoch from now()) * 1000)::int8)";
+        let ahead = self.pool.read(sql, &[(&Clock.wall().0, Type::INT8)]).await?;
+        let ahead: i64 = ahead.first().map_or(0, |row| row.get(0));
+        let before = WallMs(before.0.saturating_sub(ahead));
         let mut removed = 0;
         loop {
             let sql = "select thread from heads where trashed_at < $1 order by thread limit $2";

@@ -71,6 +71,11 @@ impl Passages {
         self.followed.contains(&thread)
     }
 
+    /// Whether the client has a link to the server of this start.
+    pub(in crate::thread::subscribers) fn lead_to(&self, start: Uuid) -> bool {
+        self.links.get(&start).is_some_and(|passage| passage.link.is_some())
+    }
+
     /// Whether this change of the catalog comes by a link, or has come. If it has not come yet, it is owed.
     pub(super) fn note(&mut self, from: RelayedNumber, change: &RelayedChange) -> bool {
         if comes_with_events(change.audience, &change.method) && self.follows(change.thread) {
