@@ -19,7 +19,7 @@ pub const STORE_VARIABLE: &str = "SKEIN_STORE";
 
 const FLAG: &str = "--store";
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
-const REMEDY: &str = "write an address such as \"postgres://skein@127.0.0.1/skein\", or \"postgres:///skein?host=/run/postgresql\" for a socket; write %2F for / and %3F for ? in a user and a password, and %40 for @ everywhere but behind them";
+const REMEDY: &str = "write an address such as \"postgres://skein@127.0.0.1/skein\", or \"postgres:///skein?host=/run/postgresql\" for a socket";
 const SECRETS: &str = "name the password's file in store.password_file, its variable in store.password_env, or give the address in $SKEIN_STORE";
 
 /// Where the threads are.
