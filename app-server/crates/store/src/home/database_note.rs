@@ -7,7 +7,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{HomeError, HomePaths, Location, durable, fault, read_regular};
+use super::{Home, HomeError, HomePaths, Location, SERVE, durable, fault, read_regular};
 
 /// The content of `store.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,6 +40,29 @@ impl DatabaseNote {
     /// [`HomeError::Io`]
     pub fn write(&self, instance: Value) -> Result<(), HomeError> {
         replace(&self.paths, &StoreJson { url: self.url.clone(), arriving: false, instance: Some(instance) })
+    }
+}
+
+impl Home {
+    /// Takes the home of a server whose threads are in a database.
+    ///
+    /// # Errors
+    /// As [`Home::take`], and [`HomeError::HasThreads`].
+    pub fn open_for_database(root: &Path) -> Result<Self, HomeError> {
+        Self::take_with(root, SERVE, refuse_threads)
+    }
+
+    /// The note that the home's threads are in the database at `url`, an address without a password; nobody has written it yet.
+    pub fn database_note(&self, url: String) -> DatabaseNote {
+        DatabaseNote::of(&self.paths, url)
+    }
+
+    /// The instance of its database that has served the home last, as [`DatabaseNote::write`] got it.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`] if the note cannot be read or parsed.
+    pub fn database_instance(&self) -> Result<Option<Value>, HomeError> {
+        instance_of(&self.paths)
     }
 }
 
@@ -148,7 +171,7 @@ fn has_file(folder: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Home, Term, existing};
+    use super::super::{Term, existing};
     use super::*;
 
     const URL: &str = "postgres:///skein";

@@ -12,7 +12,6 @@ use std::time::UNIX_EPOCH;
 
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 use uuid::Uuid;
 
 use skein_base::clock::Clock;
@@ -180,27 +179,6 @@ impl Home {
     /// [`HomeError::Served`] if another process holds the lock, [`HomeError::Io`] otherwise.
     pub fn take(root: &Path, doing: &str) -> Result<Self, HomeError> {
         Self::take_with(root, doing, database_note::refuse)
-    }
-
-    /// Takes the home of a server whose threads are in a database.
-    ///
-    /// # Errors
-    /// As [`Home::take`], and [`HomeError::HasThreads`].
-    pub fn open_for_database(root: &Path) -> Result<Self, HomeError> {
-        Self::take_with(root, SERVE, database_note::refuse_threads)
-    }
-
-    /// The note that the home's threads are in the database at `url`, an address without a password; nobody has written it yet.
-    pub fn database_note(&self, url: String) -> DatabaseNote {
-        DatabaseNote::of(&self.paths, url)
-    }
-
-    /// The instance of its database that has served the home last, as [`DatabaseNote::write`] got it.
-    ///
-    /// # Errors
-    /// [`HomeError::Io`] if the note cannot be read or parsed.
-    pub fn database_instance(&self) -> Result<Option<Value>, HomeError> {
-        database_note::instance_of(&self.paths)
     }
 
     fn take_with(
