@@ -62,7 +62,7 @@ pub(crate) struct RelayedThreads {
     tracked: BTreeMap<ThreadId, TrackedThread>,
     /// Where they are subscribed; none for one that has lost its server. A thread that has come back here stays: no link speaks of it.
     subscribed: HashMap<ThreadId, NextOwner>,
-    /// Their number may have changed since the last call of [`RelayedThreads::changed`].
+    /// They or their links may have changed since the last call of [`RelayedThreads::changed`].
     is_changed: bool,
     /// Requests without an answer, in order.
     asked: Vec<RelayedRequest>,
@@ -117,9 +117,14 @@ impl RelayedThreads {
         }
     }
 
-    /// The subscribed threads, if they have changed since the last call.
-    pub(crate) fn changed(&mut self) -> Option<HashSet<ThreadId>> {
-        std::mem::take(&mut self.is_changed).then(|| self.tracked.keys().copied().collect())
+    /// The subscribed threads with their links, if they have changed since the last call.
+    pub(crate) fn changed(&mut self) -> Option<HashMap<ThreadId, Option<Uuid>>> {
+        let link = |thread| match self.subscribed.get(thread) {
+            Some(NextOwner::Link(link)) => Some(*link),
+            Some(NextOwner::Here) | None => None,
+        };
+        let followed = || self.tracked.keys().map(|thread| (*thread, link(thread))).collect();
+        std::mem::take(&mut self.is_changed).then(followed)
     }
 
     /// Whether the client is subscribed to a thread by a link, or was by one that has ended.
@@ -138,7 +143,8 @@ impl RelayedThreads {
     }
 
     fn track(&mut self, (thread, link): (ThreadId, Uuid), tracked: TrackedThread) {
-        self.subscribed.insert(thread, NextOwner::Link(link));
+        let owner = NextOwner::Link(link);
+        self.is_changed |= self.subscribed.insert(thread, owner) != Some(owner);
         self.is_changed |= self.tracked.insert(thread, tracked).is_none();
     }
 
@@ -160,8 +166,13 @@ impl RelayedThreads {
         self.lost.contains_key(&thread)
     }
 
+    /// A subscribed thread has no server from here on.
+    fn lose(&mut self, thread: ThreadId) {
+        self.is_changed |= self.subscribed.remove(&thread).is_some();
+    }
+
     fn untrack(&mut self, thread: ThreadId) {
-        self.subscribed.remove(&thread);
+        self.lose(thread);
         self.questions.forget(Some(thread));
         self.is_changed |= self.tracked.remove(&thread).is_some();
     }
@@ -213,7 +224,7 @@ impl RelayedThreads {
         if is_there {
             return false;
         }
-        self.subscribed.remove(&thread);
+        self.lose(thread);
         if let RequestKind::Resume { .. } = kind {
             self.is_on_its_own(thread);
             if owner == NextOwner::Here {
@@ -239,7 +250,7 @@ impl RelayedThreads {
             self.questions.forget(Some(thread));
             self.comes_here(thread);
         } else {
-            self.subscribed.remove(&thread);
+            self.lose(thread);
         }
     }
 
@@ -421,7 +432,7 @@ impl RelayedThreads {
             return Relayed { copy: Some(request), ..Relayed::default() };
         }
         if self.subscribed.get(&thread) == Some(&NextOwner::Link(link)) {
-            self.subscribed.remove(&thread);
+            self.lose(thread);
         }
         self.lost.entry(thread).or_default().push(request);
         Relayed { again: Some((thread, policy::ROUTE_RETRY)), ..Relayed::default() }

@@ -1,4 +1,4 @@
-//! Threads at one server, as the clients of another one see them that do not follow them.
+//! Threads at one server, as the lists of another one's clients show them.
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -58,6 +58,27 @@ async fn a_thread_that_is_unloaded_while_it_waits_for_an_answer_is_loaded_at_no_
     other.next::<ThreadStatusChanged>(rests(thread)).await?;
     let listed = other.list_all(ThreadListParams::default()).await?;
     assert_eq!(listed.iter().map(|listed| &listed.status).collect::<Vec<_>>(), [&ThreadStatus::NotLoaded]);
+    first.finish().await?;
+    second.finish().await
+}
+
+#[tokio::test]
+async fn a_client_that_unloads_a_thread_of_another_server_learns_once_that_it_is_closed() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let [(first, mut one), (second, mut other)] = linked(&database).await?;
+    let mut lists = Client::numbered(second.address()).await?;
+    let thread = one.start_thread_with("a thread").await?;
+    other.resume(thread).await?;
+    other.unload(thread, true).await?;
+    other.thread_closed(thread).await?;
+    lists.thread_closed(thread).await?;
+    // Behind both ways by which it could come once more.
+    let fence = one.start_thread_with("a fence").await?;
+    for client in [&mut lists, &mut other] {
+        client.next::<ThreadStarted>(|started| started.thread.id == fence).await?;
+        assert_eq!(closings(client, thread)?, 1);
+        assert_eq!(statuses_of(client, thread)?.last(), Some(&ThreadStatus::NotLoaded));
+    }
     first.finish().await?;
     second.finish().await
 }

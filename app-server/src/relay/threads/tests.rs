@@ -59,7 +59,7 @@ fn subscribed(is_numbered: bool) -> RelayedThreads {
     threads.send((THREAD, LINK), request::<m::ThreadResume>(1, &of_thread()), false);
     let answer = frame(&json!({ "id": 1, "result": shown(5, json!({})) }));
     assert_eq!(threads.receive(LINK, answer.clone(), NOW).to_client, [answer]);
-    assert_eq!(threads.changed(), Some([THREAD].into()));
+    assert_eq!(threads.changed(), Some([(THREAD, Some(LINK))].into()));
     threads
 }
 
@@ -143,7 +143,7 @@ fn a_thread_that_comes_back_to_this_server_is_relayed_no_longer() {
     assert_eq!(relayed.to_owner, [said.as_str()], "the answer that may have been lost");
     let methods: Vec<Value> = values(&relayed.to_client).into_iter().map(|it| it["method"].clone()).collect();
     assert_eq!(methods, [n::ServerRequestResolved::INFO.wire], "it is put again");
-    assert_eq!((threads.changed(), threads.way(THREAD)), (Some(HashSet::new()), None));
+    assert_eq!((threads.changed(), threads.way(THREAD)), (Some(HashMap::new()), None));
     assert_eq!(threads.lost(LINK).1, []);
 }
 

@@ -5,7 +5,7 @@
 //! before the other. The catalog has each change once, when it comes by the way for all.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -162,8 +162,8 @@ impl Subscribers {
         }
     }
 
-    /// A client follows the events of these threads by links, and no others.
-    pub(crate) fn follow(&self, id: ConnectionId, threads: HashSet<ThreadId>) {
+    /// A client follows the events of these threads by these links, and no others. A thread without a server has no link now.
+    pub(crate) fn follow(&self, id: ConnectionId, threads: HashMap<ThreadId, Option<Uuid>>) {
         self.with_passages(id, |_, passages| passages.follow(threads));
     }
 
@@ -217,9 +217,11 @@ impl Subscribers {
         self.with_passages(id, |receiver, passages| {
             let is_new = passages.arrive(from);
             is_given = is_new;
-            // Not that a thread is closed which the client follows by another link.
-            let is_for = |change: &RelayedChange| {
-                is_new && !(change.audience == AnnouncedTo::Unsubscribed && passages.follows(change.thread))
+            let is_for = |change: &RelayedChange| match change.audience {
+                AnnouncedTo::Unsubscribed => {
+                    is_new && !passages.follows_by_another_link(change.thread, from.start)
+                }
+                AnnouncedTo::All | AnnouncedTo::Listening => is_new,
             };
             let Some(mut announcement) = change.filter(is_for).and_then(RelayedChange::announcement) else {
                 return;

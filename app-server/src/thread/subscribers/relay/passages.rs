@@ -1,6 +1,6 @@
 //! The announcements of other servers that a client gets by links of its own. Pure.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use skein_protocol::ids::ThreadId;
@@ -14,8 +14,8 @@ use crate::thread::catalog::{RelayedChange, comes_with_events};
 pub(in crate::thread::subscribers) struct Passages {
     links: HashMap<Uuid, Passage>,
     owed: VecDeque<(RelayedNumber, RelayedChange)>,
-    /// The threads whose changes come with their events.
-    followed: HashSet<ThreadId>,
+    /// The threads whose changes come with their events, and the links by which they come.
+    followed: HashMap<ThreadId, Option<Uuid>>,
 }
 
 /// The links to one server.
@@ -61,14 +61,20 @@ impl Passages {
         self.take_owed(start)
     }
 
-    /// The client follows the events of these threads by links, and no others.
-    pub(super) fn follow(&mut self, threads: HashSet<ThreadId>) {
+    /// The client follows the events of these threads by these links, and no others. A thread without a server has no link now.
+    pub(super) fn follow(&mut self, threads: HashMap<ThreadId, Option<Uuid>>) {
         self.followed = threads;
     }
 
     /// Whether the client gets the events of this thread by a link.
     pub(in crate::thread::subscribers) fn follows(&self, thread: ThreadId) -> bool {
-        self.followed.contains(&thread)
+        self.followed.contains_key(&thread)
+    }
+
+    /// Whether the client gets the events of this thread by another link than that to the server of this start.
+    pub(super) fn follows_by_another_link(&self, thread: ThreadId, start: Uuid) -> bool {
+        let link = self.links.get(&start).and_then(|passage| passage.link);
+        self.followed.get(&thread).is_some_and(|follows| follows.is_none() || *follows != link)
     }
 
     /// Whether the client has a link to the server of this start.
@@ -186,13 +192,27 @@ mod tests {
     #[test]
     fn the_changes_of_a_followed_thread_come_with_its_events() {
         let mut passages = Passages::default();
-        passages.follow([THREAD].into());
+        passages.follow([(THREAD, Some(LINK))].into());
         for method in [ThreadNameUpdated::INFO.wire, ThreadStatusChanged::INFO.wire] {
             assert!(passages.note(at(NODE, 1), &change_of(method, 1)) && passages.are_complete());
         }
         let archived = change_of(ThreadArchived::INFO.wire, 2);
         assert!(!passages.note(at(NODE, 2), &archived), "no resume repeats it");
-        passages.follow(HashSet::new());
+        passages.follow(HashMap::new());
         assert!(!passages.note(at(NODE, 3), &change_of(ThreadNameUpdated::INFO.wire, 3)));
+    }
+
+    #[test]
+    fn a_thread_is_followed_by_one_link() {
+        let mut passages = Passages::default();
+        passages.begin(LINK, at(NODE, 0));
+        passages.begin(Uuid::from_u128(5), at(OTHER, 0));
+        let by_another =
+            |passages: &Passages| [NODE, OTHER].map(|start| passages.follows_by_another_link(THREAD, start));
+        assert_eq!(by_another(&passages), [false, false]);
+        passages.follow([(THREAD, Some(LINK))].into());
+        assert_eq!(by_another(&passages), [false, true]);
+        passages.follow([(THREAD, None)].into());
+        assert_eq!(by_another(&passages), [true, true], "it waits for its next server");
     }
 }
