@@ -3,10 +3,11 @@
 use serde_json::value::RawValue;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::{NOT_LOADED, OVERLOADED, WireError};
+use skein_protocol::extension::{SkeinThreadUnloadParams, SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{
-    Initialize, SkeinConnectionLeave, ThreadFork, ThreadResume, ThreadStart, ThreadUnsubscribe, TurnStart,
-    TurnSteer,
+    Initialize, SkeinConnectionLeave, SkeinThreadUnload, ThreadFork, ThreadResume, ThreadStart,
+    ThreadUnsubscribe, TurnStart, TurnSteer,
 };
 use skein_protocol::table::Method;
 use skein_protocol::thread::{ThreadResumeParams, ThreadStartParams, ThreadUnsubscribeParams};
@@ -53,6 +54,8 @@ pub enum RequestKind {
     },
     /// Ends the subscription to the thread, if the request can be read.
     Unsubscribe(Option<ThreadId>),
+    /// Unloads the thread, which ends the subscription to it, if the request can be read.
+    Unload(Option<ThreadId>),
     /// Ends all subscriptions.
     Leave,
     /// A message of the user.
@@ -100,10 +103,31 @@ impl PendingRequest {
             RequestKind::Initialize
             | RequestKind::Start
             | RequestKind::Fork
+            | RequestKind::Unload(_)
             | RequestKind::Leave
             | RequestKind::TurnStart
             | RequestKind::TurnSteer
             | RequestKind::Other => false,
+        }
+    }
+
+    /// The thread that the client has left by this request, which was answered so.
+    pub fn left(&self, result: &RawValue) -> Option<ThreadId> {
+        let answer = || envelope::params::<SkeinThreadUnloadResponse>(Some(result)).ok();
+        match self.kind {
+            RequestKind::Unsubscribe(thread) => thread,
+            // One that was not loaded keeps its subscribers.
+            RequestKind::Unload(thread) => {
+                thread.filter(|_| answer().is_some_and(|answer| answer.state == UnloadOutcome::Unloaded))
+            }
+            RequestKind::Initialize
+            | RequestKind::Start
+            | RequestKind::Fork
+            | RequestKind::Resume { .. }
+            | RequestKind::Leave
+            | RequestKind::TurnStart
+            | RequestKind::TurnSteer
+            | RequestKind::Other => None,
         }
     }
 
@@ -137,6 +161,10 @@ impl RequestKind {
             _ if method == ThreadUnsubscribe::INFO.wire => {
                 let asked = envelope::params::<ThreadUnsubscribeParams>(params).ok();
                 Self::Unsubscribe(asked.map(|asked| asked.thread_id))
+            }
+            _ if method == SkeinThreadUnload::INFO.wire => {
+                let asked = envelope::params::<SkeinThreadUnloadParams>(params).ok();
+                Self::Unload(asked.map(|asked| asked.thread_id))
             }
             _ if method == SkeinConnectionLeave::INFO.wire => Self::Leave,
             _ if method == TurnStart::INFO.wire => Self::TurnStart,

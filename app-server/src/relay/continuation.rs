@@ -19,6 +19,9 @@ use super::tracked::{SubscribedAnswer, TrackedThread};
 /// The reason of an error about a thread that exists nowhere.
 pub const NOT_FOUND: &str = "threadNotFound";
 
+/// The reason of an error about a resume whose client has left the thread meanwhile.
+const WITHDRAWN: &str = "withdrawn";
+
 /// A notification for the client, in place of what it has missed.
 #[derive(Debug)]
 pub struct RelayNotice {
@@ -100,6 +103,10 @@ impl TrackedThread {
     ) -> Vec<RelayNotice> {
         let mut reports = questions.void(thread, &[], now);
         reports.extend(self.end_turn(thread, now));
+        if error.reason() == WITHDRAWN {
+            // The client has left it by another request, whose answer says so.
+            return reports;
+        }
         if error.reason() != NOT_FOUND {
             let message = format!("the thread cannot go on: {}", error.message);
             let warning = WarningNotification { message, thread_id: Some(thread) };

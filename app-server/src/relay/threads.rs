@@ -398,14 +398,14 @@ impl RelayedThreads {
             request.moved += 1;
             return self.is_refused_at_stop(at);
         }
-        let RelayedRequest { thread, request, has_left, .. } = self.asked.remove(at);
+        let RelayedRequest { request, has_left, .. } = self.asked.remove(at);
         match answer {
             Ok(result) if has_left => {
                 let unwanted = request.subscribes().then(|| SubscribedAnswer::read(result)).flatten();
                 let unwanted = unwanted.map(|shown| shown.id()).filter(|thread| !self.is_wanted(*thread));
                 Relayed { unwanted, ..Relayed::pass(text) }
             }
-            Ok(result) => self.granted((thread, link), &request, result, now).and(text),
+            Ok(result) => self.granted(link, &request, result, now).and(text),
             Err(error) if request.again && request.rule.is_done(&error) => {
                 Relayed::pass(envelope::response(id, &serde_json::json!({})).into())
             }
@@ -447,15 +447,9 @@ impl RelayedThreads {
     }
 
     /// A request has succeeded. The server puts the questions of a new subscription.
-    fn granted(
-        &mut self,
-        (thread, link): (ThreadId, Uuid),
-        request: &PendingRequest,
-        result: &RawValue,
-        now: i64,
-    ) -> Relayed {
-        if let RequestKind::Unsubscribe(_) = request.kind {
-            self.untrack(thread);
+    fn granted(&mut self, link: Uuid, request: &PendingRequest, result: &RawValue, now: i64) -> Relayed {
+        if let Some(left) = request.left(result) {
+            self.untrack(left);
         }
         let shown = request.subscribes().then(|| SubscribedAnswer::read(result)).flatten();
         let Some(picture) = shown else { return Relayed::default() };

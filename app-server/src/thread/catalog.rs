@@ -86,15 +86,20 @@ pub(crate) struct RelayedChange {
     pub(crate) is_left: bool,
 }
 
-/// Whether a client that follows the thread gets an announcement with the thread's events: also if a link breaks, by the next resume.
-pub(crate) fn comes_with_events(audience: AnnouncedTo, method: &str) -> bool {
-    let mut durable = NOTIFICATIONS.iter().filter(|known| known.kind == EventKind::Durable);
-    audience == AnnouncedTo::Unsubscribed
-        || method == ThreadStatusChanged::INFO.wire
-        || durable.any(|known| known.wire == method)
-}
-
 impl RelayedChange {
+    /// Whether a client that follows the thread gets it with the thread's events: also if a link breaks, by the next resume.
+    pub(crate) fn comes_with_events(&self) -> bool {
+        self.audience == AnnouncedTo::Unsubscribed
+            || self.method == ThreadStatusChanged::INFO.wire
+            || self.is_durable()
+    }
+
+    /// Whether it is an event of the thread's history.
+    pub(crate) fn is_durable(&self) -> bool {
+        let mut durable = NOTIFICATIONS.iter().filter(|known| known.kind == EventKind::Durable);
+        durable.any(|known| known.wire == self.method)
+    }
+
     /// The change as this server announces it. `None` if this version does not know the method.
     pub(crate) fn announcement(self) -> Option<Announcement> {
         let known = NOTIFICATIONS.iter().find(|known| known.wire == self.method)?;

@@ -84,6 +84,31 @@ async fn a_client_that_unloads_a_thread_of_another_server_learns_once_that_it_is
 }
 
 #[tokio::test]
+async fn a_client_leaves_a_thread_by_its_unload_whatever_link_it_came_by() -> Result<()> {
+    let database = TestCluster::shared().database().await;
+    let (proxy, [(first, mut one), (second, mut other)]) = linked_through_a_proxy(&database).await?;
+    let thread = one.start_thread_with("a thread").await?;
+    other.resume(thread).await?;
+    proxy.set(Flow::Cut);
+    other.until_status("the link is cut", |status| observed(status) == Some(0)).await?;
+    proxy.set(Flow::Open);
+    assert_eq!(other.say(thread, "behind the cut").await?, "behind the cut");
+    other.unload(thread, true).await?;
+    other.thread_closed(thread).await?;
+    other.take_all();
+    // The end of the next link brings back only what the client follows.
+    let stays = one.start_thread_with("another one").await?;
+    other.resume(stays).await?;
+    proxy.set(Flow::Cut);
+    other.until_status("the link is cut", |status| observed(status) == Some(0)).await?;
+    proxy.set(Flow::Open);
+    assert_eq!(other.say(stays, "behind the cut").await?, "behind the cut");
+    assert_eq!(other.loaded_thread(thread).await?, None);
+    first.finish().await?;
+    second.finish().await
+}
+
+#[tokio::test]
 async fn clients_of_other_servers_learn_that_no_turn_of_a_killed_server_runs() -> Result<()> {
     let database = TestCluster::shared().database().await;
     let [(mut first, mut one), (second, mut other)] = linked(&database).await?;

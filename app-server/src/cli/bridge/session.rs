@@ -358,6 +358,7 @@ impl BridgeSession {
             | RequestKind::Fork
             | RequestKind::Resume { .. }
             | RequestKind::Unsubscribe(_)
+            | RequestKind::Unload(_)
             | RequestKind::Leave
             | RequestKind::Other => {
                 self.own.carried_by(&kind, &id, method, params).map_or(line, Utf8Bytes::from)

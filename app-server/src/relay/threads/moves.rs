@@ -96,7 +96,7 @@ impl RelayedThreads {
         let is_elsewhere = error.thread_of_other_server().is_some();
         if error.code == OVERLOADED || error.reason() == SERVER_STOPS || is_elsewhere {
             let named = error.retry_after();
-            self.subscribed.remove(&thread);
+            self.lose(thread);
             self.lost.entry(thread).or_default();
             let again = Some((thread, named.unwrap_or(policy::ROUTE_RETRY)));
             return Relayed { again, ..Relayed::default() };
@@ -122,6 +122,9 @@ impl RelayedThreads {
             to_owner = self.questions.answers(thread);
             reports.extend(self.questions.void(thread, &[], now));
             self.comes_here(thread);
+        } else {
+            // By this link from here on.
+            self.is_changed = true;
         }
         Relayed { to_client: self.wanted(reports), to_owner, ..Relayed::default() }
     }

@@ -105,6 +105,43 @@ fn a_lost_thread_is_resumed_behind_the_last_event_of_its_client() {
     }
 }
 
+#[test]
+fn the_link_of_a_thread_that_has_come_back_is_noted() {
+    let mut threads = subscribed(true);
+    threads.lost(LINK);
+    let (id, _) = resume(&mut threads);
+    answer(&mut threads, &id, &shown(5, json!({})));
+    assert_eq!(threads.changed(), Some([(THREAD, Some(NEXT))].into()));
+}
+
+#[test]
+fn a_thread_that_its_client_unloads_is_followed_no_longer() {
+    for (state, stays) in [("unloaded", false), ("notLoaded", true)] {
+        let mut threads = subscribed(true);
+        threads.send((THREAD, LINK), request::<m::SkeinThreadUnload>(2, &of_thread()), false);
+        let done = frame(&json!({ "id": 2, "result": { "state": state } }));
+        assert_eq!(threads.receive(LINK, done.clone(), NOW).to_client, [done]);
+        assert_eq!(threads.is_tracked(THREAD), stays);
+        assert_eq!(threads.lost(LINK).1.is_empty(), !stays, "it comes back if its client has not left it");
+    }
+}
+
+#[test]
+fn an_unload_behind_a_lost_server_ends_the_thread_once() {
+    let mut threads = subscribed(true);
+    threads.send((THREAD, LINK), request::<m::SkeinThreadUnload>(2, &of_thread()), false);
+    threads.lost(LINK);
+    // Both go to the next server, which loads the thread and leaves it for the client.
+    let (id, requests) = threads.continuation(THREAD);
+    assert_eq!(requests.len(), 1);
+    let id = id.unwrap();
+    threads.resume(&id, NextOwner::Link(NEXT)).unwrap();
+    let withdrawn = json!({ "code": -32600, "message": "", "data": { "reason": "withdrawn" } });
+    let refused = frame(&json!({ "id": id, "error": withdrawn }));
+    assert_eq!(threads.receive(NEXT, refused, NOW).to_client, Vec::<Utf8Bytes>::new());
+    assert!(!threads.is_tracked(THREAD));
+}
+
 /// A delta as servers send it, whose text has the name of a member in it.
 fn delta() -> Utf8Bytes {
     let params = json!({ "threadId": THREAD, "turnId": "t", "itemId": "i", "delta": "\"threadId\":\"x\"" });

@@ -43,6 +43,7 @@ impl LoadRequest {
             RequestKind::Resume { observes: true, .. }
             | RequestKind::Initialize
             | RequestKind::Unsubscribe(_)
+            | RequestKind::Unload(_)
             | RequestKind::Leave
             | RequestKind::TurnStart
             | RequestKind::TurnSteer

@@ -15,7 +15,7 @@ use skein_protocol::envelope;
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use uuid::Uuid;
 
-use self::passages::lock;
+use self::passages::{EventWay, lock};
 use super::delivery::{Broadcast, ClientWishes, Receiver, ReceiverEnd};
 use super::{Ordering, Subscribers};
 use crate::outbox::{CloseReason, Frame};
@@ -218,9 +218,10 @@ impl Subscribers {
             let is_new = passages.arrive(from);
             is_given = is_new;
             let is_for = |change: &RelayedChange| match change.audience {
-                AnnouncedTo::Unsubscribed => {
-                    is_new && !passages.follows_by_another_link(change.thread, from.start)
-                }
+                AnnouncedTo::Unsubscribed => match passages.way(change.thread, from.start) {
+                    EventWay::NotFollowed | EventWay::ThisServer => is_new,
+                    EventWay::AnotherServer | EventWay::Interrupted => false,
+                },
                 AnnouncedTo::All | AnnouncedTo::Listening => is_new,
             };
             let Some(mut announcement) = change.filter(is_for).and_then(RelayedChange::announcement) else {

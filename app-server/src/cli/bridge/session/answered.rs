@@ -82,9 +82,11 @@ impl BridgeSession {
             RequestKind::Resume { observes, .. } => {
                 self.follow(result, observes, now);
             }
-            RequestKind::Unsubscribe(thread) => {
-                thread.map(|thread| self.threads.remove(&thread));
-                self.questions.forget(thread);
+            RequestKind::Unsubscribe(_) | RequestKind::Unload(_) => {
+                if let Some(left) = asked.left(result) {
+                    self.threads.remove(&left);
+                    self.questions.forget(Some(left));
+                }
             }
             RequestKind::Leave => {
                 self.threads.clear();

@@ -58,6 +58,7 @@ impl StartSettings {
             RequestKind::Fork | RequestKind::Resume { .. } => self.come_back(id, method, params),
             RequestKind::Initialize
             | RequestKind::Unsubscribe(_)
+            | RequestKind::Unload(_)
             | RequestKind::Leave
             | RequestKind::TurnStart
             | RequestKind::TurnSteer

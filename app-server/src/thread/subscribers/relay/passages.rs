@@ -7,7 +7,7 @@ use skein_protocol::ids::ThreadId;
 use uuid::Uuid;
 
 use super::RelayedNumber;
-use crate::thread::catalog::{RelayedChange, comes_with_events};
+use crate::thread::catalog::RelayedChange;
 
 /// The links of one client, and the changes in the catalog that have not come by them yet.
 #[derive(Debug, Default)]
@@ -16,6 +16,19 @@ pub(in crate::thread::subscribers) struct Passages {
     owed: VecDeque<(RelayedNumber, RelayedChange)>,
     /// The threads whose changes come with their events, and the links by which they come.
     followed: HashMap<ThreadId, Option<Uuid>>,
+}
+
+/// The way by which a client gets the events of a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EventWay {
+    /// None: it does not follow the thread by a link.
+    NotFollowed,
+    /// By its link to this server.
+    ThisServer,
+    /// By its link to another one.
+    AnotherServer,
+    /// By none now: the thread waits for its next server, and the resume there brings what is missing.
+    Interrupted,
 }
 
 /// The links to one server.
@@ -71,10 +84,17 @@ impl Passages {
         self.followed.contains_key(&thread)
     }
 
-    /// Whether the client gets the events of this thread by another link than that to the server of this start.
-    pub(super) fn follows_by_another_link(&self, thread: ThreadId, start: Uuid) -> bool {
-        let link = self.links.get(&start).and_then(|passage| passage.link);
-        self.followed.get(&thread).is_some_and(|follows| follows.is_none() || *follows != link)
+    /// How the client gets the events of this thread, as seen from the server of this start.
+    pub(super) fn way(&self, thread: ThreadId, start: Uuid) -> EventWay {
+        let Some(link) = self.followed.get(&thread) else { return EventWay::NotFollowed };
+        let leads = |passage: &Passage| passage.link.is_some() && passage.link == *link;
+        if self.links.get(&start).is_some_and(leads) {
+            EventWay::ThisServer
+        } else if self.links.values().any(leads) {
+            EventWay::AnotherServer
+        } else {
+            EventWay::Interrupted
+        }
     }
 
     /// Whether the client has a link to the server of this start.
@@ -84,7 +104,13 @@ impl Passages {
 
     /// Whether this change of the catalog comes by a link, or has come. If it has not come yet, it is owed.
     pub(super) fn note(&mut self, from: RelayedNumber, change: &RelayedChange) -> bool {
-        if comes_with_events(change.audience, &change.method) && self.follows(change.thread) {
+        let comes_with_events = match self.way(change.thread, from.start) {
+            EventWay::NotFollowed => false,
+            // A server that has the thread for a new name alone has no listener of it: an event comes by no other way.
+            EventWay::AnotherServer => change.comes_with_events() && !change.is_durable(),
+            EventWay::ThisServer | EventWay::Interrupted => change.comes_with_events(),
+        };
+        if comes_with_events {
             return true;
         }
         let Some(link) = self.links.get_mut(&from.start) else { return false };
@@ -132,6 +158,7 @@ mod tests {
     const NODE: Uuid = Uuid::from_u128(1);
     const LINK: Uuid = Uuid::from_u128(4);
     const OTHER: Uuid = Uuid::from_u128(2);
+    const THIRD: Uuid = Uuid::from_u128(6);
     const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(3));
 
     fn at(start: Uuid, number: u64) -> RelayedNumber {
@@ -147,6 +174,10 @@ mod tests {
             "thread": THREAD, "audience": "all", "method": method, "params": {}, "at": number, "number": null,
         });
         serde_json::from_value(at).unwrap()
+    }
+
+    fn note_of(passages: &mut Passages, method: &str, start: Uuid) -> bool {
+        passages.note(at(start, 1), &change_of(method, 1))
     }
 
     fn note(passages: &mut Passages, start: Uuid, number: u64) -> bool {
@@ -192,7 +223,7 @@ mod tests {
     #[test]
     fn the_changes_of_a_followed_thread_come_with_its_events() {
         let mut passages = Passages::default();
-        passages.follow([(THREAD, Some(LINK))].into());
+        passages.follow([(THREAD, None)].into());
         for method in [ThreadNameUpdated::INFO.wire, ThreadStatusChanged::INFO.wire] {
             assert!(passages.note(at(NODE, 1), &change_of(method, 1)) && passages.are_complete());
         }
@@ -207,12 +238,20 @@ mod tests {
         let mut passages = Passages::default();
         passages.begin(LINK, at(NODE, 0));
         passages.begin(Uuid::from_u128(5), at(OTHER, 0));
-        let by_another =
-            |passages: &Passages| [NODE, OTHER].map(|start| passages.follows_by_another_link(THREAD, start));
-        assert_eq!(by_another(&passages), [false, false]);
+        let ways = |passages: &Passages| [NODE, OTHER].map(|start| passages.way(THREAD, start));
+        assert_eq!(ways(&passages), [EventWay::NotFollowed; 2]);
         passages.follow([(THREAD, Some(LINK))].into());
-        assert_eq!(by_another(&passages), [false, true]);
+        assert_eq!(ways(&passages), [EventWay::ThisServer, EventWay::AnotherServer]);
+        // Another server has it for a moment, to give it a name.
+        assert!(note_of(&mut passages, ThreadNameUpdated::INFO.wire, NODE));
+        assert!(!note_of(&mut passages, ThreadNameUpdated::INFO.wire, THIRD));
+        assert!(note_of(&mut passages, ThreadStatusChanged::INFO.wire, THIRD), "it may be of the past");
+        passages.end(LINK, NODE);
+        assert_eq!(ways(&passages), [EventWay::Interrupted; 2]);
+        passages.begin(Uuid::from_u128(7), at(NODE, 0));
+        assert_eq!(ways(&passages), [EventWay::Interrupted; 2], "it is not resumed by the next link yet");
         passages.follow([(THREAD, None)].into());
-        assert_eq!(by_another(&passages), [true, true], "it waits for its next server");
+        assert_eq!(ways(&passages), [EventWay::Interrupted; 2]);
+        assert!(note_of(&mut passages, ThreadNameUpdated::INFO.wire, THIRD), "the resume brings it");
     }
 }
