@@ -80,10 +80,18 @@ impl QuestionNumbers {
     /// Remembers the answer that has settled a question.
     pub(crate) fn answered(&self, number: i64, answer: PastAnswer) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        // The record of an earlier one was lost with its owner.
+        answers.retain(|(answered, _)| *answered != number);
         answers.push_back((number, answer));
         if answers.len() > policy::REMEMBERED_ANSWERS {
             answers.pop_front();
         }
+    }
+
+    /// Forgets the answer to a question: its record is lost.
+    pub(crate) fn forget_answer(&self, number: i64) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|(answered, _)| *answered != number);
     }
 
     /// The answer that has settled a question here.

@@ -227,7 +227,7 @@ impl OwnerSlot {
     /// Takes the urgent requests since the last call.
     pub(crate) fn look(&self) -> Woken {
         let mut urgent = self.handle.0.urgent.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(!urgent.fault, "as the test wants");
+        assert!(!std::mem::take(&mut urgent.fault), "as the test wants");
         let woken = std::mem::take(&mut *urgent);
         (urgent.drain, urgent.shutdown, urgent.lost) = (woken.drain, woken.shutdown, woken.lost);
         woken

@@ -335,7 +335,12 @@ impl TurnRun {
         let (answer, answered) = oneshot::channel();
         self.report(Report::MayAsk(request, answer)).await;
         match self.answer_from(answered).await? {
-            Ok(allowed) => allowed.map_err(Stop::Failed),
+            Ok(allowed) => {
+                if allowed.is_ok() {
+                    self.work.note_begun();
+                }
+                allowed.map_err(Stop::Failed)
+            }
             // The thread is gone.
             Err(_) => Err(Stop::Interrupted),
         }

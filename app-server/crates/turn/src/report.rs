@@ -123,8 +123,9 @@ pub enum Report {
     WantsHelpers(oneshot::Sender<Arc<HelperSet>>),
     /// A request to the model is about to begin. The error ends the turn.
     MayAsk(ModelRequest, oneshot::Sender<Result<(), Box<TurnError>>>),
-    /// Nothing is under way and nothing more begins, because the server stops.
-    AtRest,
+    /// Nothing is under way and nothing more begins, because the server stops. So many calls and requests have begun by permission of the
+    /// owner: one whose permission is on its way still begins.
+    AtRest(usize),
     /// Always the last report.
     Ended(Outcome),
 }

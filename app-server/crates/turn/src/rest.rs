@@ -14,12 +14,14 @@ pub(crate) struct Work {
     /// Cancelled when nothing more may begin.
     ends: CancellationToken,
     strands: AtomicUsize,
+    /// Calls and requests that the owner has let begin.
+    begun: AtomicUsize,
 }
 
 impl Work {
     /// The work of a turn that has begun.
     pub(crate) fn new(ends: CancellationToken) -> Self {
-        Self { ends, strands: AtomicUsize::new(1) }
+        Self { ends, strands: AtomicUsize::new(1), begun: AtomicUsize::new(0) }
     }
 
     fn add(&self, strands: usize) {
@@ -28,6 +30,11 @@ impl Work {
 
     fn remove_one(&self) {
         self.strands.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a call or a request begins, which the owner has granted.
+    pub(crate) fn note_begun(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
     fn is_at_rest(&self) -> bool {
@@ -84,7 +91,7 @@ impl TurnRun {
 
     async fn report_rest(&self) {
         if self.work.ends.is_cancelled() && self.work.is_at_rest() {
-            self.report(Report::AtRest).await;
+            self.report(Report::AtRest(self.work.begun.load(Ordering::Relaxed))).await;
         }
     }
 }

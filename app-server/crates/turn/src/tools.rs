@@ -326,7 +326,11 @@ impl TurnRun {
         let wanted = WantedCall { server, tool, arguments, described: described.clone(), earlier };
         let about = About::Permission(Box::new(wanted), answer);
         self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
-        self.answer_from(answered).await.ok()?.ok()
+        let permission = self.answer_from(answered).await.ok()?.ok();
+        if permission == Some(Permission::Granted) {
+            self.work.note_begun();
+        }
+        permission
     }
 
     /// Makes the call once.

@@ -35,6 +35,15 @@ pub(super) struct WaitingRequest {
     pub(super) answer: oneshot::Sender<Result<(), Box<TurnError>>>,
 }
 
+/// When a request may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RequestStart {
+    /// Without a record of its own it does not wait for the disk.
+    AtOnce,
+    /// Behind the answer of the user that lets it begin.
+    OnceSaved,
+}
+
 impl WaitingRequest {
     fn refuse(self, error: TurnError) {
         // The turn may have ended.
@@ -114,8 +123,9 @@ impl ThreadParts<'_> {
         }
     }
 
-    /// Lets a request to a model begin, asks the user, or refuses the request.
-    pub(super) fn may_ask(&mut self, waiting: WaitingRequest) {
+    /// Lets a request to a model begin, asks the user, or refuses the request. One of a turn that ends early is left to the next load.
+    pub(super) fn may_ask(&mut self, waiting: WaitingRequest, start: RequestStart) {
+        let Some(waiting) = self.turns.hold(waiting) else { return };
         let spent = self.spent_for(waiting.request.kind);
         if let Some(scope) = self.spending().turn.stopped {
             return waiting.refuse(match spent {
@@ -132,6 +142,7 @@ impl ThreadParts<'_> {
         self.close_budget_questions();
         self.warn_near_limits();
         let tokens = waiting.request.tokens;
+        self.turns.note_begun();
         let begin = move || drop(waiting.answer.send(Ok(())));
         match self.turns.id().cloned() {
             Some(turn_id) if tokens > 0 && limits(self.log, self.helpers).counts_tokens() => {
@@ -139,7 +150,7 @@ impl ThreadParts<'_> {
                 self.note_use();
                 self.once_saved(Box::new(begin));
             }
-            // Without a record of its own a request does not wait for the disk.
+            Some(_) | None if start == RequestStart::OnceSaved => self.once_saved(Box::new(begin)),
             Some(_) | None => begin(),
         }
     }

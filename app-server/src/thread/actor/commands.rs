@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use skein_protocol::ids::TurnId;
+use skein_store::history::History;
 use skein_store::rollout::Keep;
 
 use super::answers::answer_repeated_input;
@@ -10,8 +11,9 @@ use super::helper_side::HelperSide;
 use super::log::{Log, Send};
 use super::turns::TurnState;
 use super::{Owner, budget, catch_up, settings};
+use crate::outbox::reply::Reply;
 use crate::thread::Context;
-use crate::thread::command::{Command, Input, Repaired, Resume, Rules, Unload};
+use crate::thread::command::{Command, Edit, Input, Repaired, Resume, Rules, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force};
@@ -39,6 +41,28 @@ impl Owner {
             self.recount();
         }
         self.send(Send::Ready);
+    }
+
+    /// The turn to interrupt, if it runs, or if it was left to the next load in the moment before: that load interrupts it.
+    pub(super) fn interrupted(&self, named: Option<TurnId>) -> (Option<TurnId>, Option<TurnId>) {
+        let Some(turn) = named else { return (None, None) };
+        if self.turns.runs(&turn) {
+            return (Some(turn), None);
+        }
+        let open = self.log.history().and_then(History::open_turn);
+        (None, open.is_some_and(|open| open.id == turn).then_some(turn))
+    }
+
+    /// The answers to a turn that was left, and its interrupt, which have come too late for this owner: one that parks its thread in one
+    /// step does not look again.
+    pub(super) fn urgent_requests(&self) -> Vec<Command> {
+        let woken = self.slot.look();
+        let answers =
+            woken.answers.into_iter().filter(|given| self.questions.turn_of(given.question).is_some());
+        let answers = answers.map(|given| Command::Edit(Edit::Answer(Box::new(given), Reply::to_nobody())));
+        let interrupt = self.interrupted(woken.interrupt).1;
+        let interrupt = interrupt.map(|turn| Command::Edit(Edit::Interrupt(turn, Reply::to_nobody())));
+        answers.chain(interrupt).collect()
     }
 
     pub(super) fn command(&mut self, command: Command) {

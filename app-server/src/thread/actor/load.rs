@@ -156,7 +156,7 @@ impl Owner {
         materialised
     }
 
-    /// Goes on with the turn of an earlier load. Nothing is recorded while the turn only waits for answers.
+    /// Goes on with the turn of an earlier load. While the turn only waits for answers, nothing is recorded but the ends of its items.
     fn go_on_with(&mut self, open: KeptTurn) {
         self.parts().put_again(&open);
         // The settings may have changed since.
@@ -167,15 +167,16 @@ impl Owner {
         judged.extend(self.parts().budget_questions_with_room());
         let waits = open.waits && judged.is_empty();
         self.parts().settle(judged);
+        let dropped = open.dropped.clone();
+        let ended = self.log.history().map(|history| history.ends_of(&dropped, self.log.wall()));
         if !waits {
             self.repair.note_mended(true);
             self.parts().close_gone(&open);
             let (turn_id, boot_id) = (open.id.clone(), self.services.store.life());
-            let dropped = open.dropped.clone();
-            let ended = self.log.history().map(|history| history.ends_of(&dropped, self.log.wall()));
             self.log.record_one(TurnResumed { turn_id, boot_id, dropped }, Keep::Process);
-            record_closing(&mut self.log, ended.unwrap_or_default());
         }
+        // Also of a turn that waits: the item of a summary would stay open when the next answer has come.
+        record_closing(&mut self.log, ended.unwrap_or_default());
         let left = LeftOver { calls: open.calls, is_done: open.is_done };
         self.parts().run_turn(open.id, TurnTask::GoOn(left), &open.terms, None);
     }

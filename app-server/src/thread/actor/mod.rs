@@ -19,7 +19,7 @@ use super::command::{Command, Edit};
 use super::dispatch;
 use super::error::ThreadError;
 use super::event::{Event, TurnKept};
-use super::machine::{Machine, Phase, Policy};
+use super::machine::{Machine, Policy};
 use super::registry::{GivenAnswer, OwnerSlot};
 use super::writer::Written;
 use crate::outbox::reply::Reply;
@@ -280,7 +280,7 @@ impl Owner {
     /// Takes urgent requests and changed counts.
     fn woken(&mut self) {
         let woken = self.slot.look();
-        let interrupt = woken.interrupt.filter(|turn| self.turns.runs(turn));
+        let (interrupt, of_left_turn) = self.interrupted(woken.interrupt);
         if (woken.drain || woken.shutdown) && interrupt.is_none() && self.parts().turn_kept() != TurnKept::No
         {
             // The next server carries out what the answers allow.
@@ -297,6 +297,8 @@ impl Owner {
         }
         if interrupt.is_some() {
             self.step(Event::Interrupt);
+        } else if let Some(turn) = of_left_turn {
+            self.command(Command::Edit(Edit::Interrupt(turn, Reply::to_nobody())));
         }
         self.take_policy();
         // A limit may be higher by now, or the day another one.
@@ -324,8 +326,7 @@ impl Owner {
 
     /// Takes a client's answer to a question. One to a turn that was left to the next load, in the moment before, is for that load.
     fn client_answers(&mut self, given: GivenAnswer) {
-        let is_left = self.machine.phase() == Phase::Unloading && self.turns.id().is_none();
-        if is_left && self.questions.turn_of(given.question).is_some() {
+        if self.parts().has_left_turn() && self.questions.turn_of(given.question).is_some() {
             self.command(Command::Edit(Edit::Answer(Box::new(given), Reply::to_nobody())));
         } else {
             self.parts().client_answers(given);
@@ -428,10 +429,16 @@ impl Owner {
     /// Releases the thread: removes the owner from the registry, and hands remaining commands to the next owner.
     async fn release(mut self) {
         self.send(Send::All);
+        let has_room = !self.parts().budget_questions_with_room().is_empty();
         self.give_up();
         self.services.registry.forget(&self.slot.handle);
+        if has_room {
+            // A look for such threads has passed by this one while it was unloaded.
+            self.services.day.look();
+        }
         self.slot.mailbox.close();
         let mut left: Vec<Command> = self.waiters.take_deferred().into();
+        left.extend(self.urgent_requests());
         let parked = self.catch_ups.unpark().into_iter();
         left.extend(parked.map(|catch_up| Command::CaughtUp(Box::new(catch_up))));
         // Ends at once: a closed mailbox only waits for sends that have begun.

@@ -3,6 +3,7 @@
 //! outside of a turn ends with its call, or when no client can answer for too long.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -24,12 +25,14 @@ use skein_turn::asking::{Decision, GoesOn, Permission};
 use tokio::sync::oneshot;
 
 use super::asking::{Deciding, keep_approval};
+use super::budget::RequestStart;
 use super::consent::{self, LostCall, without_ours};
 use super::log::Log;
 use super::open_questions::NewQuestion;
 use super::wants::{self, AnswerEffect, DECLINED, Settled, Wants, declined};
 use super::{Child, ThreadParts, settings};
 use crate::outbox::reply::Reply;
+use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Due, Notice, Outgoing};
 use crate::thread::questions::{PastAnswer, judge_late};
 use crate::thread::registry::GivenAnswer;
@@ -96,6 +99,7 @@ impl ThreadParts<'_> {
         if let Some(result) = text.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
             let answer = PastAnswer { client: client.clone(), at: self.log.wall(), result };
             self.services.questions.answered(question, answer);
+            self.forget_unless_saved(question);
         }
         if let Some(turn_id) = self.questions.turn_of(question).cloned() {
             let by = AnsweredBy { client, scope: access.as_str().to_owned() };
@@ -104,6 +108,16 @@ impl ThreadParts<'_> {
             self.note_use();
         }
         self.settle([(question, settled.within(access))]);
+    }
+
+    /// An answer whose record is lost has not settled its question.
+    fn forget_unless_saved(&mut self, question: i64) {
+        let services = Arc::clone(self.services);
+        self.log.publish(Outgoing::Acknowledge(Box::new(move |saved| {
+            if saved.is_err() {
+                services.questions.forget_answer(question);
+            }
+        })));
     }
 
     /// Takes an answer of a client that was not asked.
@@ -123,15 +137,27 @@ impl ThreadParts<'_> {
             Some(Err(error)) => reply.err(&error.thread(self.id)),
             None => {
                 let past = self.services.questions.past_answer(given.question);
-                let late = judge_late(given.question, &parsed(raw), past);
-                reply.send(late.map(|()| SkeinQuestionsAnswerResponse {}));
+                match judge_late(given.question, &parsed(raw), past) {
+                    // The first answer may not be on disk yet.
+                    Ok(()) => self.log.acknowledge(reply, SkeinQuestionsAnswerResponse {}),
+                    Err(error) => reply.err(&error),
+                }
             }
         }
+    }
+
+    /// Whether the turn was left to the next load, with its questions.
+    pub(super) fn has_left_turn(&self) -> bool {
+        self.machine.phase() == Phase::Unloading && self.turns.id().is_none()
     }
 
     /// Settles questions: answers the askers once that is on disk, and notifies clients.
     pub(super) fn settle(&mut self, settled: impl IntoIterator<Item = (i64, Settled)>) {
         for (number, settled) in settled {
+            if self.has_left_turn() && self.questions.turn_of(number).is_some() {
+                // The next load has the question.
+                continue;
+            }
             let Some((kind, turn, wants)) = self.questions.take(number) else { continue };
             if let Some((why, turn_id)) = settled.end().zip(turn) {
                 self.log.record_one(QuestionClosed { id: number, turn_id, why }, Keep::Process);
@@ -142,7 +168,7 @@ impl ThreadParts<'_> {
                 AnswerEffect::Hand(hand) => self.once_saved(hand),
                 AnswerEffect::Decide(deciding, decision) => self.decided(deciding, decision),
                 AnswerEffect::Permit(deciding, permission) => self.permit(deciding, permission),
-                AnswerEffect::Judge(waiting) => self.may_ask(waiting),
+                AnswerEffect::Judge(waiting) => self.may_ask(waiting, RequestStart::OnceSaved),
                 AnswerEffect::Undecided(waiting) => self.refuse_request(waiting),
                 AnswerEffect::None => {}
             }
@@ -206,6 +232,7 @@ impl ThreadParts<'_> {
         // The call is left to the next load, which has the answer.
         let Some(Deciding { item, tool: (server, tool), hints, answer, .. }) = deciding else { return };
         if is_granted && let Some(turn_id) = self.turns.id().cloned() {
+            self.turns.note_begun();
             let attempts = self.log.history().and_then(|history| history.open_call(&item));
             let attempt = attempts.map_or(0, |call| call.attempts) + 1;
             let repeatable = hints.only_reads();

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{answer_input, shown_turn};
-use super::budget::WaitingRequest;
+use super::budget::{RequestStart, WaitingRequest};
 use super::log::Log;
 use super::settings::context_items;
 use super::{Child, Owner, ThreadParts, queue, settings, user_state};
@@ -63,6 +63,8 @@ struct RunningTurn {
     ends_early: CancellationToken,
     /// Whether it has ended early, without an end.
     rests: bool,
+    /// Calls and requests that were let begin.
+    begun: usize,
     /// Requests of a turn that ends early. They stay without an answer.
     held: Vec<Box<dyn std::any::Any + Send>>,
     steers: mpsc::Sender<Added>,
@@ -218,10 +220,17 @@ impl TurnState {
         self.running.as_ref().is_some_and(|turn| turn.cancel.is_cancelled() || turn.ends_early.is_cancelled())
     }
 
-    /// Notes that the turn has ended early.
-    fn rest(&mut self) {
+    /// Notes that a call or a request may begin.
+    pub(super) fn note_begun(&mut self) {
         if let Some(turn) = &mut self.running {
-            turn.rests = true;
+            turn.begun += 1;
+        }
+    }
+
+    /// Notes that the turn has ended early, unless a call or a request begins yet: so many have begun.
+    fn rest(&mut self, begun: usize) {
+        if let Some(turn) = &mut self.running {
+            turn.rests = begun == turn.begun;
         }
     }
 
@@ -374,7 +383,9 @@ impl Owner {
             Report::ItemCompleted(item) => items::completed(log, id, item),
             Report::Answered(answer) => self.parts().answered(*answer),
             Report::Usage(used) => self.parts().used(&used),
-            Report::MayAsk(request, answer) => self.parts().may_ask(WaitingRequest { request, answer }),
+            Report::MayAsk(request, answer) => {
+                self.parts().may_ask(WaitingRequest { request, answer }, RequestStart::AtOnce);
+            }
             Report::Question { item, text, answer } => {
                 let turn = id.clone();
                 self.parts().ask_for_words(turn, item, (text, answer));
@@ -386,7 +397,7 @@ impl Owner {
             Report::MayWork(permit) => self.repair.works_with(permit),
             Report::Surroundings(found) => self.helpers.found(Some(found)),
             Report::WantsHelpers(give) => self.command(Command::Helpers(give)),
-            Report::AtRest => self.turns.rest(),
+            Report::AtRest(begun) => self.turns.rest(begun),
             Report::Ended(outcome) => self.end_turn(outcome),
         }
     }

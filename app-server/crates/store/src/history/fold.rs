@@ -111,7 +111,7 @@ impl History {
 
     fn question_answered(&mut self, answered: &QuestionAnswered, at: WallMs) {
         let Some(asked) = self.open_turn_records.question_answered(answered) else { return };
-        if asked.kind == QuestionKind::Budget {
+        if asked.asked.kind == QuestionKind::Budget {
             self.budget_answered(&asked, answered, at);
         }
     }

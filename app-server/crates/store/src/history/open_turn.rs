@@ -210,23 +210,24 @@ impl OpenTurnRecords {
     }
 
     /// Returns the question.
-    pub(super) fn question_answered(&mut self, answered: &QuestionAnswered) -> Option<QuestionAsked> {
+    pub(super) fn question_answered(&mut self, answered: &QuestionAnswered) -> Option<TurnQuestion> {
         self.resumed = 0;
-        let asked = self.take(answered.id)?;
+        let question = self.take(answered.id)?;
+        let asked = &question.asked;
         if let Some(item) = &asked.item_id {
             let (kind, tool) = (asked.kind, asked.tool.clone());
             let (scope, answer) = (answered.by.scope.clone(), answered.answer.clone());
             let call = self.call(item);
-            if !call.take_input(&asked, answer.clone()) {
+            if !call.take_input(asked, answer.clone()) {
                 let answered = AnsweredQuestion { kind, tool, scope, answer };
                 call.state = CallState::Answered(Box::new(answered));
             }
         }
-        Some(asked)
+        Some(question)
     }
 
     pub(super) fn question_closed(&mut self, closed: &QuestionClosed) {
-        let Some(asked) = self.take(closed.id) else { return };
+        let Some(TurnQuestion { asked, .. }) = self.take(closed.id) else { return };
         let Some(item) = &asked.item_id else { return };
         let call = self.call(item);
         if call.take_input(&asked, None) {
@@ -279,9 +280,9 @@ impl OpenTurnRecords {
         }
     }
 
-    fn take(&mut self, id: i64) -> Option<QuestionAsked> {
+    fn take(&mut self, id: i64) -> Option<TurnQuestion> {
         let at = self.questions.iter().position(|question| question.asked.id == id)?;
-        Some(self.questions.remove(at).asked)
+        Some(self.questions.remove(at))
     }
 
     fn call(&mut self, item: &ItemId) -> &mut TurnCall {

@@ -10,7 +10,8 @@ use skein_protocol::budget::{BudgetQuestion, BudgetScope};
 use skein_protocol::event::ThreadTokenUsage;
 
 use super::History;
-use crate::rollout::record::{DaySpent, ModelAsked, QuestionAnswered, QuestionAsked, Spent, ThreadHeader};
+use super::open_turn::TurnQuestion;
+use crate::rollout::record::{DaySpent, ModelAsked, QuestionAnswered, Spent, ThreadHeader};
 
 /// The use of models by the thread and its open turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +49,8 @@ impl Spending {
         self.turn.tokens = self.turn.tokens.saturating_add(tokens);
         self.spent.tokens = self.spent.tokens.saturating_add(tokens);
         let day = self.today(at);
-        day.tokens = day.tokens.saturating_add(tokens);
+        // An estimate that was too high may have counted for the day before.
+        day.tokens = day.tokens.saturating_add(tokens).max(0);
     }
 
     fn today(&mut self, at: WallMs) -> &mut DaySpent {
@@ -56,7 +58,11 @@ impl Spending {
         &mut self.spent.day
     }
 
-    fn raise(&mut self, BudgetQuestion { state, more }: &BudgetQuestion, at: WallMs) {
+    /// Raises the limit that the question names. That of a day is raised for the day in which the question was asked.
+    fn raise(&mut self, BudgetQuestion { state, more }: &BudgetQuestion, (asked, at): (WallMs, WallMs)) {
+        if state.scope == BudgetScope::Day && DaySpent::day_of(asked) != DaySpent::day_of(at) {
+            return;
+        }
         let raised = match state.scope {
             BudgetScope::Turn => &mut self.turn.more,
             BudgetScope::Rounds => &mut self.turn.more_rounds,
@@ -114,14 +120,14 @@ impl History {
     }
 
     /// Takes the answer to a question about a budget: an accept raises the limit, everything else stops the turn.
-    pub(super) fn budget_answered(&mut self, asked: &QuestionAsked, answered: &QuestionAnswered, at: WallMs) {
-        let about = serde_json::from_str::<AboutBudget>(&asked.params);
+    pub(super) fn budget_answered(&mut self, asked: &TurnQuestion, answered: &QuestionAnswered, at: WallMs) {
+        let about = serde_json::from_str::<AboutBudget>(&asked.asked.params);
         let answer = answered.answer.as_deref().unwrap_or_default();
         let answer = serde_json::from_str::<McpServerElicitationRequestResponse>(answer);
         let (Ok(about), Ok(answer)) = (about, answer) else { return };
         let question = about.meta.skein.budget;
         match answer.action {
-            McpServerElicitationAction::Accept => self.spending.raise(&question, at),
+            McpServerElicitationAction::Accept => self.spending.raise(&question, (asked.at, at)),
             McpServerElicitationAction::Decline | McpServerElicitationAction::Cancel => {
                 self.spending.turn.stopped = Some(question.state.scope);
             }

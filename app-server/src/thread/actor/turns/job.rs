@@ -45,7 +45,7 @@ impl TurnState {
         let ending = Ending::Own;
         let held = Vec::new();
         let began = Clock.now();
-        let rests = false;
+        let (rests, begun) = (false, 0);
         let turn = RunningTurn {
             id,
             task,
@@ -54,6 +54,7 @@ impl TurnState {
             cancel,
             ends_early,
             rests,
+            begun,
             held,
             steers,
             ending,

@@ -28,6 +28,7 @@ fn running(takes_more: bool) -> (TurnState, mpsc::Receiver<Added>) {
         cancel: CancellationToken::new(),
         ends_early: CancellationToken::new(),
         rests: false,
+        begun: 0,
         held: Vec::new(),
         steers,
         ending: Ending::Own,

@@ -6,7 +6,8 @@ use skein_protocol::turn::TurnStatus;
 
 use super::*;
 use crate::rollout::record::{
-    AnswerPart, AnsweredBy, AnsweredCall, ModelAnswer, Record, RecordBody, TurnStarted, TurnUsage,
+    AnswerPart, AnsweredBy, AnsweredCall, ModelAnswer, QuestionAsked, Record, RecordBody, TurnStarted,
+    TurnUsage,
 };
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -54,14 +55,13 @@ impl Grown {
         self.add(end);
     }
 
-    fn answers(&mut self, scope: &str, action: &str) {
+    fn asks(&mut self, scope: &str) {
         let state = json!({ "scope": scope, "limit": 10, "used": 12, "unit": "tokens", "more": 10 });
         let params = json!({ "_meta": { "skein": { "budget": state } }, "mode": "form" }).to_string();
-        let (id, turn_id) = (7, self.turn.clone());
         self.add(QuestionAsked {
-            id,
+            id: 7,
             kind: QuestionKind::Budget,
-            turn_id: turn_id.clone(),
+            turn_id: self.turn.clone(),
             item_id: None,
             method: "m".to_owned(),
             params,
@@ -69,6 +69,15 @@ impl Grown {
             client: None,
         });
         assert!(self.history.open_turn_waits(), "it waits for nothing else");
+    }
+
+    fn answers(&mut self, scope: &str, action: &str) {
+        self.asks(scope);
+        self.answered(action);
+    }
+
+    fn answered(&mut self, action: &str) {
+        let (id, turn_id) = (7, self.turn.clone());
         let by = AnsweredBy { client: "c".to_owned(), scope: "chat".to_owned() };
         let answer = Some(json!({ "action": action }).to_string());
         self.add(QuestionAnswered { id, turn_id, by, answer });
@@ -120,6 +129,32 @@ fn a_turn_begins_with_nothing_and_so_does_a_day() {
     grown.used(1);
     assert_eq!(grown.tokens(), (6, 36, 1));
     assert_eq!(grown.history.spending().on(12), DaySpent { day: 12, tokens: 0, more: 0 });
+}
+
+#[test]
+fn an_estimate_of_the_day_before_takes_nothing_from_a_new_day() {
+    let mut grown = Grown::new();
+    grown.asked(100);
+    grown.at = WallMs(grown.at.0 + DAY);
+    grown.used(60);
+    assert_eq!(grown.tokens(), (60, 60, 0));
+    grown.used(5);
+    assert_eq!(grown.tokens(), (65, 65, 5));
+}
+
+#[test]
+fn the_limit_of_a_day_is_raised_for_the_day_of_the_question() {
+    let mut grown = Grown::new();
+    let today = DaySpent::day_of(grown.at);
+    grown.asks("day");
+    grown.at = WallMs(grown.at.0 + DAY);
+    grown.answered("accept");
+    assert_eq!(
+        (grown.history.spending().on(today + 1).more, grown.history.spending().on(today).more),
+        (0, 0)
+    );
+    grown.answers("day", "accept");
+    assert_eq!(grown.history.spending().on(today + 1).more, 10);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use skein_protocol::thread::ThreadForkParams;
 use skein_store::history::History;
 
 use super::*;
+use crate::thread::machine::Phase;
 
 /// Waits until the thread has ended so many turns; not until the next day, which has room.
 async fn ended(bench: &Bench, thread: ThreadId, turns: usize) {
@@ -215,5 +216,30 @@ async fn a_fork_ends_before_a_turn_that_waits() {
     assert_eq!(client.asked().await, question, "the source keeps its question");
     answer(&client, question, "accept");
     assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    bench.finish().await;
+}
+
+/// Whoever looks for turns that may go on finds the thread still loaded.
+#[tokio::test(start_paused = true)]
+async fn room_that_comes_while_a_turn_is_parked_is_for_the_next_load() {
+    let bench = bench(None, limit(BudgetScope::Day, 100));
+    let (mut client, thread, _) = at_the_limit(&bench).await;
+    let stop = watching(&bench);
+    let handle = bench.services.registry.handle(thread).unwrap();
+    bench.disk.hold_appends();
+    handle.evict();
+    bench.drained().await;
+    assert!(handle.seen(|seen| seen.phase == Phase::Unloading));
+    raise_day(&bench, 1_000);
+    bench.drained().await;
+    assert_eq!(
+        client.count(|message| message.params::<ServerRequestResolved>().is_some()),
+        0,
+        "it still waits"
+    );
+    bench.disk.release_appends();
+    ended(&bench, thread, 1).await;
+    assert_eq!(bench.services.counters.unsaved_records.get(), 0);
+    stop.cancel();
     bench.finish().await;
 }

@@ -291,3 +291,40 @@ async fn an_answer_behind_the_moment_of_the_stop_is_for_the_next_load() {
     assert_eq!(times(&kinds, "question.answered"), 1, "{kinds:?}");
     bench.finish().await;
 }
+
+/// The turn says that it is at rest while its permission waits for the record of the call.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_allowed_in_front_of_the_stop_is_made() {
+    let (bench, mut fakes) = with_helper(None);
+    let (client, thread, question) = asking(&bench, &call(WRITES)).await;
+    bench.drained().await;
+    bench.disk.cut(thread);
+    answer(&client, question, "accept");
+    bench.drained().await;
+    bench.drain();
+    bench.pass(Duration::from_secs(1)).await;
+    assert_eq!(fakes.reached().len(), 0);
+    bench.disk.recover(thread);
+    bench.gone(thread).await;
+    let kinds = bench.kinds(thread).await;
+    assert_eq!(kinds[kinds.len() - 2..], ["call.begun", "item.completed"].map(str::to_owned));
+    assert_eq!(fakes.reached().len(), 1);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_behind_the_moment_in_which_a_turn_is_left_is_for_the_next_load() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread, _) = asking(&bench, &call(WRITES)).await;
+    let (handle, turn) = (bench.services.registry.handle(thread).unwrap(), running(&bench, thread));
+    bench.disk.hold_appends();
+    handle.evict();
+    bench.drained().await;
+    assert!(handle.seen(|seen| seen.phase == Phase::Unloading));
+    handle.interrupt(turn);
+    bench.drained().await;
+    bench.disk.release_appends();
+    let ended = client.notified::<TurnCompleted>().await.turn;
+    assert_eq!(ended.status, TurnStatus::Interrupted);
+    bench.finish().await;
+}
