@@ -252,6 +252,8 @@ pub(crate) const OPEN_MARKERS_PAUSE: Duration = Duration::from_millis(200);
 /// The least interval of progress notifications of the repair, besides its beginning and end. Origin: guess; a person
 /// sees it move.
 pub(crate) const REPAIR_NOTIFY: Duration = Duration::from_secs(1);
+/// Threads of a database that are repaired side by side; those of a home come one after the other. Origin: design; half a batch of commits.
+pub(crate) const REPAIRS_AT_ONCE: usize = 32;
 
 // --- search ---
 

@@ -6,8 +6,11 @@
 //! covers its thread, unless the rollout has changed since. The marker of a rollout that cannot be read or written stays, and the
 //! next start reports it again. A stop waits for the thread under way.
 
+use std::future::ready;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::{StreamExt, stream};
 use skein_protocol::extension::{RepairCounts, RepairState, SkeinRepairUpdatedNotification};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::notifications::SkeinRepairUpdated;
@@ -101,7 +104,7 @@ pub(crate) async fn run_all(
     }
 }
 
-/// Repairs these threads one after the other, until `stop`, which waits for the current one.
+/// Repairs these threads, until `stop`, which waits for those under way.
 pub(crate) async fn run(
     context: Arc<Context>,
     repair: Arc<StartupRepair>,
@@ -109,27 +112,37 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     repair.change(&context, |counts| counts.state = RepairState::Running);
-    for thread in threads {
-        if stop.is_cancelled() {
-            tracing::info!("the repair stops with the server; the next start goes on with it");
-            return;
+    let goes_on = |_: &ThreadId| ready(!stop.is_cancelled());
+    let repairs = stream::iter(threads).take_while(goes_on).map(|thread| repair_one(&context, thread));
+    let mut repairs = pin!(repairs.buffer_unordered(at_once(&context)));
+    while let Some((mark, repaired)) = repairs.next().await {
+        // The stop may have refused it: the open marker stays in any case.
+        if !stop.is_cancelled() || !matches!(repaired, Repaired::Failed(_)) {
+            take_note((&context, &repair), mark, &repaired);
         }
-        let mark = context.store.open_marker(thread);
-        let name = format!("repair/{thread}");
-        let repaired = context.tasks.contain_async(name, dispatch::repair(&context, thread)).await;
-        let repaired = repaired.unwrap_or_else(|| Repaired::Failed("the repair broke off".to_owned()));
-        let repaired = unlisted(&context, thread, repaired).await;
-        if stop.is_cancelled() && matches!(repaired, Repaired::Failed(_)) {
-            // The stop may have refused it: the open marker stays in any case.
-            return;
-        }
-        take_note((&context, &repair), mark, &repaired);
+    }
+    if stop.is_cancelled() {
+        tracing::info!("the repair stops with the server; the next start goes on with it");
+        return;
     }
     repair.change(&context, |counts| counts.state = RepairState::Complete);
     let RepairCounts { total, mended, failed, .. } = repair.counts();
     if total > 0 {
         tracing::info!(total, mended, failed, "threads that the end of a server left open were looked at");
     }
+}
+
+/// How many threads are repaired side by side. Each waits for its commits, where they are in a database.
+fn at_once(context: &Context) -> usize {
+    if context.config().store.url.is_some() { policy::REPAIRS_AT_ONCE } else { 1 }
+}
+
+async fn repair_one(context: &Arc<Context>, thread: ThreadId) -> (OpenMarker, Repaired) {
+    let mark = context.store.open_marker(thread);
+    let name = format!("repair/{thread}");
+    let repaired = context.tasks.contain_async(name, dispatch::repair(context, thread)).await;
+    let repaired = repaired.unwrap_or_else(|| Repaired::Failed("the repair broke off".to_owned()));
+    (mark, unlisted(context, thread, repaired).await)
 }
 
 /// Takes a thread without a rollout out of the lists. Its server may have ended between a deletion and that; the index of files looks for

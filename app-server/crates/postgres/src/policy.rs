@@ -73,7 +73,7 @@ pub(crate) const LEFT_OPEN_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) const DRAIN_PAUSE: Duration = Duration::from_secs(5);
 /// Wishes for threads that the row of a server carries; each beat reads them. Origin: guess; the row stays small.
 pub(crate) const HANDOVER_WISHES: i32 = 1_000;
-/// Threads of one look. Origin: guess; the next look finds the others.
+/// Threads of one statement of a look; the next beat goes on behind them. Origin: guess.
 pub(crate) const LEFT_OPEN_AT_ONCE: i64 = 1_000;
 /// Threads that wait to be given up. Above this a thread stays with its server until that loads it again, or ends. Origin: guess; an
 /// end of all connections at once unloads some thousand threads.

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use skein_protocol::ids::ThreadId;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
@@ -66,11 +67,12 @@ const HOLDER: &str = "select name, speaks && $1::text::int4range from nodes
 
 /// Threads that are open, and that a server has which no longer lives, or nobody since a while, as after a load that failed. A deleted one
 /// counts while lists show it.
-const LEFT_OPEN: &str = "select thread from heads h where h.open and h.seq > 0
+const LEFT_OPEN: &str = "select thread, h.owner is null and h.written = '-infinity', h.written::text from heads h where h.open and h.seq > 0
+  and ($3::bool is null or (h.owner is null and h.written = '-infinity', h.written, h.thread) < ($3, $4::text::timestamptz, $5::uuid))
   and (h.trashed_at is null or exists (select from threads t where t.thread = h.thread and t.\"row\" is not null)) and (
     h.owner is null and h.written < now() - $2::float8 * interval '1 second'
     or h.owner is not null and not exists (select from nodes n where n.node = h.owner and n.state = 'live'))
-  order by (h.owner is null and h.written = '-infinity') desc, h.written desc limit $1";
+  order by (h.owner is null and h.written = '-infinity') desc, h.written desc, h.thread desc limit $1";
 
 /// A row that is to be made.
 pub(super) struct NewRow<'a> {
@@ -141,13 +143,37 @@ pub(super) async fn refusal(link: &mut Link, row: &NewRow<'_>) -> Result<Presenc
     })
 }
 
-/// Threads that servers have left open which no longer live.
-pub(super) async fn find_left_open(link: &mut Link) -> Result<Vec<ThreadId>, DbFailure> {
-    let pause = policy::LEFT_OPEN_PAUSE.as_secs_f64();
-    let params: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&policy::LEFT_OPEN_AT_ONCE, Type::INT8), (&pause, Type::FLOAT8)];
+/// The place of a thread among those that were left open, in the order of a look.
+#[derive(Debug, Clone)]
+pub(super) struct LeftOpenPlace {
+    thread: Uuid,
+    /// Whether its owner has given it up to be loaded again soon.
+    is_first: bool,
+    /// The time of its last record, as the database prints it.
+    written: String,
+}
+
+/// Threads that servers have left open which no longer live, `behind` a place. Returns the place of the last one with them, if there may be
+/// more.
+pub(super) async fn find_left_open(
+    link: &mut Link,
+    behind: Option<&LeftOpenPlace>,
+) -> Result<(Vec<ThreadId>, Option<LeftOpenPlace>), DbFailure> {
+    let (pause, most) = (policy::LEFT_OPEN_PAUSE.as_secs_f64(), policy::LEFT_OPEN_AT_ONCE);
+    let is_first = behind.map(|place| place.is_first);
+    let (written, thread) = (behind.map(|place| place.written.as_str()), behind.map(|place| place.thread));
+    let params: [(&(dyn ToSql + Sync), Type); 5] = [
+        (&most, Type::INT8),
+        (&pause, Type::FLOAT8),
+        (&is_first, Type::BOOL),
+        (&written, Type::TEXT),
+        (&thread, Type::UUID),
+    ];
     let rows = link.read(LEFT_OPEN, &params).await?;
-    Ok(rows.iter().map(|row| ThreadId::new(row.get(0))).collect())
+    let is_full = i64::try_from(rows.len()).is_ok_and(|found| found >= most);
+    let place = |row: &Row| LeftOpenPlace { thread: row.get(0), is_first: row.get(1), written: row.get(2) };
+    let last = rows.last().filter(|_| is_full).map(place);
+    Ok((rows.iter().map(|row| ThreadId::new(row.get(0))).collect(), last))
 }
 
 /// A text in a statement without parameters.

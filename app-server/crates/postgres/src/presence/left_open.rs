@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::entry::LeftOpenPlace;
 use super::{NodePresence, entry};
 use crate::connection::Link;
 use crate::failure::DbFailure;
@@ -16,8 +17,12 @@ use crate::policy;
 pub(super) struct LeftOpen {
     /// The servers of the beat before.
     members: Vec<Uuid>,
-    /// The time of the last look; `None` if the next beat has to look.
+    /// The time at which the last look has come to its end; `None` if the next beat has to look.
     looked: Option<Instant>,
+    /// Where the look under way goes on with the next beat.
+    behind: Option<LeftOpenPlace>,
+    /// A server has gone since the look under way began.
+    is_again: bool,
 }
 
 impl LeftOpen {
@@ -41,19 +46,28 @@ impl LeftOpen {
             let beats = presence.beats.borrow();
             (beats.members().to_vec(), beats.has_drains())
         };
-        let has_gone = self.members.iter().any(|member| !members.contains(member));
+        self.is_again |= !buried.is_empty() || self.members.iter().any(|member| !members.contains(member));
         let now = Clock.now();
         let pause = if drains { policy::DRAIN_PAUSE } else { policy::LEFT_OPEN_PAUSE };
         let is_due = self.looked.is_none_or(|looked| now >= looked + pause);
         // A server that drains loads none.
         let takes = !presence.drained.is_cancelled();
-        if takes && (has_gone || is_due || !buried.is_empty()) {
-            let found = entry::find_left_open(link).await?;
-            // A full queue: the server still works on those of an earlier look, and the next beat looks again.
-            let is_handed_over = found.is_empty() || presence.left_open.try_send(found).is_ok();
-            self.looked = is_handed_over.then_some(now);
+        if takes && (self.behind.is_some() || self.is_again || is_due) {
+            let (found, last) = entry::find_left_open(link, self.behind.as_ref()).await?;
+            // A full queue: the server still works on those before, and the next beat tries again.
+            if found.is_empty() || presence.left_open.try_send(found).is_ok() {
+                let begins = self.behind.is_none();
+                self.is_again &= !begins;
+                self.behind = last;
+                // Each thread comes once in a look: one that cannot be repaired waits for the next.
+                self.looked = (self.behind.is_none() && !self.is_again).then_some(now);
+            } else {
+                self.looked = None;
+            }
         }
-        self.members = members;
+        // One whose row this server has set to dead goes with this beat, not with the next.
+        let buried: Vec<Uuid> = buried.iter().map(|row| row.get(0)).collect();
+        self.members = members.into_iter().filter(|member| !buried.contains(member)).collect();
         Ok(())
     }
 }

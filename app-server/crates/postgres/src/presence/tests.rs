@@ -297,6 +297,28 @@ async fn the_threads_that_a_dead_server_has_left_open_are_found_by_another() {
 }
 
 #[tokio::test]
+async fn a_look_for_many_threads_goes_on_behind_those_that_it_has_found() {
+    let it = Fixture::new().await;
+    let threads = usize::try_from(2 * policy::LEFT_OPEN_AT_ONCE).unwrap() + 1;
+    // Many have their last record in the same moment, and some were given up to be loaded soon.
+    it.run(&format!(
+        "insert into heads (thread, owner, term, seq, header, open, written)
+         select gen_random_uuid(), case when n % 10 > 0 then gen_random_uuid() end, 1, 1, 1, true,
+           case when n % 10 = 0 then '-infinity' else now() - n / 500 * interval '1 second' end
+         from generate_series(1, {threads}) as n"
+    ))
+    .await;
+    let mut other = Beating::of(it.take(member("lives"), 2).await.unwrap());
+    let mut found = Vec::new();
+    while found.len() < threads {
+        found.extend(tokio::time::timeout(LIMIT, other.events.left_open.recv()).await.unwrap().unwrap());
+    }
+    let each: std::collections::HashSet<ThreadId> = found.iter().copied().collect();
+    assert_eq!((found.len(), each.len()), (threads, threads), "each comes once");
+    other.finish().await;
+}
+
+#[tokio::test]
 async fn a_refusal_in_the_middle_of_an_entry_does_not_stay() {
     let it = Fixture::new().await;
     let mut one = Beating::of(it.take(member("one"), 1).await.unwrap());
