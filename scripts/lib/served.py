@@ -8,6 +8,12 @@ import websockets
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
+def processor(process):
+    """Seconds of processor time of a process so far, those of its threads that have ended included."""
+    # Linux's number of another process's clock, in nanoseconds; /proc has the same in hundredths of a second.
+    return time.clock_gettime((~process << 3) | 2)
+
+
 class Client:
     """A connection. It reads only on demand."""
 
@@ -38,10 +44,10 @@ class Client:
 
 
 class RawClient:
-    """A connection that parses nothing, so that its own work does not bound what it measures."""
+    """A connection that parses only the answers whose results are wanted, so that its own work does not bound what it measures."""
 
     def __init__(self, url):
-        at = urllib.parse.urlsplit(url)
+        at, self.method = urllib.parse.urlsplit(url), "GET /"
         self.socket = socket.create_connection((at.hostname, at.port), timeout=60)
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
@@ -56,16 +62,26 @@ class RawClient:
         self.send(method, params)
         return self.receive(b'"id":1,')
 
+    def answer(self, received):
+        """The result of the answer that begins in these bytes, and all bytes until its end."""
+        begin = received.index(b'{"id":1,')
+        while True:
+            try:
+                # The next frame may begin behind the answer, with bytes that are no text.
+                answer, _ = json.JSONDecoder().raw_decode(received[begin:].decode(errors="replace"))
+            except ValueError:
+                received += self.piece()
+                continue
+            if "error" in answer:
+                sys.exit(f"{self.method}: {answer['error']}")
+            return answer["result"], received
+
+    def result(self, method, params):
+        """Sends one request, and returns its result."""
+        return self.answer(self.request(method, params))[0]
+
     def new_thread(self):
-        received = self.request("thread/start", {})
-        # The threads of other clients are announced before and behind.
-        answer = received[received.index(b'"id":1,') :]
-        while not (found := re.search(rb'"id":1,"result":.*?"thread":\{.*?"id":"(.{36})"', answer)):
-            piece = self.socket.recv(1 << 20)
-            if not piece or b'"id":1,"error"' in answer:
-                sys.exit("no new thread")
-            answer += piece
-        return found.group(1).decode()
+        return self.result("thread/start", {})["thread"]["id"]
 
     def turn(self, thread, text):
         """Sends one turn, and returns all bytes until its end. A turn that does not complete ends in a timeout."""
@@ -73,6 +89,7 @@ class RawClient:
         return self.receive(b'"status":"completed"')
 
     def send(self, method, params):
+        self.method = method
         payload = json.dumps({"id": 1, "method": method, "params": params}).encode()
         # A frame of text whose mask is zero.
         self.socket.sendall(b"\x81\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload)
@@ -81,12 +98,27 @@ class RawClient:
         """All bytes until `mark` is among them."""
         pieces, tail = [], b""
         while mark not in tail:
-            piece = self.socket.recv(1 << 20)
-            if not piece:
-                sys.exit(f"the server closed the connection before {mark!r}")
-            pieces.append(piece)
-            tail = tail[-len(mark) :] + piece
+            pieces.append(self.piece())
+            tail = tail[-len(mark) :] + pieces[-1]
         return b"".join(pieces)
+
+    def until(self, words, received):
+        """Receives until a message has these words in this order, in these bytes or behind them."""
+        # A frame of text begins with 0x81, which is in no ASCII text.
+        pattern = rb"[^\x81]*".join(re.escape(word.encode()) for word in words)
+        while not re.search(pattern, received):
+            received += self.piece()
+
+    def piece(self):
+        """The next bytes."""
+        if not (piece := self.socket.recv(1 << 20)):
+            sys.exit(f"{self.method}: the server closed the connection")
+        return piece
+
+    def live(self):
+        """Sends a sign of life. The server closes a connection that is silent for a minute."""
+        # A pong whose mask is zero.
+        self.socket.sendall(b"\x8a\x80" + bytes(4))
 
 
 class Server:
@@ -97,13 +129,28 @@ class Server:
         self.home.mkdir(exist_ok=True)
         (self.home / "config.toml").write_text(settings)
         command = [self.binary, "serve", "--home", self.home, "--listen", "ws://127.0.0.1:0"]
-        self.process = subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, **options})
-        self.url = json.loads(self.process.stdout.readline())["address"]
+        log = self.home.with_name(f"{self.home.name}.log")
+        with log.open("w") as stderr:
+            self.process = subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": stderr, "text": True, **options})
+        if not (line := self.process.stdout.readline()):
+            last = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+            sys.exit(f"the server of {self.home} does not start:\n{last}")
+        self.url = json.loads(line)["address"]
 
     def processor(self):
         """Seconds of processor time so far."""
-        # Linux's number of another process's clock; /proc has the same in hundredths of a second.
-        return time.clock_gettime((~self.process.pid << 3) | 2)
+        return processor(self.process.pid)
+
+    def switches(self):
+        """How often each of its threads has given up a processor so far, of its own accord or not."""
+        counts = {}
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            try:
+                fields = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines() if ":" in line)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            counts[task.name] = int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
+        return counts
 
     def resident(self):
         """Resident memory in MB."""
