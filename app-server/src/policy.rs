@@ -352,6 +352,8 @@ pub(crate) const SILENCE_ANSWER: Duration = Duration::from_millis(400);
 pub(crate) const SILENCE_PAUSE: Duration = Duration::from_millis(250);
 /// The pause before another server is dialed again. Origin: as the beat of a server.
 pub(crate) const LINK_RETRY: Duration = Duration::from_secs(1);
+/// How long a server that lives is not reached before the log says so. Origin: above the time in which the row of one that has ended dies.
+pub(crate) const LINK_REPORT: Duration = Duration::from_secs(10);
 /// Frames of a client that wait for its link. Above it the client's requests wait unsent. Origin: guess.
 pub(crate) const LINK_FRAMES: usize = 64;
 /// How long a server looks whether it has a folder. Origin: guess; a disk that answers at all does so in milliseconds.

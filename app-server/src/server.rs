@@ -71,7 +71,7 @@ pub struct Server {
 /// Why a server must stop, as its database says.
 #[derive(Default)]
 struct DatabaseWishes {
-    /// Ends once another server has taken the database.
+    /// Ends once the server has no place in its database any more.
     displaced: CancellationToken,
     /// Ends once somebody wants the server to drain and stop.
     drained: CancellationToken,
@@ -234,7 +234,7 @@ impl Server {
         }
     }
 
-    /// Waits until another server has taken the database of this one, which must stop then.
+    /// Waits until the server has no place in its database any more: another one has taken it, or its name. It must stop then.
     pub async fn displaced(&self) {
         self.wishes.displaced.cancelled().await;
     }
@@ -244,7 +244,7 @@ impl Server {
         self.wishes.drained.cancelled().await;
     }
 
-    /// Whether another server has taken the database of this one.
+    /// Whether the server has no place in its database any more.
     pub fn is_displaced(&self) -> bool {
         self.wishes.displaced.is_cancelled()
     }

@@ -99,7 +99,10 @@ pub const REASONS: &[(&str, &str)] = &[
     ("requestsInFlight", "Too many requests of this connection wait already."),
     ("resumesUnderWay", "Too many threads of this connection are catching up already."),
     ("searchTooLong", "The search term is too long."),
-    ("serverEnded", "The server of the home ended before it answered; another one goes on."),
+    (
+        "serverEnded",
+        "The server that had the thread or the home ended before it answered; another one goes on.",
+    ),
     ("serverStops", "The server is stopping. Connect again and resume."),
     ("settingsUnreadable", "Reading the settings again broke off. Nothing has changed."),
     ("settingsUnshown", "The settings could not be shown."),

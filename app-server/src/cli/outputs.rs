@@ -333,7 +333,7 @@ pub(super) struct ClusterStatusOutcome<'a> {
     pub(super) open: u64,
     /// The place from which threads are on their way into it (`skein migrate`). No server gets it meanwhile.
     pub(super) arriving_from: Option<&'a str>,
-    /// Its servers of the last day, the last to beat first.
+    /// Those that live, in the order of their names, then earlier starts, the last to beat first; at most 100 in all.
     pub(super) nodes: Vec<NodeLine<'a>>,
 }
 

@@ -238,7 +238,10 @@ async fn serve(config: ServerConfig, is_for_people: bool, manager: ServiceManage
         () = stopped(&mut signals, Some(&server)) => Ok(()),
     };
     stop(&server, &mut signals).await;
-    anyhow::ensure!(!server.is_displaced(), "another server has taken the database of this one");
+    anyhow::ensure!(
+        !server.is_displaced(),
+        "the server has no place in its database any more; the ERROR line before this says why"
+    );
     served
 }
 

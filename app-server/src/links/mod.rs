@@ -107,9 +107,9 @@ impl Links {
         !self.cut_off.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// A server is not reached from now on, or still is not.
-    fn note_cut_off(&self, node: Uuid, now: Instant) {
-        self.cut_off.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_insert(now);
+    /// A server is not reached from now on, or still is not. Returns since when.
+    fn note_cut_off(&self, node: Uuid, now: Instant) -> Instant {
+        *self.cut_off.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_insert(now)
     }
 
     /// A server is reached, or has ended.

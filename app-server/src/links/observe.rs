@@ -87,13 +87,22 @@ impl Observer {
     async fn run(self, gone: CancellationToken) {
         let observing = async {
             self.links.note_cut_off(self.neighbour.node, Clock.now());
+            let mut reported = None;
             loop {
-                let name = &self.neighbour.name;
-                match self.observe().await {
-                    Ok(()) => tracing::info!(name, "another server has ended its link"),
-                    Err(error) => tracing::debug!(name, %error, "another server is not observed"),
+                let ended = self.observe().await;
+                let now = Clock.now();
+                let since = self.links.note_cut_off(self.neighbour.node, now);
+                let is_new = reported != Some(since) && now - since >= policy::LINK_REPORT;
+                match ended {
+                    Ok(()) => tracing::info!(name = self.neighbour.name, "another server has ended its link"),
+                    Err(error) if is_new => {
+                        reported = Some(since);
+                        self.report(&error);
+                    }
+                    Err(error) => {
+                        tracing::debug!(name = self.neighbour.name, %error, "another server is not observed");
+                    }
                 }
-                self.links.note_cut_off(self.neighbour.node, Clock.now());
                 self.forget();
                 sleep(policy::LINK_RETRY).await;
             }
@@ -101,6 +110,15 @@ impl Observer {
         gone.run_until_cancelled(observing).await;
         self.forget();
         self.links.note_reached(self.neighbour.node);
+    }
+
+    /// Tells the operator of a server that lives and is not reached.
+    fn report(&self, error: &LinkError) {
+        let Neighbour { name, link, .. } = &self.neighbour;
+        let address = link.as_ref().map(|link| link.address.as_str());
+        let way_out =
+            "look at its --cluster-listen and --cluster-advertise, and at the network between the two";
+        tracing::warn!(name, address, %error, way_out, "another server is not reached");
     }
 
     fn forget(&self) {

@@ -1,12 +1,16 @@
 //! `skein cluster`, with backups of PostgreSQL's own programs.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use skein_integration_tests::paths::run_skein;
+use skein_postgres::address::DbAddress;
+use skein_postgres::database::Database;
 use skein_postgres::testing::TestCluster;
 use tempfile::tempdir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 use super::ends::one;
@@ -105,4 +109,33 @@ async fn a_server_needs_a_role_that_only_reads_and_writes_rows() -> Result<()> {
     let status = run_skein(another.path(), ["cluster", "status", "--json"]).await?;
     ensure!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
     home.finish().await
+}
+
+#[tokio::test]
+async fn a_role_without_the_right_to_see_standbys_learns_that_there_are_some() -> Result<()> {
+    let at = TestCluster::start();
+    let database = at.empty_database().await;
+    let url = database.url();
+    let (code, _, error) = cluster(&["init", "--role", "rows"], &url).await?;
+    assert_eq!(code, Some(0), "{error}");
+    let of_role = url.replace("skein@", "rows@");
+    let seen_by = async |url: &str| -> Result<(i64, i64)> {
+        let kept = Database::open(DbAddress::parse(url, None)?).await?.durability().await?;
+        Ok((kept.unconfirming, kept.hidden))
+    };
+    assert_eq!((seen_by(&url).await?, seen_by(&of_role).await?), ((0, 0), (0, 0)));
+    // A connection of a standby, as the database sees it.
+    let mut standby = Command::new(TestCluster::programs().join("psql"))
+        .args(["--no-psqlrc", "--quiet", "--tuples-only", &format!("{url}&replication=true")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let (mut asks, answers) = standby.stdin.take().zip(standby.stdout.take()).context("pipes")?;
+    asks.write_all(b"IDENTIFY_SYSTEM;\n").await?;
+    BufReader::new(answers).lines().next_line().await?.context("it is connected")?;
+    assert_eq!((seen_by(&url).await?, seen_by(&of_role).await?), ((1, 0), (0, 1)));
+    drop(asks);
+    ensure!(standby.wait().await?.success());
+    Ok(())
 }

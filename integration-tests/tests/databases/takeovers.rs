@@ -224,6 +224,7 @@ async fn a_thread_that_its_clients_leave_alone_goes_to_a_server_that_does_not_re
     // A turn that runs is not interrupted.
     let refused = other.refusal::<ThreadResume>(resume_params(busy)).await?;
     assert_eq!(refused.reason(), "ownerUnreachable");
+    second.until_logged("another server is not reached", 1, PATIENCE).await?;
     let mut one = Client::numbered(first.address()).await?;
     one.resume(busy).await?;
     one.interrupt_and_wait(busy, &hangs).await?;

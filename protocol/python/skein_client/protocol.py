@@ -181,7 +181,7 @@ Reason: TypeAlias = Literal[
     "resumesUnderWay",
     # The search term is too long.
     "searchTooLong",
-    # The server of the home ended before it answered; another one goes on.
+    # The server that had the thread or the home ended before it answered; another one goes on.
     "serverEnded",
     # The server is stopping. Connect again and resume.
     "serverStops",

@@ -27,13 +27,15 @@ pub struct Database {
 pub struct DbDurability {
     /// Whether it survives a loss of power of the primary.
     pub syncs: bool,
-    /// Standbys that confirm none. The database shows them to members of `pg_read_all_stats` only.
+    /// Standbys that confirm none.
     pub unconfirming: i64,
+    /// Standbys of which the database does not say whether they confirm one: the role is no member of `pg_read_all_stats`.
+    pub hidden: i64,
 }
 
 const DURABILITY: &str =
     "select current_setting('fsync') = 'on' and current_setting('synchronous_commit') <> 'off',
-  (select count(*) from pg_stat_replication where sync_state = 'async')";
+  count(*) filter (where sync_state = 'async'), count(*) filter (where sync_state is null) from pg_stat_replication";
 
 const TAKE_QUESTIONS: &str = "update cluster
   set questions = greatest(questions, (extract(epoch from now()) * 1000)::int8) + $1 returning questions - $1";
@@ -140,7 +142,11 @@ impl Database {
     /// [`SchemaError::Away`]
     pub async fn durability(&self) -> Result<DbDurability, SchemaError> {
         let rows = self.pool.read(DURABILITY, &[]).await?;
-        let kept = rows.first().map(|row| DbDurability { syncs: row.get(0), unconfirming: row.get(1) });
+        let kept = rows.first().map(|row| DbDurability {
+            syncs: row.get(0),
+            unconfirming: row.get(1),
+            hidden: row.get(2),
+        });
         kept.ok_or_else(|| SchemaError::Away("the database does not say how it keeps commits".to_owned()))
     }
 

@@ -110,7 +110,7 @@ pub struct PresenceEvents {
     pub left_open: mpsc::Receiver<Vec<ThreadId>>,
     /// Threads that other servers want, as they cannot reach this one.
     pub wanted: mpsc::Receiver<Vec<ThreadId>>,
-    /// Ends once another server has the database, and this one must stop.
+    /// Ends once this server gets no row in the database any more, and must stop.
     pub displaced: CancellationToken,
     /// Ends once somebody wants this server to drain and stop.
     pub drained: CancellationToken,

@@ -35,6 +35,11 @@ pub(super) async fn finding(flags: &Flags) -> Option<DoctorFinding> {
             ),
             "name them in synchronous_standby_names",
         ),
+        DbDurability { hidden: 1.., .. } => DoctorFinding::warning(
+            name,
+            format!("the role of {url} cannot see which of the standbys confirm commits"),
+            "grant pg_read_all_stats to the role, or call this with one that has it",
+        ),
         DbDurability { .. } => {
             DoctorFinding::ok(name, format!("{url} has the tables, and keeps what it acknowledges"))
         }
