@@ -99,13 +99,13 @@ impl ThreadParts<'_> {
         if let Some(result) = text.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
             let answer = PastAnswer { client: client.clone(), at: self.log.wall(), result };
             self.services.questions.answered(question, answer);
-            self.forget_unless_saved(question);
         }
         if let Some(turn_id) = self.questions.turn_of(question).cloned() {
             let by = AnsweredBy { client, scope: access.as_str().to_owned() };
             let answered = QuestionAnswered { id: question, turn_id, by, answer: text };
             self.log.record_one(answered, Keep::Power);
             self.note_use();
+            self.forget_unless_saved(question);
         }
         self.settle([(question, settled.within(access))]);
     }

@@ -17,7 +17,7 @@ use super::*;
 use crate::thread::subscribers::Role;
 
 /// Another server, in this term, writes a record behind the last one.
-async fn another_writes(bench: &Bench, thread: ThreadId, term: Term, record: fn(u64) -> Record) {
+pub(super) async fn another_writes(bench: &Bench, thread: ThreadId, term: Term, record: fn(u64) -> Record) {
     let store = bench.disk.inner();
     let head = store.head(thread).await.unwrap();
     let entry = LogEntry::of(vec![record(head.next().0)], Keep::Power);

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use skein_protocol::access::Access;
 use skein_protocol::thread::ThreadForkParams;
 use skein_store::history::History;
+use skein_store::home::Term;
+use skein_store::testing::opened;
 
 use super::*;
+use crate::thread::actor::tests::fences::another_writes;
 use crate::thread::machine::Phase;
+use crate::thread::registry::GivenAnswer;
 
 /// Waits until the thread has ended so many turns; not until the next day, which has room.
 async fn ended(bench: &Bench, thread: ThreadId, turns: usize) {
@@ -242,4 +247,53 @@ async fn room_that_comes_while_a_turn_is_parked_is_for_the_next_load() {
     assert_eq!(bench.services.counters.unsaved_records.get(), 0);
     stop.cancel();
     bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_request_that_an_answer_lets_begin_waits_until_the_answer_is_on_disk() {
+    for scope in [BudgetScope::Rounds, BudgetScope::Turn] {
+        let most = if scope == BudgetScope::Rounds { 1 } else { 100 };
+        let bench = bench(None, limit(scope, most));
+        let (mut client, _, question) = at_the_limit(&bench).await;
+        let asked = bench.listener.times_asked();
+        bench.disk.hold_appends();
+        answer(&client, question, "accept");
+        bench.drained().await;
+        assert_eq!(bench.listener.times_asked(), asked);
+        bench.disk.release_appends();
+        client.notified::<ServerRequestResolved>().await;
+        bench.drained().await;
+        assert_eq!(bench.listener.times_asked(), asked + 1);
+        bench.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_answer_is_acknowledged_when_the_first_one_is_on_disk_and_counts_where_that_is_lost() {
+    for is_lost in [false, true] {
+        let bench = bench(None, limit(BudgetScope::Turn, 100));
+        let (mut client, thread, question) = at_the_limit(&bench).await;
+        let raw = || Ok(to_raw_value(&json!({ "action": "accept" })).unwrap());
+        bench.drained().await;
+        bench.disk.hold_appends();
+        client.say_raw(question, raw());
+        bench.drained().await;
+        let (by, client_name) = (client.id(), "test".to_owned());
+        let given = GivenAnswer { by, client: client_name, access: Access::Chat, question, answer: raw() };
+        let repeated = client.edit(thread, |reply| Edit::Answer(Box::new(given), reply));
+        bench.drained().await;
+        assert_eq!(client.count(|message| message.answers(repeated)), 0);
+        if is_lost {
+            another_writes(&bench, thread, Term(2), |seq| opened(seq, 2)).await;
+            bench.disk.release_appends();
+            bench.gone(thread).await;
+            assert!(client.answer::<Value>(repeated).await.is_err());
+            assert!(bench.services.questions.past_answer(question).is_none(), "the next owner asks again");
+        } else {
+            bench.disk.release_appends();
+            client.answer::<Value>(repeated).await.unwrap();
+            assert!(bench.services.questions.past_answer(question).is_some());
+        }
+        bench.finish().await;
+    }
 }
