@@ -38,6 +38,7 @@ async fn the_question_at_a_limit_survives_a_kill_and_is_answered_by_the_command(
     let shown = home.skein(&["questions"]).await?;
     assert!(shown.contains("This turn has used 1 of 1 rounds (budget"), "{shown}");
     home.skein(&["questions", "answer", &question.id.to_string(), "accept"]).await?;
+    control.thread_closed(thread).await?;
     home.until_drained(PATIENCE).await?;
     control.until_status("nothing is loaded", |status| status.threads.loaded == 0).await?;
     let read = control.read_thread(thread).await?;
