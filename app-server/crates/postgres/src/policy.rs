@@ -75,6 +75,8 @@ pub(crate) const DRAIN_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) const HANDOVER_WISHES: i32 = 1_000;
 /// Threads of one statement of a look; the next beat goes on behind them. Origin: guess.
 pub(crate) const LEFT_OPEN_AT_ONCE: i64 = 1_000;
+/// Open markers that one statement removes; the changes of their threads wait meanwhile. Origin: as the threads of an append.
+pub(crate) const OPEN_MARKERS_AT_ONCE: usize = 256;
 /// Threads that wait to be given up. Above this a thread stays with its server until that loads it again, or ends. Origin: guess; an
 /// end of all connections at once unloads some thousand threads.
 pub(crate) const GIVE_UPS_WAITING: usize = 10_000;

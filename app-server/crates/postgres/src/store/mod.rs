@@ -275,8 +275,8 @@ impl RolloutStore for PgStore {
 
     async fn clear_open_markers(&self, markers: Vec<OpenMarker>) -> io::Result<usize> {
         let mut cleared = 0;
-        for marker in markers {
-            cleared += usize::from(self.clear(marker).await.map_err(|failure| self.failed(failure))?);
+        for some in markers.chunks(policy::OPEN_MARKERS_AT_ONCE) {
+            cleared += self.clear(some).await.map_err(|failure| self.failed(failure))?;
         }
         Ok(cleared)
     }

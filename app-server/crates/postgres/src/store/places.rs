@@ -2,7 +2,7 @@
 //!
 //! A row of `heads` with number 0 is no rollout: it holds the marker of a thread that has none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 
 use skein_base::clock::{Clock, WallMs};
@@ -16,6 +16,17 @@ use super::PgStore;
 use crate::failure::DbFailure;
 use crate::numbers::{int, number};
 use crate::policy;
+use crate::turns::WriteTurn;
+
+/// The rows are locked in the order of the ids, as by appends.
+const CLEAR_OPEN: &str = "with given as materialized (
+  select * from unnest($1::uuid[], $2::int8[]) as g (thread, term)
+), locked as materialized (
+  select h.thread, h.seq from heads h join given g on h.thread = g.thread and h.term <= g.term order by h.thread for update of h
+), none as (
+  delete from heads where thread in (select thread from locked where seq = 0)
+)
+update heads set open = false where thread in (select thread from locked where seq > 0)";
 
 /// The numbers of the locations in `heads.shelf`.
 const ACTIVE: i16 = 0;
@@ -153,18 +164,31 @@ impl PgStore {
         Ok(rows.first().map_or(Term(0), |row| Term(number(row.get(0)))))
     }
 
-    /// Removes a marker, unless the rollout has changed since. The thread's turn keeps a change of this server away meanwhile, and
-    /// the term one of another server, which has claimed the thread and may have left its marker for a turn that goes on.
-    pub(super) async fn clear(&self, marker: OpenMarker) -> Result<bool, DbFailure> {
-        let thread = marker.thread;
-        let _turn = self.rows.turn_of(thread).await;
-        let Some(term) = self.lock_open().take_off(marker) else { return Ok(false) };
-        let sql = "with none as (delete from heads where thread = $1 and seq = 0 and term <= $2)
-  update heads set open = false where thread = $1 and seq > 0 and term <= $2";
-        let cleared = self.pool.write(sql, &[(&thread.uuid(), Type::UUID), (&int(term.0), Type::INT8)]).await;
-        if cleared.is_err() {
-            self.lock_open().note(thread, term);
+    /// Removes markers of rollouts that have not changed since, in one statement. The turns of the threads keep changes of this server away
+    /// meanwhile, and the terms one of another server, which has claimed a thread and may have left its marker for a turn that goes on.
+    pub(super) async fn clear(&self, markers: &[OpenMarker]) -> Result<usize, DbFailure> {
+        // The order of the ids keeps two callers from waiting for each other.
+        let threads: BTreeSet<ThreadId> = markers.iter().map(|marker| marker.thread).collect();
+        let mut turns: Vec<WriteTurn> = Vec::with_capacity(threads.len());
+        for thread in threads {
+            turns.push(self.rows.turn_of(thread).await);
         }
-        cleared.map(|_| true)
+        let taken: Vec<(ThreadId, Term)> = {
+            let mut open = self.lock_open();
+            markers.iter().filter_map(|it| Some((it.thread, open.take_off(*it)?))).collect()
+        };
+        if taken.is_empty() {
+            return Ok(0);
+        }
+        let threads: Vec<Uuid> = taken.iter().map(|(thread, _)| thread.uuid()).collect();
+        let terms: Vec<i64> = taken.iter().map(|(_, term)| int(term.0)).collect();
+        let params = [(&threads as _, Type::UUID_ARRAY), (&terms as _, Type::INT8_ARRAY)];
+        let cleared = self.pool.write(CLEAR_OPEN, &params).await;
+        if cleared.is_err() {
+            let mut open = self.lock_open();
+            taken.iter().for_each(|(thread, term)| open.note(*thread, *term));
+        }
+        drop(turns);
+        cleared.map(|_| taken.len())
     }
 }

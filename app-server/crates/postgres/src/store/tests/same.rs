@@ -190,8 +190,30 @@ async fn a_store_that_opens_again_knows_the_open_markers_and_has_the_same_life()
     assert_eq!((store.life(), store.counts().open_markers), (life, 2));
     let markers = [1, 2].map(|n| store.open_marker(thread(n))).to_vec();
     assert_eq!(store.clear_open_markers(markers).await.unwrap(), 2);
+    assert_eq!(store.counts().open_markers, 0);
+    drop(store);
+    let store = open(&at, &tasks).await;
+    assert_eq!(store.open_markers().await.unwrap(), []);
     drop(store);
     tasks.finish().await;
+}
+
+#[tokio::test]
+async fn the_open_markers_of_many_threads_go_together_but_for_one_that_has_changed() {
+    let Fixture { at, tasks, store } = Fixture::new().await;
+    let threads: Vec<ThreadId> = (1..=600).map(thread).collect();
+    let open = async |id: &ThreadId| store.set_open_marker(*id).await.unwrap();
+    futures_util::future::join_all(threads.iter().map(open)).await;
+    store.append(lease(threads[0]), EventSeq(0), LogEntry::of(names(1, 1), Keep::Power)).await.unwrap();
+    let mut markers: Vec<OpenMarker> = threads.iter().map(|id| store.open_marker(*id)).collect();
+    // A thread that is closed twice comes twice.
+    markers.extend_from_within(..2);
+    store.set_open_marker(threads[4]).await.unwrap();
+    assert_eq!(store.clear_open_markers(markers).await.unwrap(), 599);
+    assert_eq!(store.open_markers().await.unwrap(), [threads[4]]);
+    drop(store);
+    tasks.finish().await;
+    drop(at);
 }
 
 /// A thread with these settings.
