@@ -224,7 +224,7 @@ async fn a_fork_ends_before_a_turn_that_waits() {
     bench.finish().await;
 }
 
-/// Whoever looks for turns that may go on finds the thread still loaded.
+/// The look for turns that may go on finds the thread still loaded.
 #[tokio::test(start_paused = true)]
 async fn room_that_comes_while_a_turn_is_parked_is_for_the_next_load() {
     let bench = bench(None, limit(BudgetScope::Day, 100));
